@@ -1,0 +1,243 @@
+"""Settings from the environment (and `.env`), frozen; the only reader of os.environ.
+
+`load()` reports every wrong variable at once. docs/configuration.md is made from the same table:
+a variable that is read here and not described there fails a test.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from environs import Env, EnvError, EnvValidationError, validate
+
+UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 1_000,
+    "mb": 1_000_000,
+    "gb": 1_000_000_000,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "avif", "tiff", "tif")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+MAX_SECONDS = 30 * 86_400
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class ConfigurationError(Exception):
+    """The environment is not fit to start with; the message names every wrong variable."""
+
+    def __init__(self, problems: dict[str, list[str]]) -> None:
+        self.problems = problems
+        lines = [f"  {name}: {'; '.join(why)}" for name, why in sorted(problems.items())]
+        super().__init__("Vitrine cannot start, the environment needs mending:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one process of Vitrine knows from outside. Sizes in bytes, times in seconds."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    storage_url: str = field(repr=False)
+
+    openai_base_url: str = field(repr=False)
+    openai_api_key: str = field(repr=False)
+    vision_model: str
+    vision_models: tuple[str, ...]
+    default_max_tokens: int
+    default_temperature: float
+    call_timeout: float
+    analysis_deadline: float
+    price_table: Path | None
+
+    max_file_size: int
+    max_request_size: int
+    max_images: int
+    allowed_extensions: frozenset[str]
+    max_image_pixels: int
+    endpoint_image_bytes: int
+
+    host: str
+    port: int
+    debug: bool
+    request_timeout: float
+    cors_origins: tuple[str, ...]
+    web_processes: int
+    web_threads: int
+
+    worker_concurrency: int
+    decoder_processes: int
+
+    log_level: str
+    log_format: str
+    log_file: Path | None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that a submission may name, the default one first."""
+        return tuple(dict.fromkeys((self.vision_model, *self.vision_models)))
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load()
+
+
+def load(env_file: str | Path = ".env") -> Settings:
+    """Read the settings. Raises ConfigurationError that names every wrong variable."""
+    env = Env(eager=False)
+    for name, parser in PARSERS.items():
+        env.add_parser(name, parser)
+    env.read_env(str(env_file), recurse=False)
+    values = _read(env)
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        raise ConfigurationError(dict(cast("dict[str, list[str]]", error.error_messages))) from None
+    if problems := _contradictions(values):
+        raise ConfigurationError(problems)
+    return Settings(**values)
+
+
+def _read(env: Env) -> dict[str, Any]:
+    parsed: Any = env  # the parsers added above are unknown to the type checker
+    return {
+        "database_url": parsed.database("DATABASE_URL"),
+        "redis_url": parsed.redis("REDIS_URL"),
+        "storage_url": parsed.storage("STORAGE_URL"),
+        "openai_base_url": parsed.http("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+        "openai_api_key": env.str("OPENAI_API_KEY", ""),
+        "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
+        "vision_models": tuple(env.list("VISION_MODELS", []) or ()),
+        "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
+        "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
+        "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
+        "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
+        "price_table": parsed.file("PRICE_TABLE", ""),
+        "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
+        "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
+        "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
+        "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
+        "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
+        "endpoint_image_bytes": parsed.size("ENDPOINT_IMAGE_BYTES", "4MB"),
+        "host": env.str("HOST", "127.0.0.1"),
+        "port": env.int("PORT", 8000, validate=validate.Range(1, 65_535)),
+        "debug": env.bool("DEBUG", False),
+        "request_timeout": parsed.seconds("REQUEST_TIMEOUT", "30"),
+        "cors_origins": tuple(env.list("CORS_ORIGINS", []) or ()),
+        "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
+        "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
+        "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
+        "log_level": parsed.level("LOG_LEVEL", "INFO"),
+        "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
+        "log_file": parsed.location("LOG_FILE", ""),
+    }
+
+
+def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong only when two variables are read together."""
+    problems: dict[str, list[str]] = {}
+    local = urlsplit(values["openai_base_url"]).hostname in LOOPBACK
+    if not values["openai_api_key"] and not local:
+        problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
+    if values["max_request_size"] < values["max_file_size"]:
+        problems["MAX_REQUEST_SIZE"] = ["must not be smaller than MAX_FILE_SIZE."]
+    if "*" in values["cors_origins"] and len(values["cors_origins"]) > 1:
+        problems["CORS_ORIGINS"] = ["is either * or a list of origins, not both."]
+    return problems
+
+
+def _url(text: str, schemes: tuple[str, ...], example: str) -> str:
+    """The text when it is a URL of these schemes. EnvError never repeats it: it may hold a password."""
+    try:
+        scheme = urlsplit(text.strip()).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in schemes:
+        raise EnvError(f"must be a URL such as {example}.")
+    return text.strip()
+
+
+def _database(text: str) -> str:
+    url = _url(
+        text, ("postgresql", "postgres", "postgresql+psycopg"), "postgresql://user:password@host:5432/vitrine"
+    )
+    return "postgresql+psycopg" + url[url.index("://") :]
+
+
+def _redis(text: str) -> str:
+    return _url(text, ("redis", "rediss"), "redis://:password@host:6379/0")
+
+
+def _storage(text: str) -> str:
+    return _url(text, ("file", "s3"), "file:///var/lib/vitrine/blobs or s3://bucket/prefix")
+
+
+def _http(text: str) -> str:
+    return _url(text, ("http", "https"), "https://api.openai.com/v1").rstrip("/")
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    unit = UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None or (size := int(Decimal(match[1]) * unit)) < 1:
+        raise EnvError("must be a size such as 10MB, 512KiB or 10000000.")
+    return size
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise EnvError("must be a number of seconds, more than 0 and at most 30 days.")
+    return seconds
+
+
+def _extensions(text: str) -> frozenset[str]:
+    names = frozenset(part.strip().lower().lstrip(".") for part in text.split(",") if part.strip())
+    if not names or not names <= set(IMAGE_EXTENSIONS):
+        raise EnvError(f"must be a comma-separated choice of: {', '.join(IMAGE_EXTENSIONS)}.")
+    return names
+
+
+def _file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise EnvError("must be the path of a file that exists.")
+    return _location(text)
+
+
+def _location(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _level(text: str) -> str:
+    if (level := text.strip().upper()) not in LOG_LEVELS:
+        raise EnvError(f"must be one of: {', '.join(LOG_LEVELS)}.")
+    return level
+
+
+PARSERS = {
+    "database": _database,
+    "redis": _redis,
+    "storage": _storage,
+    "http": _http,
+    "size": _size,
+    "seconds": _seconds,
+    "extensions": _extensions,
+    "file": _file,
+    "level": _level,
+    "location": _location,
+}

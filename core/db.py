@@ -1,0 +1,80 @@
+"""Connections and transactions; the one place where a commit happens.
+
+A unit of work is `with database.transaction() as session:`. What must leave only when it has committed
+(doorbells, events) is registered with `after_commit` and runs once, after the connection went back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.errors import Unavailable
+
+CONNECT_SECONDS = 5
+STATEMENT_MS = 30_000
+RETRY_AFTER = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """A pool of connections to Postgres; opened lazily, so it may be made before a fork and used after."""
+
+    def __init__(self, url: str, *, pool_size: int, name: str) -> None:
+        self.engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
+            pool_pre_ping=True,  # a restarted Postgres costs a reconnect, not a failed request
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "application_name": f"vitrine-{name}",
+                "options": f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC",
+            },
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One unit of work: commits at the end, or not at all. Raises Unavailable without a database."""
+        try:
+            with self._sessions.begin() as session:
+                yield session
+        except (OperationalError, PoolTimeout) as error:
+            raise _unavailable(error) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise _unavailable(error) from error
+            raise
+        for callback in session.info.pop("after_commit", ()):
+            callback()
+
+    def ping(self) -> None:
+        """Raises Unavailable unless the database answers."""
+        with self.transaction() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def after_commit(session: Session, callback: Callable[[], None]) -> None:
+    """Run the callback when this session's transaction has committed; never if it rolls back.
+
+    The work is durable by then, so a callback must not raise: what it fails to send is only late.
+    """
+    session.info.setdefault("after_commit", []).append(callback)
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    log.warning("database_unavailable", error=type(error).__name__)
+    return Unavailable("The database does not answer: try again shortly.", retry_after=RETRY_AFTER)

@@ -1,0 +1,88 @@
+"""One question about one or more images, and its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
+from core.models.file import File
+from core.models.usage import UsageColumns
+from core.states import AnalysisState
+
+
+class AnalysisImage(Base):
+    """An image of an analysis, in the order it was given."""
+
+    __tablename__ = "analysis_images"
+    __table_args__ = (Index(None, "file_id"),)
+
+    analysis_id: Mapped[Id] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    file_id: Mapped[Id] = mapped_column(ForeignKey("files.id"))
+    report: Mapped[dict[str, Any] | None]
+    """What preparation made of it: original and sent size, bytes, actions."""
+
+    file: Mapped[File] = relationship(lazy="raise")
+
+
+class Analysis(UsageColumns, Base):
+    """A row is claimed by one worker at a time: `lease_until` and `fence` say which."""
+
+    __tablename__ = "analyses"
+    __table_args__ = (
+        one_of(AnalysisState),
+        Index(None, "account_id", "id"),
+        Index("ix_analyses_due", "next_attempt_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_analyses_leased", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("ix_analyses_deadline", "deadline_at", postgresql_where=text("state IN ('queued', 'running')")),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[Id] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    request_id: Mapped[str] = mapped_column(String(128))
+
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+    """Why it is where it is, when the state alone does not say: a retry's cause, who cancelled."""
+
+    preset: Mapped[str] = mapped_column(String(100))
+    preset_version: Mapped[int]
+    question: Mapped[str | None] = mapped_column(Text)
+    context: Mapped[str | None] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(200))
+    max_tokens: Mapped[int]
+    temperature: Mapped[float]
+    detail: Mapped[str] = mapped_column(String(10))
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[Timestamp | None]
+    finished_at: Mapped[Timestamp | None]
+    deadline_at: Mapped[Timestamp]
+    next_attempt_at: Mapped[CreatedAt]
+    rung_at: Mapped[Timestamp | None]
+
+    worker: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[Timestamp | None]
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Counts claims: an outcome names the claim it belongs to."""
+    lease_expiries: Mapped[int] = mapped_column(server_default="0")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    """Tries that count against the limit; waiting out a 429 does not."""
+
+    answer: Mapped[str | None] = mapped_column(Text)
+    data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """The answer where the preset has a schema; JSON and not JSONB, which would lose the order of fields."""
+    confidence: Mapped[float | None]
+    finish_reason: Mapped[str | None] = mapped_column(String(40))
+    error_code: Mapped[str | None] = mapped_column(String(60))
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+    images: Mapped[list[AnalysisImage]] = relationship(
+        order_by=AnalysisImage.position, lazy="raise", passive_deletes="all"
+    )

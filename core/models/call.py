@@ -1,0 +1,35 @@
+"""The books: one row per paid request to the endpoint."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
+from core.models.usage import Money, UsageColumns
+from core.states import CallState
+
+
+class Call(UsageColumns, Base):
+    """Commits before the request leaves; outlives the analysis it was made for, hence no foreign keys."""
+
+    __tablename__ = "calls"
+    __table_args__ = (one_of(CallState), Index(None, "analysis_id"), Index(None, "account_id", "created_at"))
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    analysis_id: Mapped[Id]
+    account_id: Mapped[Id]
+    key_id: Mapped[Id]
+    fence: Mapped[int] = mapped_column(BigInteger)
+    model: Mapped[str] = mapped_column(String(200))
+
+    state: Mapped[str] = mapped_column(String(16))
+    reserved_cost: Mapped[Decimal | None] = mapped_column(Money)
+    """The worst case in USD; None where the price table does not know the model."""
+    upstream_id: Mapped[str | None] = mapped_column(String(200))
+    error_code: Mapped[str | None] = mapped_column(String(60))
+
+    created_at: Mapped[CreatedAt]
+    finished_at: Mapped[Timestamp | None]

@@ -1,0 +1,77 @@
+"""The states of things and the one table of moves between them.
+
+Guards in core/store and CHECK constraints in core/models are made from here; nothing else says which
+move is allowed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+State = TypeVar("State", bound=StrEnum)
+
+
+class AnalysisState(StrEnum):
+    """Where an analysis stands."""
+
+    QUEUED = "queued"
+    """Waits for a worker: leaves by a claim, a cancel, its deadline, or a paid answer that came late."""
+    RUNNING = "running"
+    """One worker holds its lease: leaves by that worker's outcome, a cancel, or the sweep of a dead lease."""
+    COMPLETED = "completed"
+    """Final: the answer is there."""
+    FAILED = "failed"
+    """Final: the error says why."""
+    CANCELLED = "cancelled"
+    """Final: whoever submitted it took it back."""
+    EXPIRED = "expired"
+    """Final: its deadline passed first."""
+
+
+class CallState(StrEnum):
+    """Where one paid request to the endpoint stands in the books."""
+
+    RESERVED = "reserved"
+    """On its way: the worst case is set aside."""
+    SETTLED = "settled"
+    """Answered: the cost is known from the usage that came back."""
+    REFUSED = "refused"
+    """Turned away by the endpoint, or never sent: costs nothing."""
+    UNKNOWN = "unknown"
+    """No answer that tells the cost: the books keep the worst case."""
+
+
+ANALYSIS_MOVES: dict[AnalysisState, frozenset[AnalysisState]] = {
+    AnalysisState.QUEUED: frozenset(
+        {AnalysisState.RUNNING, AnalysisState.COMPLETED, AnalysisState.CANCELLED, AnalysisState.EXPIRED}
+    ),
+    AnalysisState.RUNNING: frozenset(
+        {
+            AnalysisState.QUEUED,
+            AnalysisState.COMPLETED,
+            AnalysisState.FAILED,
+            AnalysisState.CANCELLED,
+            AnalysisState.EXPIRED,
+        }
+    ),
+    AnalysisState.COMPLETED: frozenset(),
+    AnalysisState.FAILED: frozenset(),
+    AnalysisState.CANCELLED: frozenset(),
+    AnalysisState.EXPIRED: frozenset(),
+}
+
+CALL_MOVES: dict[CallState, frozenset[CallState]] = {
+    CallState.RESERVED: frozenset({CallState.SETTLED, CallState.REFUSED, CallState.UNKNOWN}),
+    # A worker thought dead may still bring the answer: then the true cost takes the place of the worst.
+    CallState.UNKNOWN: frozenset({CallState.SETTLED, CallState.REFUSED}),
+    CallState.SETTLED: frozenset(),
+    CallState.REFUSED: frozenset(),
+}
+
+FINAL = frozenset(state for state, moves in ANALYSIS_MOVES.items() if not moves)
+
+
+def sources(moves: dict[State, frozenset[State]], to: State) -> list[State]:
+    """The states from which `to` may be reached."""
+    return [state for state, targets in moves.items() if to in targets]

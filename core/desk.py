@@ -1,0 +1,39 @@
+"""What a process of Vitrine works with: made once per process by its entry point, handed to services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config import Settings
+from core.blobs import Blobs
+from core.db import Database
+from core.events import Events
+from core.presets import Presets
+from core.pricing import PriceTable
+from core.queue import Doorbell
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Settings and the open ends to Postgres, Redis and the blob store."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    doorbell: Doorbell
+    events: Events
+    presets: Presets
+    prices: PriceTable
+
+    @classmethod
+    def open(cls, settings: Settings, *, name: str, connections: int) -> Desk:
+        """A desk with at most so many connections to Postgres; nothing is opened before its first use."""
+        return cls(
+            settings=settings,
+            database=Database(settings.database_url, pool_size=connections, name=name),
+            blobs=Blobs(settings.storage_url),
+            doorbell=Doorbell(),
+            events=Events(settings.redis_url),
+            presets=Presets(),
+            prices=PriceTable.load(settings.price_table),
+        )

@@ -1,0 +1,180 @@
+"""What clients do with analyses: submit, look, wait, cancel, delete."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from core.desk import Desk
+from core.errors import InvalidRequest
+from core.ids import new_id
+from core.models import Analysis, ApiKey, File
+from core.presets import Preset
+from core.queue import Task
+from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
+from core.states import FINAL, AnalysisState
+from core.store import analyses, files
+
+QUESTION_LENGTH = 4_000
+CONTEXT_LENGTH = 8_000
+METADATA_BYTES = 16_384
+DETAILS = ("auto", "low", "high")
+LOOK_SECONDS = 1.0
+"""How long a waiter relies on events before it looks into the database itself."""
+
+Image = Upload | str
+"""New bytes, or the id of a file that the account has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a client asks, its shape checked; None takes the preset's or the server's default."""
+
+    images: Sequence[Image]
+    question: str | None = None
+    context: str | None = None
+    preset: str | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    detail: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def submit(desk: Desk, key: ApiKey, submission: Submission, request_id: str) -> Analysis:
+    """Accept a submission: bytes, files and analysis are durable when this returns, then a worker is rung.
+
+    Raises InvalidRequest, InvalidImage, UnsupportedMediaType or Unavailable; nothing is half-stored then.
+    """
+    preset = desk.presets.latest(submission.preset)
+    _check(desk, submission)
+    uploads = [image for image in submission.images if isinstance(image, Upload)]
+    kinds = check_images(desk, uploads)
+    keep_bytes(desk, uploads)
+    fresh = [
+        named(upload, account_id=key.account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        for upload, kind in zip(uploads, kinds, strict=True)
+    ]
+    with desk.database.transaction() as session:
+        files.add(session, fresh)
+        file_ids = _file_ids(session, key.account_id, submission.images, fresh)
+        analysis = _row(desk, key, submission, preset, request_id)
+        analyses.add(session, analysis, file_ids)
+        desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+        return analyses.owned(session, key.account_id, analysis.id)
+
+
+def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
+    """One analysis. Raises NotFound."""
+    with desk.database.transaction() as session:
+        return analyses.owned(session, account_id, analysis_id)
+
+
+def wait(desk: Desk, account_id: str, analysis_id: str, seconds: float) -> Analysis:
+    """The analysis as soon as it is final, or as it stands when the time is up. Raises NotFound."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        with desk.database.transaction() as session:
+            state = analyses.state_of(session, account_id, analysis_id)
+        if state is None or state in FINAL:
+            break
+        desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
+    return get(desk, account_id, analysis_id)
+
+
+def page(
+    desk: Desk, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+) -> tuple[list[Analysis], bool]:
+    """A page of the account's analyses, the newest first, and whether there are more."""
+    with desk.database.transaction() as session:
+        rows = analyses.page(session, account_id, before=before, limit=limit + 1, filters=filters)
+    return rows[:limit], len(rows) > limit
+
+
+def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
+    """Cancel an analysis that is not final; one cancelled already stays so. Raises NotFound, WrongState.
+
+    A call that is on its way cannot be unsent: its cost still reaches the books and this analysis.
+    """
+    with desk.database.transaction() as session:
+        found = analyses.owned(session, account_id, analysis_id)
+        if found.state == AnalysisState.CANCELLED:
+            return found
+        analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
+        desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
+        return analyses.owned(session, account_id, analysis_id)
+
+
+def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
+    """Delete a final analysis with the files that came with it. Raises NotFound, WrongState."""
+    with desk.database.transaction() as session:
+        found = analyses.owned(session, account_id, analysis_id)
+        file_ids = [image.file_id for image in found.images]
+        analyses.remove(session, analysis_id)
+        files.remove_unused(session, file_ids, WITH_ANALYSIS)
+
+
+def _check(desk: Desk, submission: Submission) -> None:
+    """The rules that a submission must keep beyond its shape."""
+    settings = desk.settings
+    if not submission.images:
+        raise InvalidRequest("Send at least one image.", details={"field": "images"})
+    if len(submission.images) > settings.max_images:
+        raise InvalidRequest(
+            f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
+        )
+    if submission.question is None and submission.preset is None:
+        raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
+    if submission.model is not None and submission.model not in settings.models:
+        known = ", ".join(settings.models)
+        raise InvalidRequest(
+            f"The model {submission.model!r} is not served here; these are: {known}.",
+            details={"field": "model"},
+        )
+    if len(json.dumps(submission.metadata)) > METADATA_BYTES:
+        raise InvalidRequest(
+            f"metadata may take at most {METADATA_BYTES:,} bytes as JSON.", details={"field": "metadata"}
+        )
+
+
+def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
+    """The files of a submission, in its order. Raises InvalidRequest for ids that are not the account's."""
+    known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
+    missing = [image for image in images if isinstance(image, str) and image not in known]
+    if missing:
+        raise InvalidRequest(
+            f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing}
+        )
+    new = iter(fresh)
+    return [image if isinstance(image, str) else next(new).id for image in images]
+
+
+def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:
+    settings = desk.settings
+    return Analysis(
+        id=new_id("an"),
+        account_id=key.account_id,
+        key_id=key.id,
+        request_id=request_id,
+        state=AnalysisState.QUEUED,
+        preset=preset.name,
+        preset_version=preset.version,
+        question=submission.question,
+        context=submission.context,
+        model=submission.model or settings.vision_model,
+        max_tokens=submission.max_tokens or settings.default_max_tokens,
+        temperature=settings.default_temperature
+        if submission.temperature is None
+        else submission.temperature,
+        detail=submission.detail or preset.detail,
+        meta=dict(submission.metadata),
+        deadline_at=func.now() + timedelta(seconds=settings.analysis_deadline),
+        rung_at=func.now(),
+    )

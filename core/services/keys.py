@@ -1,0 +1,109 @@
+"""API keys: made once, shown once, recognised by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from core.desk import Desk
+from core.errors import AuthenticationFailed, InvalidRequest, NotFound, PermissionDenied
+from core.ids import new_id
+from core.models import ApiKey
+from core.store import accounts
+
+BRAND = "vt_"
+SECRET_BYTES = 32
+PREFIX_LENGTH = 12
+"""Characters of the key that are kept readable, to find it by and to tell keys apart."""
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key together with its secret, which nobody can see again."""
+
+    key: ApiKey
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.key.prefix}…)"
+
+
+def create(
+    desk: Desk,
+    *,
+    account: str,
+    name: str,
+    scopes: frozenset[Scope] = frozenset(Scope),
+    unlimited: bool = False,
+    valid_for: timedelta | None = None,
+) -> NewKey:
+    """Make a key of the account by that name, which is made too where it is new. Raises InvalidRequest."""
+    for what, text in (("account", account), ("name", name)):
+        if not text.strip() or len(text) > 200 or not text.isprintable():
+            raise InvalidRequest(f"The {what} needs 1 to 200 printable characters.")
+    secret = BRAND + secrets.token_urlsafe(SECRET_BYTES)
+    with desk.database.transaction() as session:
+        key = ApiKey(
+            id=new_id("key"),
+            account_id=accounts.ensure(session, account),
+            name=name,
+            prefix=secret[:PREFIX_LENGTH],
+            digest=_digest(secret),
+            scopes=sorted(scopes),
+            unlimited=unlimited,
+            expires_at=datetime.now(UTC) + valid_for if valid_for else None,
+        )
+        accounts.add_key(session, key)
+    return NewKey(key, secret)
+
+
+def authenticate(desk: Desk, secret: str) -> ApiKey:
+    """The key that has this secret. Raises AuthenticationFailed, the same for every reason."""
+    if not secret:
+        raise AuthenticationFailed
+    if not secret.startswith(BRAND) or not secret.isascii():
+        raise AuthenticationFailed("This is not a Vitrine API key: they begin with 'vt_'.")
+    with desk.database.transaction() as session:
+        key = accounts.usable_key(session, secret[:PREFIX_LENGTH])
+    if key is None or not hmac.compare_digest(key.digest, _digest(secret)):
+        raise AuthenticationFailed("This API key is unknown, revoked or expired.")
+    return key
+
+
+def demand(key: ApiKey, scope: Scope) -> None:
+    """Raises PermissionDenied unless the key has the scope."""
+    if scope not in key.scopes:
+        raise PermissionDenied(
+            f"This API key has no {scope!r} scope; it has: {', '.join(key.scopes) or 'none'}."
+        )
+
+
+def listing(desk: Desk, account: str | None = None) -> list[ApiKey]:
+    """The keys of one account or of all, the newest last."""
+    with desk.database.transaction() as session:
+        return accounts.keys(session, account)
+
+
+def revoke(desk: Desk, name: str) -> ApiKey:
+    """Revoke a key by its id or its prefix; it stops working at once. Raises NotFound."""
+    with desk.database.transaction() as session:
+        key = accounts.revoke(session, name)
+    if key is None:
+        raise NotFound(f"There is no key {name!r} that could be revoked; 'vitrine keys list' shows them.")
+    return key
+
+
+def _digest(secret: str) -> bytes:
+    """SHA-256 is enough: the secret has 256 random bits, so there is nothing to guess slowly."""
+    return hashlib.sha256(secret.encode()).digest()

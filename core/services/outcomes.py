@@ -1,0 +1,219 @@
+"""What workers do with analyses: take one, enter a call into the books, and record one of its outcomes.
+
+The two short transactions of an analysis are `claim`/`reserve` before the call and one of `succeed`, `fail`,
+`retry` after it. State, usage, books and events commit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.orm import Session
+
+from core.desk import Desk
+from core.errors import Expired, VitrineError, WorkerCrash, WrongState
+from core.ids import new_id
+from core.models import Analysis, Call
+from core.pricing import Cost, Usage
+from core.queue import Task
+from core.states import FINAL, AnalysisState, CallState
+from core.store import analyses, calls
+
+LEASE = timedelta(seconds=45)
+LEASE_EXPIRIES = 3
+RING_AGAIN_AFTER = timedelta(seconds=5)
+RING_AT_ONCE = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the endpoint said, once it was found fit; fields are columns of the analysis."""
+
+    answer: str
+    data: Any | None
+    confidence: float | None
+    finish_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a call ended, for the books; made by one of its three constructors."""
+
+    call_id: str
+    state: CallState
+    values: Mapping[str, Any]
+
+    @classmethod
+    def settled(cls, call_id: str, usage: Usage, cost: Cost | None, upstream_id: str | None) -> Closing:
+        """It was answered: the usage is known, and the cost where the model has a price."""
+        prompt, completion = (cost.prompt, cost.completion) if cost else (None, None)
+        costs = {"prompt_cost": prompt, "completion_cost": completion, "upstream_id": upstream_id}
+        return cls(call_id, CallState.SETTLED, asdict(usage) | costs)
+
+    @classmethod
+    def refused(cls, call_id: str, error: VitrineError) -> Closing:
+        """It was turned away, or never left: it costs nothing."""
+        return cls(call_id, CallState.REFUSED, {"error_code": error.code})
+
+    @classmethod
+    def unknown(cls, call_id: str, error: VitrineError) -> Closing:
+        """Nobody knows what it cost: the worst case stands."""
+        worst = {"prompt_cost": Call.reserved_cost, "completion_cost": 0}
+        return cls(call_id, CallState.UNKNOWN, {"error_code": error.code} | worst)
+
+
+def claim(desk: Desk, analysis_id: str, worker: str) -> Analysis | None:
+    """Take the lease of an analysis; None where there is nothing to do for this bell."""
+    with desk.database.transaction() as session:
+        return analyses.claim(session, analysis_id, worker=worker, lease=LEASE)
+
+
+def renew(desk: Desk, claims: Mapping[str, int]) -> set[str]:
+    """Keep the leases of these claims (id to fence); the ids that are still held."""
+    with desk.database.transaction() as session:
+        return analyses.renew(session, claims, LEASE)
+
+
+def reserve(
+    desk: Desk, claimed: Analysis, worst_case: Decimal | None, reports: Sequence[dict[str, Any]]
+) -> str:
+    """Enter a call into the books before it is made; its id. Raises WrongState where the lease is lost.
+
+    The lease is renewed on the way: nobody pays for work that is no longer theirs.
+    """
+    call = Call(
+        id=new_id("call"),
+        analysis_id=claimed.id,
+        account_id=claimed.account_id,
+        key_id=claimed.key_id,
+        fence=claimed.fence,
+        model=claimed.model,
+        state=CallState.RESERVED,
+        reserved_cost=worst_case,
+    )
+    with desk.database.transaction() as session:
+        if not analyses.renew(session, {claimed.id: claimed.fence}, LEASE):
+            raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
+        analyses.report_images(session, claimed.id, reports)
+        calls.add(session, call)
+    return call.id
+
+
+def close(desk: Desk, claimed: Analysis, closing: Closing) -> None:
+    """Close a call whose answer did not end the analysis, such as the first of two."""
+    with desk.database.transaction() as session:
+        _close(session, claimed, closing)
+
+
+def succeed(desk: Desk, claimed: Analysis, answer: Answer, closing: Closing) -> None:
+    """Record a paid answer, also one that comes after its lease. A row that is final keeps its state."""
+    values = asdict(answer) | {"reason": None}
+    _record(desk, claimed, AnalysisState.COMPLETED, closing, values)
+
+
+def fail(
+    desk: Desk,
+    claimed: Analysis,
+    error: VitrineError,
+    closing: Closing | None,
+    *,
+    received: str | None = None,
+) -> None:
+    """Give an analysis up; what was received stays with it."""
+    held = Analysis.fence == claimed.fence
+    values = {"error_code": error.code, "error_message": error.message, "answer": received}
+    _record(desk, claimed, AnalysisState.FAILED, closing, values, held)
+
+
+def retry(
+    desk: Desk,
+    claimed: Analysis,
+    error: VitrineError,
+    closing: Closing | None,
+    *,
+    seconds: float,
+    counts: bool,
+) -> None:
+    """Put an analysis back for a later try; waiting out a rate limit does not count as one."""
+    held = Analysis.fence == claimed.fence
+    values = {
+        "lease_until": None,
+        "next_attempt_at": func.now() + timedelta(seconds=seconds),
+        "rung_at": None,
+        "reason": error.message,
+    }
+    _record(desk, claimed, AnalysisState.QUEUED, closing, values, held, counts=counts)
+
+
+def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
+    """Mend what time broke: dead leases, passed deadlines, lost bells. The ids that were rung again.
+
+    `bells_waiting` is the length of the queue: rows that wait beside an empty queue have lost their bells.
+    None means that Redis does not answer, when ringing is of no use.
+    """
+    crash, late = WorkerCrash(), Expired()
+    with desk.database.transaction() as session:
+        if not analyses.try_lock(session, "sweep"):
+            return []
+        lapsed = analyses.lapse(
+            session, limit=LEASE_EXPIRIES, error_code=crash.code, error_message=crash.message
+        )
+        overdue = analyses.move(
+            session,
+            AnalysisState.EXPIRED,
+            analyses.overdue(),
+            error_code=late.code,
+            error_message=late.message,
+        )
+        gone = [row.id for row in (*lapsed, *overdue)]
+        calls.give_up(session, gone)
+        analyses.sum_usage(session, gone)
+        for row in (*lapsed, *overdue):
+            log.warning("swept", analysis_id=row.id, state=row.state, lease_expiries=row.lease_expiries)
+            if row.state in FINAL:
+                desk.events.tell_after_commit(session, row.id, row.state)
+        if bells_waiting is None:
+            return []
+        stale = RING_AGAIN_AFTER if bells_waiting == 0 else None
+        due = analyses.unrung(session, stale=stale, limit=RING_AT_ONCE)
+    desk.doorbell.ring(Task.ANALYZE, due)
+    return due
+
+
+def _record(
+    desk: Desk,
+    claimed: Analysis,
+    to: AnalysisState,
+    closing: Closing | None,
+    values: dict[str, Any],
+    *where: ColumnElement[bool],
+    counts: bool = True,
+) -> None:
+    """Close the call and move the analysis in one transaction.
+
+    Where the row is no longer ours to move (cancelled, swept, expired), the books are kept all the same.
+    """
+    with desk.database.transaction() as session:
+        if closing is not None:
+            _close(session, claimed, closing)
+        elif to == AnalysisState.FAILED:
+            calls.give_up(session, [claimed.id])  # a call that broke before anyone could close it
+            analyses.sum_usage(session, [claimed.id])
+        values["attempts"] = Analysis.attempts + (1 if counts else 0)
+        if not analyses.move(session, to, Analysis.id == claimed.id, *where, **values):
+            log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
+        elif to in FINAL:
+            desk.events.tell_after_commit(session, claimed.id, to)
+
+
+def _close(session: Session, claimed: Analysis, closing: Closing) -> None:
+    calls.move(session, closing.call_id, closing.state, **closing.values)
+    analyses.sum_usage(session, [claimed.id])

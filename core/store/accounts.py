@@ -1,0 +1,52 @@
+"""Accounts and their keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, joinedload
+
+from core.ids import new_id
+from core.models import Account, ApiKey
+
+
+def ensure(session: Session, name: str) -> str:
+    """The id of the account by that name, made where it is new."""
+    session.execute(insert(Account).values(id=new_id("acc"), name=name).on_conflict_do_nothing())
+    return session.execute(select(Account.id).where(Account.name == name)).scalar_one()
+
+
+def add_key(session: Session, key: ApiKey) -> ApiKey:
+    """Store a key."""
+    session.add(key)
+    session.flush()
+    return key
+
+
+def usable_key(session: Session, prefix: str) -> ApiKey | None:
+    """The key with that prefix unless it is revoked or has expired."""
+    return session.execute(
+        select(ApiKey).where(
+            ApiKey.prefix == prefix,
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+        )
+    ).scalar_one_or_none()
+
+
+def keys(session: Session, account: str | None) -> list[ApiKey]:
+    """The keys of an account by name, or of all, newest last."""
+    query = select(ApiKey).options(joinedload(ApiKey.account)).order_by(ApiKey.id)
+    if account is not None:
+        query = query.join(ApiKey.account).where(Account.name == account)
+    return list(session.scalars(query))
+
+
+def revoke(session: Session, name: str) -> ApiKey | None:
+    """Revoke a key by its id or prefix; None where there is none that is not revoked already."""
+    return session.execute(
+        update(ApiKey)
+        .where(or_(ApiKey.id == name, ApiKey.prefix == name), ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(ApiKey)
+    ).scalar_one_or_none()

@@ -1,0 +1,208 @@
+"""Analyses: guarded moves, claims, sweeps and listings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, literal_column, or_, select, tuple_, update
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+
+from core.errors import NotFound, WrongState
+from core.models import Analysis, AnalysisImage, Call
+from core.models.usage import UsageColumns
+from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
+
+USAGE = tuple(UsageColumns.__annotations__)
+"""The columns that an analysis sums over its calls."""
+
+
+def add(session: Session, analysis: Analysis, file_ids: Sequence[str]) -> None:
+    """Store a new analysis of these files, in their order."""
+    session.add(analysis)
+    session.flush()
+    session.add_all(
+        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id)
+        for position, file_id in enumerate(file_ids)
+    )
+    session.flush()
+
+
+def with_images() -> ORMOption:
+    """Load the images and their files too: two queries, however many rows."""
+    return selectinload(Analysis.images).joinedload(AnalysisImage.file)
+
+
+def owned(session: Session, account_id: str, analysis_id: str) -> Analysis:
+    """An analysis of the account with its images. Raises NotFound, also for another account's."""
+    query = select(Analysis).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
+    found = session.scalars(query.options(with_images())).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return found
+
+
+def page(
+    session: Session, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+) -> list[Analysis]:
+    """Up to `limit` analyses of the account, the newest first, all of them older than the id `before`."""
+    query = select(Analysis).where(Analysis.account_id == account_id).filter_by(**filters)
+    if before is not None:
+        query = query.where(Analysis.id < before)
+    return list(session.scalars(query.order_by(Analysis.id.desc()).limit(limit).options(with_images())))
+
+
+def remove(session: Session, analysis_id: str) -> None:
+    """Remove a final analysis and its images; its calls stay in the books. Raises WrongState."""
+    removed = session.execute(
+        delete(Analysis).where(Analysis.id == analysis_id, Analysis.state.in_(FINAL)).returning(Analysis.id)
+    ).scalar_one_or_none()
+    if removed is None:
+        raise WrongState("It is not finished: cancel it first.")
+
+
+def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
+    """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
+    if to in FINAL:
+        values = {"finished_at": func.now(), "lease_until": None, **values}
+    return list(
+        session.scalars(
+            update(Analysis)
+            .where(Analysis.state.in_(sources(ANALYSIS_MOVES, to)), *where)
+            .values(state=to, **values)
+            .returning(Analysis)
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def move_one(
+    session: Session, analysis_id: str, to: AnalysisState, *where: ColumnElement[bool], **values: Any
+) -> Analysis:
+    """Move one row. Raises WrongState where its state, or the other conditions, do not allow it."""
+    moved = move(session, to, Analysis.id == analysis_id, *where, **values)
+    if not moved:
+        raise WrongState(f"Analysis {analysis_id} cannot become {to} from where it stands.")
+    return moved[0]
+
+
+def claim(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -> Analysis | None:
+    """Take the lease of a due row; None where it is not due, not queued, or someone else was first."""
+    taken = move(
+        session,
+        AnalysisState.RUNNING,
+        Analysis.id == analysis_id,
+        Analysis.next_attempt_at <= func.now(),
+        Analysis.deadline_at > func.now(),
+        worker=worker,
+        lease_until=func.now() + lease,
+        fence=Analysis.fence + 1,
+        started_at=func.coalesce(Analysis.started_at, func.now()),
+    )
+    return owned(session, taken[0].account_id, analysis_id) if taken else None
+
+
+def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[str]:
+    """Extend the leases of these claims (id to fence); the ids that are still held."""
+    return set(
+        session.scalars(
+            update(Analysis)
+            .where(
+                tuple_(Analysis.id, Analysis.fence).in_(claims.items()),
+                Analysis.state == AnalysisState.RUNNING,
+            )
+            .values(lease_until=func.now() + lease)
+            .returning(Analysis.id)
+        )
+    )
+
+
+def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
+    """Take back every dead lease: the row waits again, or fails where it outlived `limit` workers."""
+    dead = Analysis.lease_until < func.now()
+    spent = Analysis.lease_expiries + 1
+    poison = move(
+        session,
+        AnalysisState.FAILED,
+        dead,
+        spent >= limit,
+        lease_expiries=spent,
+        error_code=error_code,
+        error_message=error_message,
+    )
+    again = move(
+        session,
+        AnalysisState.QUEUED,
+        dead,
+        lease_expiries=spent,
+        lease_until=None,
+        next_attempt_at=func.now(),
+        rung_at=None,
+        reason="its worker was lost",
+    )
+    return poison + again
+
+
+def overdue() -> ColumnElement[bool]:
+    """Rows whose deadline has passed."""
+    return Analysis.deadline_at <= func.now()
+
+
+def unrung(session: Session, *, stale: timedelta | None, limit: int) -> list[str]:
+    """Due rows that no bell was rung for, or none since `stale`; marked as rung by this."""
+    silent: ColumnElement[bool] = Analysis.rung_at.is_(None)
+    if stale is not None:
+        silent = or_(silent, Analysis.rung_at < func.now() - stale)
+    due = (
+        select(Analysis.id)
+        .where(Analysis.state == AnalysisState.QUEUED, Analysis.next_attempt_at <= func.now(), silent)
+        .order_by(Analysis.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(
+        session.scalars(
+            update(Analysis).where(Analysis.id.in_(due)).values(rung_at=func.now()).returning(Analysis.id)
+        )
+    )
+
+
+def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
+    """Bring the usage of these analyses in line with the books."""
+    totals = (
+        select(Call.analysis_id, *(func.sum(getattr(Call, name)).label(name) for name in USAGE))
+        .where(Call.analysis_id.in_(analysis_ids))
+        .group_by(Call.analysis_id)
+        .subquery()
+    )
+    session.execute(
+        update(Analysis)
+        .where(Analysis.id == totals.c.analysis_id)
+        .values({name: totals.c[name] for name in USAGE})
+        .execution_options(synchronize_session=False)
+    )
+
+
+def report_images(session: Session, analysis_id: str, reports: Sequence[dict[str, Any]]) -> None:
+    """Keep what preparation did to each image."""
+    for position, report in enumerate(reports):
+        session.execute(
+            update(AnalysisImage)
+            .where(AnalysisImage.analysis_id == analysis_id, AnalysisImage.position == position)
+            .values(report=report)
+        )
+
+
+def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
+    """Only the state: what a waiter asks again and again."""
+    return session.execute(
+        select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
+    ).scalar_one_or_none()
+
+
+def try_lock(session: Session, name: str) -> bool:
+    """Whether this transaction got the advisory lock by that name; released by its end."""
+    key = func.hashtextextended(name, literal_column("0"))
+    return bool(session.execute(select(func.pg_try_advisory_xact_lock(key))).scalar_one())

@@ -1,0 +1,208 @@
+"""The way of one analysis: claim, prepare, reserve, ask, check, record.
+
+Nothing here raises to Celery: every way out is an outcome in the database, and where even that cannot be
+written the lease runs out and the sweep takes over.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from core.desk import Desk
+from core.errors import InternalError, InvalidOutput, Unavailable, VitrineError, WrongState
+from core.media import allowed_kinds
+from core.models import Analysis
+from core.presets import Preset
+from core.services import outcomes
+from core.services.outcomes import Answer, Closing
+from worker import answers, prompt
+from worker.imaging import Policy, Prepared
+from worker.leases import Leases
+from worker.preparer import Preparer
+from worker.prompt import Message
+from worker.vision import Ask, CallFailed, Reply, Vision
+
+MOST_ATTEMPTS = 4
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+RECORD_SECONDS, RECORD_PAUSE = 120.0, 1.0
+BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
+"""Longest side in pixels that is sent, by detail."""
+
+log = structlog.get_logger(__name__)
+
+
+class Ended(Exception):
+    """An analysis ended without an answer; says what to record."""
+
+    def __init__(
+        self,
+        error: VitrineError,
+        closing: Closing | None = None,
+        *,
+        again: bool = False,
+        counts: bool = True,
+        received: str | None = None,
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.closing = closing
+        self.again = again
+        self.counts = counts
+        self.received = received
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A reply, and the closing of its call that is still to be recorded."""
+
+    reply: Reply
+    closing: Closing
+
+
+class Analyzer:
+    """What a worker process analyses with."""
+
+    def __init__(self, desk: Desk, preparer: Preparer, vision: Vision, leases: Leases, name: str) -> None:
+        self._desk = desk
+        self._preparer = preparer
+        self._vision = vision
+        self._leases = leases
+        self._name = name
+
+    def analyze(self, analysis_id: str) -> None:
+        """Do what the bell rang for, if it is still to be done."""
+        with structlog.contextvars.bound_contextvars(analysis_id=analysis_id):
+            claimed = self._claim(analysis_id)
+            if claimed is None:
+                return
+            with (
+                structlog.contextvars.bound_contextvars(request_id=claimed.request_id),
+                self._leases.holding(claimed),
+            ):
+                self._run(claimed)
+
+    def _claim(self, analysis_id: str) -> Analysis | None:
+        try:
+            return outcomes.claim(self._desk, analysis_id, self._name)
+        except Unavailable:
+            log.warning("claim_failed")  # the sweep rings again
+            return None
+
+    def _run(self, claimed: Analysis) -> None:
+        start = time.monotonic()
+        try:
+            answer, closing = self._answer(claimed)
+        except WrongState:
+            log.info("lease_lost")
+        except Ended as end:
+            self._give_back(claimed, end)
+        except Unavailable as error:
+            self._give_back(claimed, Ended(error, again=True))
+        except VitrineError as error:
+            self._give_back(claimed, Ended(error))
+        except Exception:
+            log.exception("analysis_broke")
+            self._give_back(claimed, Ended(InternalError()))
+        else:
+            self._record(lambda: outcomes.succeed(self._desk, claimed, answer, closing))
+            log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
+
+    def _answer(self, claimed: Analysis) -> tuple[Answer, Closing]:
+        preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
+        images = self._prepare(claimed)
+        messages = prompt.build(preset, claimed, [image.data_url() for image in images])
+        asked = self._ask(claimed, preset, messages, images)
+        try:
+            return answers.fit(preset, asked.reply), asked.closing
+        except InvalidOutput as problem:
+            self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
+            messages = prompt.repair(messages, asked.reply.text, problem.message)
+        except VitrineError as error:
+            raise Ended(error, asked.closing, received=asked.reply.text) from error
+        repaired = self._ask(claimed, preset, messages, images)
+        try:
+            return answers.fit(preset, repaired.reply), repaired.closing
+        except VitrineError as error:
+            raise Ended(error, repaired.closing, received=repaired.reply.text) from error
+
+    def _prepare(self, claimed: Analysis) -> list[Prepared]:
+        settings = self._desk.settings
+        policy = Policy(
+            best_side=BEST_SIDES[claimed.detail],
+            max_pixels=settings.max_image_pixels,
+            max_bytes=settings.endpoint_image_bytes,
+            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
+        )
+        contents = (self._desk.blobs.get(image.file.digest) for image in claimed.images)
+        return [self._preparer.prepare(content, policy) for content in contents]
+
+    def _ask(
+        self, claimed: Analysis, preset: Preset, messages: list[Message], images: list[Prepared]
+    ) -> Asked:
+        """One paid call, in the books before it leaves. Raises Ended, or WrongState for a lost lease."""
+        price = self._desk.prices.find(claimed.model)
+        sizes = [(image.width, image.height) for image in images]
+        worst = price.worst_case(prompt.text_of(messages), sizes, claimed.max_tokens) if price else None
+        call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
+        try:
+            reply = self._vision.ask(
+                Ask(
+                    messages=messages,
+                    model=claimed.model,
+                    max_tokens=claimed.max_tokens,
+                    temperature=claimed.temperature,
+                    response_format=prompt.response_format(preset),
+                    request_id=claimed.request_id,
+                )
+            )
+        except CallFailed as failure:
+            closed = Closing.refused if failure.billed is False else Closing.unknown
+            closing = closed(call_id, failure.error)
+            raise Ended(failure.error, closing, again=failure.again, counts=failure.counts) from failure
+        cost = price.cost(reply.usage) if price else None
+        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
+
+    def _give_back(self, claimed: Analysis, end: Ended) -> None:
+        """Record an end: another try later where that makes sense and tries are left, else a failure."""
+        tries = claimed.attempts + 1
+        log.warning(
+            "analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries
+        )
+        if end.again and (tries < MOST_ATTEMPTS or not end.counts):
+            seconds = _pause(end.error, claimed.attempts)
+            self._record(
+                lambda: outcomes.retry(
+                    self._desk, claimed, end.error, end.closing, seconds=seconds, counts=end.counts
+                )
+            )
+        else:
+            self._record(
+                lambda: outcomes.fail(self._desk, claimed, end.error, end.closing, received=end.received)
+            )
+
+    def _record(self, write: Callable[[], None]) -> None:
+        """Write an outcome; while Postgres is away keep trying, for it may be paid and late is accepted."""
+        end = time.monotonic() + RECORD_SECONDS
+        while True:
+            try:
+                return write()
+            except Unavailable:
+                if time.monotonic() > end:
+                    log.exception("outcome_lost")  # the sweep will find the lease dead
+                    return None
+                time.sleep(RECORD_PAUSE)
+
+
+def _pause(error: VitrineError, attempts: int) -> float:
+    """Seconds until the next try: what the endpoint asked for, else a random part of a doubling wait.
+
+    Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    if error.retry_after is not None:
+        return error.retry_after
+    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempts))  # noqa: S311  (no secret hangs on it)

@@ -1,0 +1,36 @@
+"""What `celery -A worker.app worker` starts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import structlog
+from celery import signals
+
+from config import settings
+from core.logs import set_up
+from core.queue import celery_app
+from worker import workbench
+
+app = celery_app
+
+log = structlog.get_logger(__name__)
+
+
+@signals.setup_logging.connect
+def _logs(**_: Any) -> None:
+    set_up(settings())
+
+
+@signals.celeryd_init.connect
+def _open(sender: str, **_: Any) -> None:
+    """Before the first task, so that no task pays for importing and connecting."""
+    set_up(settings())
+    workbench.open_bench(settings(), f"{sender}-{os.getpid()}")
+    log.info("worker_ready", worker=sender, slots=settings().worker_concurrency)
+
+
+@signals.worker_shutdown.connect
+def _close(**_: Any) -> None:
+    workbench.close_bench()

@@ -1,0 +1,264 @@
+"""The one place that talks to the endpoint, and that turns what can go wrong there into our errors.
+
+The asynchronous client runs on one event loop in a thread of its own: that gives every call a deadline for
+the whole of it (the client's own timeouts are per chunk) and all of them one pool of connections. Task
+threads hand calls over and wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import httpx2
+import openai
+
+from config import Settings
+from core.errors import (
+    ContentPolicyViolation,
+    ContextLengthExceeded,
+    ModelError,
+    ModelOverloaded,
+    RateLimitExceeded,
+    Timeout,
+    UpstreamError,
+    VitrineError,
+)
+from core.pricing import Usage
+
+CONNECT_SECONDS = 10.0
+PING_SECONDS = 5.0
+HAND_OVER_SECONDS = 5.0
+LONGEST_RETRY_AFTER = 3_600.0
+MESSAGE_LENGTH = 500
+NO_KEY = "none"
+"""The client insists on a key; endpoints on this machine want none."""
+NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
+"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request to the endpoint."""
+
+    messages: Sequence[dict[str, Any]]
+    model: str
+    max_tokens: int
+    temperature: float
+    response_format: dict[str, Any] | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the endpoint answered."""
+
+    text: str
+    refusal: str | None
+    finish_reason: str | None
+    usage: Usage
+    upstream_id: str | None
+
+
+class CallFailed(Exception):
+    """A call brought no answer.
+
+    `error` is what the client will see if nothing better comes; `again` whether another try makes sense;
+    `counts` whether it uses up a try; `billed` is False where it certainly cost nothing, None where nobody
+    can tell.
+    """
+
+    def __init__(
+        self, error: VitrineError, *, again: bool, counts: bool = True, billed: Literal[False] | None = False
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.again = again
+        self.counts = counts
+        self.billed = billed
+
+
+class Vision:
+    """Asks the endpoint on behalf of many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.call_timeout
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vision", daemon=True)
+        self._thread.start()
+        connections = settings.worker_concurrency + 1  # one for the ping
+        self._client = openai.AsyncOpenAI(
+            base_url=settings.openai_base_url,
+            api_key=settings.openai_api_key or NO_KEY,
+            max_retries=0,  # the client would sleep through Retry-After inside a call
+            timeout=httpx2.Timeout(self._timeout, connect=CONNECT_SECONDS),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+                trust_env=False,
+            ),
+        )
+
+    def ask(self, ask: Ask) -> Reply:
+        """The endpoint's answer within the call timeout. Raises CallFailed and nothing else."""
+        try:
+            return _reply(self._run(self._ask(ask), self._timeout))
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise _translated(error) from error
+
+    def ping(self) -> float:
+        """Seconds that the endpoint takes to list its models, which costs nothing. Raises CallFailed."""
+        start = time.monotonic()
+        try:
+            self._run(self._client.models.list(), PING_SECONDS)
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise _translated(error) from error
+        return time.monotonic() - start
+
+    def close(self) -> None:
+        """Close the connections; calls on their way fail."""
+        self._run(self._client.close(), HAND_OVER_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(HAND_OVER_SECONDS)
+
+    async def _ask(self, ask: Ask) -> str:
+        parameters: dict[str, Any] = {"model": ask.model, "messages": list(ask.messages)}
+        if NEWER_PARAMETERS.match(ask.model):
+            parameters["max_completion_tokens"] = ask.max_tokens
+        else:
+            parameters |= {"max_tokens": ask.max_tokens, "temperature": ask.temperature}
+        if ask.response_format is not None:
+            parameters["response_format"] = ask.response_format
+        # Raw, because the client hands a body that is not JSON on as if it were an answer.
+        response = await self._client.chat.completions.with_raw_response.create(
+            **parameters, extra_headers={"X-Request-ID": ask.request_id}
+        )
+        body: str = response.http_response.text
+        return body
+
+    def _run(self, work: Awaitable[T], seconds: float) -> T:
+        async def within() -> T:
+            async with asyncio.timeout(seconds):
+                return await work
+
+        future = asyncio.run_coroutine_threadsafe(within(), self._loop)
+        return future.result(seconds + HAND_OVER_SECONDS)
+
+
+def _reply(body: str) -> Reply:
+    """The parts of a body that we use. A body that makes no sense may still have been paid for."""
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0]
+        message = choice["message"]
+        refusal = message.get("refusal")
+        return Reply(
+            text=_text(message.get("content")),
+            refusal=str(refusal) if refusal else None,
+            finish_reason=_short(choice.get("finish_reason"), 40),
+            usage=_usage(completion.get("usage") or {}),
+            upstream_id=_short(completion.get("id"), 200),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        received = UpstreamError("The endpoint answered with something that is not a completion.")
+        raise CallFailed(received, again=True, billed=None) from error
+
+
+def _text(content: Any) -> str:
+    if content is not None and not isinstance(content, str):
+        raise TypeError("content is not text")
+    return (content or "").replace("\0", "").encode("utf-8", "replace").decode()  # no unpaired surrogates
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    prompt, completion = (
+        usage.get("prompt_tokens_details") or {},
+        usage.get("completion_tokens_details") or {},
+    )
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")),
+        image_tokens=_count(prompt.get("image_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+    )
+
+
+def _translated(error: Exception) -> CallFailed:
+    if isinstance(error, openai.APIStatusError):
+        return _refused(error)
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        if isinstance(error.__cause__, httpx2.ConnectTimeout):
+            return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True)
+        return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
+    if isinstance(error, openai.APIConnectionError):
+        sent = not isinstance(error.__cause__, httpx2.ConnectError)
+        message = "The endpoint broke the connection." if sent else "The endpoint cannot be reached."
+        return CallFailed(UpstreamError(message), again=True, billed=None if sent else False)
+    return CallFailed(
+        UpstreamError("The endpoint answered in a way that makes no sense."), again=True, billed=None
+    )
+
+
+def _refused(error: openai.APIStatusError) -> CallFailed:
+    """A status that is no success: turned away and so not billed, unless something lost the answer."""
+    status, code = error.status_code, str(error.code or "")
+    if status == 429:
+        return _limited(error)
+    if status in (408, 409) or status >= 500:
+        return _broken(error)
+    if status in (401, 403):
+        return CallFailed(UpstreamError("The endpoint refused Vitrine's own credentials."), again=False)
+    if "context_length" in code:
+        return CallFailed(ContextLengthExceeded(_said(error)), again=False)
+    if "content_policy" in code or "content_filter" in code:
+        return CallFailed(ContentPolicyViolation(_said(error)), again=False)
+    return CallFailed(ModelError(f"The endpoint refused the request: {_said(error)}"), again=False)
+
+
+def _limited(error: openai.APIStatusError) -> CallFailed:
+    if "insufficient_quota" in (error.code, error.type):
+        return CallFailed(UpstreamError("The endpoint's account has no quota left."), again=False)
+    limited = RateLimitExceeded("The endpoint's rate limit is reached.", retry_after=_retry_after(error))
+    return CallFailed(limited, again=True, counts=False)
+
+
+def _broken(error: openai.APIStatusError) -> CallFailed:
+    status, wait = error.status_code, _retry_after(error)
+    if status in (503, 529):
+        overloaded = ModelOverloaded(f"The endpoint is overloaded: {_said(error)}", retry_after=wait)
+        return CallFailed(overloaded, again=True)
+    failed = UpstreamError(f"The endpoint failed with status {status}: {_said(error)}", retry_after=wait)
+    return CallFailed(failed, again=True, billed=None if status in (408, 504) else False)
+
+
+def _said(error: openai.APIStatusError) -> str:
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    return _short(message, MESSAGE_LENGTH) or f"status {error.status_code}"
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    """Seconds that the endpoint asks to wait, or None."""
+    headers = error.response.headers
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return min(max(float(headers[name]) * unit, 0.0), LONGEST_RETRY_AFTER)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def _short(value: Any, length: int) -> str | None:
+    return value.replace("\0", "")[:length] if isinstance(value, str) and value else None
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

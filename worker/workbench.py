@@ -1,0 +1,55 @@
+"""The workbench of a worker process: everything that is opened once and closed in the right order."""
+
+from __future__ import annotations
+
+from config import Settings
+from core.desk import Desk
+from worker.analyze import Analyzer
+from worker.leases import Leases
+from worker.preparer import Preparer
+from worker.upkeep import Upkeep
+from worker.vision import Vision
+
+SPARE_CONNECTIONS = 3
+"""For the heartbeat, the upkeep, and one to spare; tasks have one each."""
+
+
+class Workbench:
+    """Opened when the worker is ready, closed when its last task has ended."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        connections = settings.worker_concurrency + SPARE_CONNECTIONS
+        self.desk = Desk.open(settings, name=name, connections=connections)
+        self._preparer = Preparer(settings.decoder_processes)
+        self._vision = Vision(settings)
+        self._leases = Leases(self.desk)
+        self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._leases, name)
+        self._preparer.warm()
+        self._upkeep = Upkeep(self.desk, self._vision, name)
+
+    def close(self) -> None:
+        """Stop the threads, then close what they used."""
+        self._upkeep.close()
+        self._leases.close()
+        self._vision.close()
+        self._preparer.close()
+        self.desk.database.close()
+
+
+_open: list[Workbench] = []
+
+
+def open_bench(settings: Settings, name: str) -> None:
+    """Open this process's workbench."""
+    _open.append(Workbench(settings, name))
+
+
+def bench() -> Workbench:
+    """The open workbench of this process."""
+    return _open[-1]
+
+
+def close_bench() -> None:
+    """Close it, where there is one."""
+    while _open:
+        _open.pop().close()

@@ -1,0 +1,78 @@
+"""vitrine keys: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.operator import desk
+from core.models import ApiKey
+from core.services import keys as service
+from core.services.keys import Scope
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command()
+@click.option("--account", default="default", show_default=True, help="Whose key; made where it is new.")
+@click.option("--name", default="key", show_default=True, help="What you will know the key by.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do; repeat for several. All, when none is given.",
+)
+@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; never, by default.")
+@click.option("--unlimited", is_flag=True, help="No rate limit.")
+@click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
+def create(
+    account: str, name: str, scopes: tuple[str, ...], days: int | None, *, unlimited: bool, quiet: bool
+) -> None:
+    """Make a key and print it, once: only its hash is kept."""
+    made = service.create(
+        desk(),
+        account=account,
+        name=name,
+        scopes=frozenset(Scope(scope) for scope in scopes) or frozenset(Scope),
+        unlimited=unlimited,
+        valid_for=timedelta(days=days) if days else None,
+    )
+    click.echo(made.secret)
+    if not quiet:
+        click.echo(f"Key {name!r} of account {account!r}. Keep it safe: it is not shown again.", err=True)
+
+
+@keys.command("list")
+@click.option("--account", help="Only this account's.")
+def listing(account: str | None) -> None:
+    """List keys; their secrets are not kept."""
+    table = Table("id", "begins", "account", "name", "scopes", "created", "state", box=None, pad_edge=False)
+    for key in service.listing(desk(), account):
+        created = f"{key.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            key.id, key.prefix, key.account.name, key.name, " ".join(key.scopes), created, _state(key)
+        )
+    Console(width=None if Console().is_terminal else 200).print(table)
+
+
+@keys.command()
+@click.argument("key")
+def revoke(key: str) -> None:
+    """Revoke the key with this id or beginning; it stops working at once."""
+    revoked = service.revoke(desk(), key)
+    click.echo(f"Revoked {revoked.id} ({revoked.name}).")
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "unlimited" if key.unlimited else "active"

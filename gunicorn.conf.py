@@ -1,0 +1,25 @@
+"""gunicorn's settings, from ours. Found by gunicorn in the folder it starts in."""
+
+import sys
+
+from config import ConfigurationError, settings
+
+try:
+    ours = settings()
+except ConfigurationError as error:
+    sys.exit(str(error))
+
+bind = f"{ours.host}:{ours.port}"
+# Threads, because requests wait: for answers now, for streams later. gevent measured no better.
+worker_class = "gthread"
+workers = ours.web_processes
+threads = ours.web_threads
+preload_app = False  # obstore and database pools do not survive a fork
+graceful_timeout = 30
+keepalive = 30
+accesslog = None  # webapp.tracing writes a line per request
+errorlog = "-"
+logger_class = "gunicorn.glogging.Logger"
+loglevel = ours.log_level.lower()
+worker_tmp_dir = "/dev/shm" if sys.platform == "linux" else None  # noqa: S108  (heartbeats must not wait for a disk)
+control_socket_disable = True

@@ -1,0 +1,107 @@
+"""The plain endpoints people start with: they wait for the answer, and are thin over the same service."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, g, jsonify
+from flask_smorest import Blueprint
+
+from core.errors import from_code
+from core.models import Analysis
+from core.services import analyses
+from core.services.analyses import Submission
+from core.services.keys import Scope
+from core.states import FINAL, AnalysisState
+from webapp import present
+from webapp.api.analyses import headers_of
+from webapp.operations import desk, key, may_answer, signed_in, takes_body
+from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm
+from webapp.schemas.plain import PlainAnswer, PlainData, PlainPending
+from webapp.uploads import received
+
+FAILURES = (400, 409, 429, 500, 502, 503, 504)
+
+blueprint = Blueprint("image", __name__, description="Ask about one image and wait for the answer.")
+
+
+@blueprint.route("/image/analyze", methods=["POST"])
+@blueprint.response(200, PlainAnswer)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@signed_in(Scope.WRITE)
+@takes_body(multipart=AskForm, files=1)
+@may_answer(*FAILURES)
+def analyze(body: dict[str, Any]) -> Any:
+    """Ask a question about an image."""
+    return _answered(Submission(images=[received(body.pop("file"))], **body))
+
+
+@blueprint.route("/image/analyze-with-context", methods=["POST"])
+@blueprint.response(200, PlainAnswer)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@signed_in(Scope.WRITE)
+@takes_body(multipart=AskWithContextForm, files=1)
+@may_answer(*FAILURES)
+def analyze_with_context(body: dict[str, Any]) -> Any:
+    """Ask a question about an image, with what the shop knows of it."""
+    return _answered(Submission(images=[received(body.pop("file"))], **body))
+
+
+@blueprint.route("/analyze-product", methods=["POST"])
+@blueprint.response(200, PlainData)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@signed_in(Scope.WRITE)
+@takes_body(multipart=ProductForm, files=1)
+@may_answer(*FAILURES)
+def analyze_product(body: dict[str, Any]) -> Any:
+    """Describe a product for a catalogue."""
+    return _answered(Submission(images=[received(body.pop("image"))], preset="product", **body))
+
+
+def _answered(submission: Submission) -> Any:
+    """Submit, wait, and answer as far as it got. Raises the error that the analysis failed with."""
+    account_id = key().account_id
+    found = analyses.submit(desk(), key(), submission, g.request_id)
+    found = analyses.wait(desk(), account_id, found.id, desk().settings.request_timeout)
+    if found.state == AnalysisState.COMPLETED:
+        return _plain(found)
+    if found.state in FINAL:
+        raise from_code(found.error_code, found.error_message or found.reason, {"analysis_id": found.id})
+    return _pending(found), 202
+
+
+def _plain(found: Analysis) -> dict[str, Any]:
+    file = found.images[0].file
+    return {
+        "success": True,
+        "id": found.id,
+        "answer": found.answer,
+        "data": found.data,
+        "confidence": found.confidence,
+        "processing_time": present.processing_time(found),
+        "timestamp": datetime.now(UTC),
+        "metadata": {
+            "file_name": file.name,
+            "file_size": file.byte_size,
+            "context_provided": found.context is not None,
+            "token_usage": present.usage(found),
+            "cost": present.cost(found),
+            "model": found.model,
+        },
+    }
+
+
+def _pending(found: Analysis) -> Response:
+    """A ready response: this shape must not go through the schema of the other."""
+    headers = headers_of(found)
+    pending = {
+        "success": True,
+        "id": found.id,
+        "status": found.state,
+        "location": headers["Location"],
+        "timestamp": datetime.now(UTC),
+    }
+    response = jsonify(PlainPending().dump(pending))
+    response.headers.update(headers)
+    return response

@@ -1,0 +1,101 @@
+"""Every error as one JSON envelope, whatever raised it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify
+from marshmallow import Schema, fields
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from core.errors import (
+    FileTooLarge,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    UnsupportedMediaType,
+    VitrineError,
+)
+
+BY_STATUS: dict[int, type[VitrineError]] = {
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed,
+    HTTPStatus.NOT_ACCEPTABLE: NotAcceptable,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: FileTooLarge,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class ErrorSchema(Schema):
+    """What went wrong, for people (`error`) and for programs (`error_code`)."""
+
+    success = fields.Boolean(required=True, metadata={"enum": [False]})
+    error = fields.String(required=True, metadata={"description": "A sentence that says what to do."})
+    error_code = fields.String(required=True, metadata={"example": "invalid_request"})
+    timestamp = fields.DateTime(required=True, format="iso")
+    request_id = fields.String(required=True, metadata={"description": "Finds the request in the logs."})
+    details = fields.Dict(required=True, metadata={"description": "Machine-readable particulars."})
+
+
+def register(app: Flask) -> None:
+    """Answer every error of the app with the envelope."""
+    app.register_error_handler(VitrineError, answer)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(error: VitrineError) -> Response:
+    """The envelope of an error of ours."""
+    response = jsonify(envelope(error))
+    response.status_code = error.status
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="vitrine"'
+    return response
+
+
+def envelope(error: VitrineError) -> dict[str, Any]:
+    """The body of an error answer."""
+    return {
+        "success": False,
+        "error": error.message,
+        "error_code": error.code,
+        "timestamp": datetime.now(UTC).isoformat(),
+        "request_id": g.get("request_id", ""),
+        "details": error.details,
+    }
+
+
+def _http(error: HTTPException) -> Response:
+    """Errors of Flask and Werkzeug in our words; redirects stay what they are."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status < HTTPStatus.BAD_REQUEST:
+        return Response(error.get_body(), status, error.get_headers())
+    kind = BY_STATUS.get(
+        status, InvalidRequest if status < HTTPStatus.INTERNAL_SERVER_ERROR else InternalError
+    )
+    message = "The request body is larger than this server takes." if _too_large(error) else None
+    if kind is InvalidRequest and error.description:
+        message = error.description
+    response = answer(kind(message))
+    for name, value in error.get_headers():
+        if name.lower() in {"allow", "retry-after"}:
+            response.headers[name] = value
+    return response
+
+
+def _too_large(error: HTTPException) -> bool:
+    return isinstance(error, RequestEntityTooLarge)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request_broke", exc_info=error)
+    return answer(InternalError())

@@ -1,0 +1,52 @@
+"""The OpenAPI document and the page that shows it, both served from here so that they work offline."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api
+from flask_swagger_ui import get_swaggerui_blueprint
+
+from webapp.errors import ErrorSchema
+from webapp.operations import SCHEMES
+
+DOCUMENT = "/openapi.json"
+DOCS = "/docs"
+DESCRIPTION = """\
+Post product images and questions; get answers whose cost is known.
+
+Every request needs an API key: `Authorization: Bearer vt_…` or `X-API-Key: vt_…`. Every error is one
+envelope, `{"success": false, "error", "error_code", "timestamp", "request_id", "details"}`; `X-Request-ID` of
+a request comes back with its answer and finds it in the logs.
+"""
+
+
+class DocumentedApi(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """Errors are answered by webapp.errors; only the document is made here."""
+
+    ERROR_SCHEMA = ErrorSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def make_api(app: Flask) -> Any:
+    """The document of an app; blueprints are registered on it."""
+    app.config |= {
+        "API_TITLE": "Vitrine",
+        "API_VERSION": version("vitrine"),
+        "OPENAPI_VERSION": "3.1.0",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_JSON_PATH": DOCUMENT.lstrip("/"),
+    }
+    options = {"info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}}
+    api = DocumentedApi(app, spec_kwargs=options)
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    app.register_blueprint(
+        get_swaggerui_blueprint(DOCS, DOCUMENT, config={"app_name": "Vitrine", "validatorUrl": None})
+    )
+    return api

@@ -1,0 +1,163 @@
+"""What views are declared with: who may call, what comes in, what can go wrong.
+
+Each declaration also writes its part of the OpenAPI document, which so cannot say anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, cast
+
+from flask import current_app, g, request
+from flask_smorest import Blueprint
+from marshmallow import Schema, ValidationError, fields
+from werkzeug.datastructures import MultiDict
+
+from core.desk import Desk
+from core.errors import InvalidRequest, UnsupportedMediaType
+from core.models import ApiKey
+from core.services import keys
+from core.services.keys import Scope
+
+View = Callable[..., Any]
+
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `vt_…`."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+MULTIPART_SLACK = 64 * 1024
+"""Bytes allowed for the fields and borders around the files of a multipart body."""
+
+
+def desk() -> Desk:
+    """The desk of this app."""
+    return cast("Desk", current_app.config["DESK"])
+
+
+def key() -> ApiKey:
+    """The key of the request."""
+    return cast("ApiKey", g.key)
+
+
+def signed_in(scope: Scope) -> Callable[[View], View]:
+    """Only with an API key that has this scope."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            g.key = keys.authenticate(desk(), _secret())
+            keys.demand(g.key, scope)
+            return view(*args, **kwargs)
+
+        return _documented(wrapper, security=SECURITY, errors=(401, 403, 503))
+
+    return decorator
+
+
+def takes_body(
+    *, json: type[Schema] | None = None, multipart: type[Schema] | None = None, files: int | None = None
+) -> Callable[[View], View]:
+    """Load the body by its content type and hand it to the view as its last argument.
+
+    `files` bounds the body to so many files; without it the limit for whole requests holds.
+    """
+    schemas = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            schema = schemas.get(request.mimetype)
+            if schema is None:
+                raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")
+            request.max_content_length = _body_limit(files)
+            body = READERS[request.mimetype](schema())
+            return view(*args, _loaded(schema(), body), **kwargs)
+
+        content = {kind: {"schema": schema} for kind, schema in schemas.items()}
+        body = {"required": True, "content": content}
+        return _documented(wrapper, requestBody=body, errors=(400, 413, 415))
+
+    return decorator
+
+
+def takes_query(schema: type[Schema]) -> Callable[[View], View]:
+    """Load the query string and hand it to the view as its last argument."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return view(*args, _loaded(schema(), request.args.to_dict()), **kwargs)
+
+        return _documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
+
+    return decorator
+
+
+def may_answer(*statuses: int) -> Callable[[View], View]:
+    """Further errors that a view may answer with."""
+    return lambda view: _documented(view, errors=statuses)
+
+
+def _documented(view: View, *, errors: tuple[int, ...], **doc: Any) -> View:
+    documented: View = Blueprint.doc(**doc)(view) if doc else view
+    for status in errors:
+        refer = Blueprint.alt_response(cast("Any", None), status, response=HTTPStatus(status).name)
+        documented = refer(documented)
+    return documented
+
+
+def _secret() -> str:
+    kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return credentials.strip()
+    return request.headers.get("X-API-Key", "").strip()
+
+
+def _body_limit(files: int | None) -> int:
+    settings = desk().settings
+    if files is None:
+        return settings.max_request_size
+    return min(files * settings.max_file_size + MULTIPART_SLACK, settings.max_request_size)
+
+
+def _json(_schema: Schema) -> dict[str, Any]:
+    body = request.get_json()
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def _form(schema: Schema) -> dict[str, Any]:
+    """Fields and files together; one value for a field that takes one, lists for the others."""
+    together: MultiDict[str, Any] = MultiDict(request.form)
+    together.update(request.files)
+    alone = {name for name, field in schema.fields.items() if not isinstance(field, fields.List)}
+    lists = together.to_dict(flat=False)
+    return {
+        name: values[0] if name in alone and len(values) == 1 else values for name, values in lists.items()
+    }
+
+
+READERS = {JSON: _json, MULTIPART: _form}
+
+
+def _loaded(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", schema.load(data))
+    except ValidationError as error:
+        wrong = cast("dict[str, Any]", error.messages)
+        raise InvalidRequest(_sentence(wrong), details={"fields": wrong}) from error
+
+
+def _sentence(wrong: dict[str, Any]) -> str:
+    """The first problem as a sentence; all of them are in the details."""
+    name, why = next(iter(wrong.items()))
+    while isinstance(why, dict):
+        inner, why = next(iter(why.items()))
+        name = f"{name}.{inner}"
+    return f"{name}: {why[0] if isinstance(why, list) else why}"

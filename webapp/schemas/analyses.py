@@ -1,0 +1,247 @@
+"""Analyses as clients send and see them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.states import AnalysisState
+from webapp.schemas.values import Metadata, Question, Real, Text, Whole
+
+DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w=.+-]+)*;base64,", re.ASCII)
+MOST_TOKENS = 128_000
+LONGEST_WAIT = 60
+
+
+class FilePart(fields.Field[Any]):
+    """A file of a multipart body."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
+        if not hasattr(value, "stream"):
+            raise ValidationError("Must be a file.")
+        return value
+
+
+def file_part(**kwargs: Any) -> FilePart:
+    """A file, as OpenAPI 3.1 describes one."""
+    return FilePart(metadata={"type": "string", "contentMediaType": "application/octet-stream"}, **kwargs)
+
+
+class Base64(fields.String):
+    """Bytes as base64 or as a data URL."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        encoded = text[match.end() :] if (match := DATA_URL.match(text)) else text
+        try:
+            return base64.b64decode("".join(encoded.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValidationError("Not valid base64, nor a base64 data URL.") from error
+
+
+class ImageSchema(Schema):
+    """One image: a file that was uploaded before, or its bytes."""
+
+    file_id = Text(validate=validate.Length(1, 40))
+    base64 = Base64(metadata={"description": "Base64, or a data URL."})
+    name = Text(validate=validate.Length(max=255))
+
+    @validates_schema
+    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
+        if ("file_id" in data) == ("base64" in data):
+            raise ValidationError("Give either file_id or base64.")
+
+
+class _Question(Schema):
+    question = Question(
+        validate=validate.Length(max=QUESTION_LENGTH),
+        metadata={"description": "Needed unless a preset is named.", "minLength": 1, "pattern": r"\S"},
+    )
+    context = Text(
+        validate=validate.Length(max=CONTEXT_LENGTH),
+        metadata={"description": "What the shop knows; data to the model, never instructions."},
+    )
+    preset = Text(metadata={"example": "product"}, validate=validate.Length(1, 100))
+    model = Text(validate=validate.Length(1, 200))
+    detail = Text(validate=validate.OneOf(DETAILS))
+
+
+class SubmitJson(_Question):
+    """An analysis to be made."""
+
+    images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
+    max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
+    temperature = Real(strict=True, validate=validate.Range(0, 2))
+    metadata = Metadata()
+    wait = Real(
+        strict=True,
+        validate=validate.Range(0, LONGEST_WAIT),
+        metadata={"description": "Seconds to wait for the answer before answering 202."},
+    )
+
+
+class _FormNumbers(_Question):
+    max_tokens = Whole(validate=validate.Range(1, MOST_TOKENS))
+    temperature = Real(validate=validate.Range(0, 2))
+
+
+class SubmitForm(_FormNumbers):
+    """An analysis to be made, with its images as files."""
+
+    file = fields.List(file_part(), required=True, validate=validate.Length(min=1))
+    metadata = Metadata(metadata={"description": "A JSON object."})
+    wait = Real(validate=validate.Range(0, LONGEST_WAIT))
+
+
+class AskForm(_FormNumbers):
+    """A question about one image."""
+
+    file = file_part(required=True)
+    question = Question(
+        required=True,
+        validate=validate.Length(max=QUESTION_LENGTH),
+        metadata={"minLength": 1, "pattern": r"\S"},
+    )
+
+    class Meta:
+        """The preset and context are fixed."""
+
+        exclude = ("preset", "context")
+
+
+class AskWithContextForm(AskForm):
+    """A question about one image, with what the shop knows."""
+
+    context = Text(required=True, validate=validate.Length(1, CONTEXT_LENGTH))
+
+    class Meta:
+        """The preset is fixed."""
+
+        exclude = ("preset",)
+
+
+class ProductForm(_FormNumbers):
+    """A product photograph to be described."""
+
+    image = file_part(required=True)
+
+    class Meta:
+        """The preset is fixed."""
+
+        exclude = ("preset",)
+
+
+class PageQuery(Schema):
+    """Which analyses, and which page of them."""
+
+    limit = Whole(load_default=20, validate=validate.Range(1, 100))
+    cursor = Text(
+        validate=validate.Regexp(r"^an_[0-9a-z]{26}$", error="Take next_cursor from the page before."),
+        metadata={"description": "next_cursor of the page before."},
+    )
+    status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))
+    preset = Text(validate=validate.Length(1, 100))
+    model = Text(validate=validate.Length(1, 200))
+
+
+class PromptDetails(Schema):
+    """Parts of the prompt tokens."""
+
+    cached_tokens = fields.Integer(required=True)
+    image_tokens = fields.Integer(required=True)
+
+
+class CompletionDetails(Schema):
+    """Parts of the completion tokens."""
+
+    reasoning_tokens = fields.Integer(required=True)
+
+
+class UsageSchema(Schema):
+    """Tokens, over every call that was made for this answer."""
+
+    prompt_tokens = fields.Integer(required=True)
+    completion_tokens = fields.Integer(required=True)
+    total_tokens = fields.Integer(required=True)
+    prompt_tokens_details = fields.Nested(PromptDetails, required=True)
+    completion_tokens_details = fields.Nested(CompletionDetails, required=True)
+
+
+class CostSchema(Schema):
+    """Money, over every call that was made for this answer; null where the model's price is not known."""
+
+    prompt_cost = fields.Float(required=True, allow_none=True)
+    completion_cost = fields.Float(required=True, allow_none=True)
+    total_cost = fields.Float(required=True, allow_none=True)
+    currency = fields.String(required=True)
+
+
+class ImageView(Schema):
+    """An image of an analysis, and what was done to it before it was sent."""
+
+    file_id = fields.String(required=True)
+    file_name = fields.String(required=True)
+    file_size = fields.Integer(required=True)
+    media_type = fields.String(required=True)
+    sha256 = fields.String(required=True)
+    preparation = fields.Dict(required=True, allow_none=True)
+
+
+class Problem(Schema):
+    """Why there is no answer."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class AnalysisView(Schema):
+    """An analysis as it stands."""
+
+    id = fields.String(required=True, metadata={"example": "an_01kaj3c0dpw8w0z3f6s9q2xk7v"})
+    object = fields.String(required=True, metadata={"enum": ["analysis"]})
+    status = fields.String(required=True, metadata={"enum": [state.value for state in AnalysisState]})
+    reason = fields.String(required=True, allow_none=True)
+    preset = fields.String(required=True)
+    preset_version = fields.Integer(required=True)
+    model = fields.String(required=True)
+    question = fields.String(required=True, allow_none=True)
+    context = fields.String(required=True, allow_none=True)
+    metadata = fields.Dict(required=True)
+    images = fields.List(fields.Nested(ImageView), required=True)
+    answer = fields.String(required=True, allow_none=True)
+    data = fields.Raw(required=True, allow_none=True)
+    confidence = fields.Float(required=True, allow_none=True)
+    finish_reason = fields.String(required=True, allow_none=True)
+    error = fields.Nested(Problem, required=True, allow_none=True)
+    usage = fields.Nested(UsageSchema, required=True)
+    cost = fields.Nested(CostSchema, required=True)
+    attempts = fields.Integer(required=True)
+    processing_time = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Seconds from the first try to the end."}
+    )
+    created_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(required=True, allow_none=True)
+    completed_at = fields.DateTime(required=True, allow_none=True)
+    deadline_at = fields.DateTime(required=True)
+    request_id = fields.String(required=True)
+
+
+class AnalysisPage(Schema):
+    """A page of analyses, the newest first."""
+
+    data = fields.List(fields.Nested(AnalysisView), required=True)
+    has_more = fields.Boolean(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class Deleted(Schema):
+    """What was deleted."""
+
+    id = fields.String(required=True)
+    object = fields.String(required=True)
+    deleted = fields.Boolean(required=True)

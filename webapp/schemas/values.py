@@ -1,0 +1,93 @@
+"""Fields stricter than marshmallow's own: what they let through must fit Postgres and the endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+
+class Text(fields.String):
+    """Text without NUL and lone surrogates: neither Postgres nor UTF-8 can hold them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not is_storable(text):
+            raise ValidationError("Must not contain NUL or unpaired surrogate characters.")
+        return text
+
+
+class Question(Text):
+    """Text that says something."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs).strip()
+        if not text:
+            raise ValidationError("Must not be blank.")
+        return text
+
+
+class Whole(fields.Integer):
+    """A whole number; `strict` wants a JSON number, without it (forms, queries) the text of one will do."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        _demand_number(value, strict=self.strict)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # to JSON, 2.0 is the integer 2
+        return int(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Real(fields.Float):
+    """A finite number; `strict` as with Whole."""
+
+    def __init__(self, *, strict: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.strict = strict
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        _demand_number(value, strict=self.strict)
+        return float(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Metadata(fields.Dict):
+    """A JSON object of the client's own; in forms as text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            value = _decoded(value)
+        found = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # not annotated
+        if not all(is_storable(text) for text in texts_of(found)):
+            raise ValidationError("Must not contain NUL or unpaired surrogate characters.")
+        return found
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text as UTF-8."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in decoded JSON, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from texts_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValidationError("Must be a JSON object.") from error
+
+
+def _demand_number(value: Any, *, strict: bool) -> None:
+    if isinstance(value, bool) or (strict and isinstance(value, str)):
+        raise ValidationError("Must be a number.")

@@ -1,0 +1,72 @@
+"""Bodies of successful replies: one completion, or the chunks of a stream."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from local.analyst.answering import Answer
+from local.analyst.request import MODEL
+
+PIECE = re.compile(r"\S+\s*|\s+")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with the id and the time (whole seconds since 1970) it is given under."""
+
+    id: str
+    created: int
+    answer: Answer
+
+    def completion(self) -> dict[str, Any]:
+        """Give the body of a reply in one piece."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.answer.text, "refusal": None}
+        if self.answer.tool:
+            message |= {"content": None, "tool_calls": [self._tool_call()]}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": self.answer.finish_reason,
+        }
+        return self._head("chat.completion") | {"choices": [choice], "usage": usage(self.answer)}
+
+    def chunks(self, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+        """Give the events of a stream; with usage, a last one that has no choices."""
+        yield self._chunk({"role": "assistant", "content": None if self.answer.tool else ""})
+        if self.answer.tool:
+            yield self._chunk({"tool_calls": [{"index": 0, **self._tool_call()}]})
+        else:
+            yield from (self._chunk({"content": piece}) for piece in PIECE.findall(self.answer.text))
+        yield self._chunk({}, self.answer.finish_reason)
+        if include_usage:
+            yield self._head("chat.completion.chunk") | {"choices": [], "usage": usage(self.answer)}
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return self._head("chat.completion.chunk") | {"choices": [choice]}
+
+    def _tool_call(self) -> dict[str, Any]:
+        function = {"name": self.answer.tool, "arguments": self.answer.text}
+        return {"id": f"call_{self.id.removeprefix('chatcmpl-')}", "type": "function", "function": function}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": MODEL,
+            "system_fingerprint": None,
+        }
+
+
+def usage(answer: Answer) -> dict[str, Any]:
+    """Give the usage block."""
+    return {
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0, "image_tokens": answer.image_tokens},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }

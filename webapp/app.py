@@ -9,7 +9,7 @@ from config import Settings
 from core.desk import Desk
 from webapp import errors, tracing
 from webapp.api import analyses, health, image
-from webapp.openapi import make_api
+from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
 
@@ -36,6 +36,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         "MAX_FORM_PARTS": 200,
     }
     app.url_map.strict_slashes = False
+    app.url_map.converters["id"] = IdConverter
     if settings.cors_origins:
         CORS(
             app,

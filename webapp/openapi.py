@@ -8,7 +8,9 @@ from typing import Any
 from flask import Flask
 from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
+from werkzeug.routing import BaseConverter, Map
 
+from core.ids import ALPHABET, LENGTH
 from webapp.errors import ErrorSchema
 from webapp.operations import SCHEMES
 
@@ -33,6 +35,18 @@ class DocumentedApi(Api):  # type: ignore[misc]  # flask-smorest has no types
         pass
 
 
+class IdConverter(BaseConverter):
+    """An id of core.ids with this prefix; anything else in its place is a 404."""
+
+    def __init__(self, url_map: Map, prefix: str) -> None:
+        super().__init__(url_map)
+        self.regex = rf"{prefix}_[{ALPHABET}]{{{LENGTH}}}"
+
+
+def _id_parameter(converter: IdConverter) -> dict[str, str]:
+    return {"type": "string", "pattern": f"^{converter.regex}$"}
+
+
 def make_api(app: Flask) -> Any:
     """The document of an app; blueprints are registered on it."""
     app.config |= {
@@ -44,6 +58,7 @@ def make_api(app: Flask) -> Any:
     }
     options = {"info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}}
     api = DocumentedApi(app, spec_kwargs=options)
+    api.register_converter(IdConverter, _id_parameter)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     app.register_blueprint(

@@ -2,53 +2,19 @@
 
 import base64
 import io
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from openai import OpenAI
+from endpoint import Analyst
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).parents[2]
 
-
-class Analyst:
-    """A running analyst and the few things tests ask of it."""
-
-    def __init__(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "local.analyst", "--port", "0", *flags]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.line = self.process.stdout.readline()
-        self.base_url = self.line.split()[-1]
-        self.root = self.base_url.removesuffix("/v1")
-        self.defaults = requests.get(f"{self.root}/control/knobs", timeout=5).json()
-        self.client = OpenAI(base_url=self.base_url, api_key="unused", max_retries=0, timeout=20)
-
-    def turn(self, **knobs: Any) -> requests.Response:
-        return requests.put(f"{self.root}/control/knobs", json=knobs, timeout=5)
-
-    def reset(self) -> None:
-        self.turn(**self.defaults)
-        requests.delete(f"{self.root}/control/ledger", timeout=5)
-
-    def ledger(self, **query: int) -> dict[str, Any]:
-        return requests.get(f"{self.root}/control/ledger", params=query, timeout=5).json()
-
-    def post(self, body: Any, timeout: float = 20, **options: Any) -> requests.Response:
-        return requests.post(f"{self.base_url}/chat/completions", json=body, timeout=timeout, **options)
+class Client(Analyst):
+    """The analyst with short forms of asking."""
 
     def ask(self, *parts: Any, **options: Any) -> requests.Response:
         return self.post(body(*parts, **options))
-
-    def stop(self) -> tuple[int, str]:
-        self.process.terminate()
-        _, err = self.process.communicate(timeout=5)
-        return self.process.returncode, err
 
 
 def body(*parts: Any, **options: Any) -> dict[str, Any]:
@@ -77,7 +43,7 @@ def square_on(ground: str, subject: str, size: tuple[int, int] = (400, 300)) -> 
 
 @pytest.fixture(scope="session")
 def running():
-    started = Analyst("--keep-images")
+    started = Client("--keep-images")
     yield started
     started.stop()
 
@@ -93,8 +59,8 @@ def start():
     """Start further analysts with flags of one's own."""
     started = []
 
-    def _start(*flags: str) -> Analyst:
-        started.append(Analyst(*flags))
+    def _start(*flags: str) -> Client:
+        started.append(Client(*flags))
         return started[-1]
 
     yield _start

@@ -58,7 +58,7 @@ def listing(query: dict[str, Any]) -> Any:
     }
 
 
-@blueprint.route("/analyses/<analysis_id>", methods=["GET"])
+@blueprint.route("/analyses/<id(an):analysis_id>", methods=["GET"])
 @blueprint.response(200, AnalysisView)
 @signed_in(Scope.READ)
 @may_answer(404)
@@ -68,7 +68,7 @@ def one(analysis_id: str) -> Any:
     return present.analysis(found), 200, headers_of(found)
 
 
-@blueprint.route("/analyses/<analysis_id>/cancel", methods=["POST"])
+@blueprint.route("/analyses/<id(an):analysis_id>/cancel", methods=["POST"])
 @blueprint.response(200, AnalysisView)
 @signed_in(Scope.WRITE)
 @may_answer(404, 409)
@@ -77,7 +77,7 @@ def cancel(analysis_id: str) -> Any:
     return present.analysis(analyses.cancel(desk(), key().account_id, analysis_id))
 
 
-@blueprint.route("/analyses/<analysis_id>", methods=["DELETE"])
+@blueprint.route("/analyses/<id(an):analysis_id>", methods=["DELETE"])
 @blueprint.response(200, Deleted)
 @signed_in(Scope.WRITE)
 @may_answer(404, 409)

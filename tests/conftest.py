@@ -1,0 +1,223 @@
+"""Real Postgres and Valkey for every test; a live system of real processes for those that ask for it.
+
+Tests inside this process use a database and a Redis number of their own, where no worker listens: what they
+queue stays queued until they run it themselves. The live system has the other ones.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+from endpoint import ROOT, Analyst, Script
+from PIL import Image
+
+import config
+from core.desk import Desk
+from core.ids import new_id
+from core.services import keys
+from local import embedded
+from local.ports import free_port
+from webapp.app import create_app
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def folder():
+    with tempfile.TemporaryDirectory(prefix="vitrine-tests-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def servers(folder):
+    """URLs of Postgres and Valkey, without a database or number."""
+    with embedded.postgres(folder / "pg") as database, embedded.valkey(folder / "vk") as redis:
+        yield database, redis
+
+
+def database_of(servers, name):
+    url = servers[0]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    before, _, query = url.partition("?")
+    return before.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
+
+
+def environment_of(servers, name, number, folder, **more):
+    return {
+        "DATABASE_URL": database_of(servers, name),
+        "REDIS_URL": servers[1].rsplit("/", 1)[0] + f"/{number}",
+        "STORAGE_URL": f"file://{folder}/{name}-blobs",
+        "OPENAI_API_KEY": "sk-test-secret-0123456789",
+        "VISION_MODEL": "pixel-analyst",
+        "LOG_LEVEL": "WARNING",
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def environment(servers, folder):
+    """The settings of this process; in place before anything reads them."""
+    values = environment_of(
+        servers,
+        "quiet",
+        1,
+        folder,
+        OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+        VISION_MODELS="scripted,gpt-4.1-mini",
+    )
+    os.environ.update(values)
+    subprocess.run([BIN / "vitrine", "migrate"], cwd=ROOT, check=True, capture_output=True)
+    return values
+
+
+@pytest.fixture(scope="session")
+def settings(environment):
+    return config.settings()
+
+
+@pytest.fixture(scope="session")
+def desk(settings):
+    opened = Desk.open(settings, name="tests", connections=20)
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def new_key(desk):
+    """Make keys, each of an account of its own unless one is named."""
+
+    def make(**options):
+        options = {"account": new_id("shop"), "name": "test", **options}
+        return keys.create(desk, **options)
+
+    return make
+
+
+@pytest.fixture
+def key(new_key):
+    return new_key()
+
+
+@pytest.fixture(scope="session")
+def app(settings, desk):
+    return create_app(settings, desk)
+
+
+@pytest.fixture
+def client(app, key):
+    """A test client that is signed in."""
+    signed_in = app.test_client()
+    signed_in.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.secret}"
+    return signed_in
+
+
+@pytest.fixture
+def script():
+    endpoint = Script()
+    yield endpoint
+    endpoint.stop()
+
+
+def photo(color="red", size=(320, 240), form="JPEG", **options):
+    buffer = BytesIO()
+    Image.new("RGB", size, color).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(name="photo", scope="session")
+def photo_maker():
+    return photo
+
+
+@dataclass
+class Live:
+    """A system of real processes."""
+
+    url: str
+    environment: dict
+    analyst: Analyst
+    processes: dict
+
+    def start(self, name, command, **more):
+        log = (Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log").open(
+            "ab"
+        )
+        env = {**os.environ, **self.environment, **more}
+        self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+
+    def start_worker(self, name, **more):
+        self.start(name, [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@test"], **more)
+
+    def vitrine(self, *arguments):
+        command = [BIN / "vitrine", *arguments]
+        env = {**os.environ, **self.environment}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+    def session(self, key=None):
+        """An HTTP session signed in with a new account's key, or with the one given."""
+        signed_in = requests.Session()
+        if key is None:
+            account = f"shop-{time.monotonic_ns()}"
+            key = self.vitrine("keys", "create", "--account", account, "--quiet").stdout.strip()
+        signed_in.headers["Authorization"] = f"Bearer {key}"
+        return signed_in
+
+    def wait_for(self, look, seconds=30, every=0.1):
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < end, "it did not happen in time"
+            time.sleep(every)
+        return found
+
+    def stop(self, name):
+        process = self.processes.pop(name)
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def live(servers, folder):
+    """gunicorn, two workers and the analyst, over real HTTP."""
+    analyst = Analyst("--keep-images")
+    port = free_port()
+    environment = environment_of(
+        servers, "live", 0, folder, OPENAI_BASE_URL=analyst.base_url, PORT=str(port), LOG_LEVEL="INFO"
+    )
+    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {})
+    migrated = system.vitrine("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    system.start("web", [BIN / "gunicorn", "wsgi:app"])
+    for number in (1, 2):
+        system.start_worker(f"worker-{number}")
+    try:
+        system.wait_for(lambda: _ready(system), seconds=60)
+        yield system
+    finally:
+        for name in list(system.processes):
+            system.stop(name)
+        analyst.stop()
+
+
+def _ready(system):
+    try:
+        health = requests.get(f"{system.url}/api/health", timeout=5)
+    except requests.ConnectionError:
+        return False
+    return health.ok and "2 seen" in health.json()["checks"]["workers"]["detail"]
+
+
+@pytest.fixture
+def quick(live):
+    """The live system with a fast, faultless endpoint and an empty ledger."""
+    live.analyst.reset()
+    return live

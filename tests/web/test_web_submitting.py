@@ -1,0 +1,224 @@
+"""Submitting: what is accepted is stored once and queued; what is not leaves nothing behind."""
+
+import base64
+import json
+from io import BytesIO
+
+import pytest
+from sqlalchemy import func, select
+
+from core.models import Analysis, AnalysisImage, Blob, File
+
+
+def form(content, name="photo.jpg", field="file", **fields):
+    return {field: (BytesIO(content), name), **fields}
+
+
+def submit(client, content, name="photo.jpg", **fields):
+    fields = {"question": "What is it?", **fields}
+    return client.post("/api/v1/analyses", data=form(content, name, **fields))
+
+
+def stored(desk, account_id):
+    """How many rows of the account there are: analyses, files."""
+    with desk.database.transaction() as session:
+        return tuple(
+            session.scalar(select(func.count()).select_from(table).where(table.account_id == account_id))
+            for table in (Analysis, File)
+        )
+
+
+def test_a_submission_is_accepted_with_where_and_when_to_look(client, photo):
+    answer = submit(client, photo(), metadata='{"sku": "A-1"}')
+    assert answer.status_code == 202
+    assert answer.json["status"] == "queued"
+    assert answer.json["metadata"] == {"sku": "A-1"}
+    assert answer.headers["Location"] == f"/api/v1/analyses/{answer.json['id']}"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert client.get(answer.headers["Location"]).json == answer.json
+
+
+def test_json_takes_base64_data_urls_and_files_from_before(client, photo):
+    content = photo("teal")
+    encoded = base64.b64encode(content).decode()
+    first = client.post(
+        "/api/v1/analyses", json={"question": "?!", "images": [{"base64": encoded, "name": "a.jpg"}]}
+    )
+    file_id = first.json["images"][0]["file_id"]
+    images = [{"file_id": file_id}, {"base64": f"data:image/jpeg;base64,{encoded}"}]
+    second = client.post("/api/v1/analyses", json={"question": "?!", "images": images})
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second.json["images"][0]["file_id"] == file_id
+    assert {image["sha256"] for image in second.json["images"]} == {first.json["images"][0]["sha256"]}
+
+
+def test_the_same_bytes_of_two_accounts_are_stored_once_and_seen_apart(app, new_key, desk, photo):
+    content = photo("orange", (301, 207))
+    answers = []
+    for _ in range(2):
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+        answers.append((client, submit(client, content).json))
+    (one, first), (other, second) = answers
+    digest = first["images"][0]["sha256"]
+    assert second["images"][0]["sha256"] == digest
+    assert first["images"][0]["file_id"] != second["images"][0]["file_id"]
+    with desk.database.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Blob).where(Blob.digest == digest)) == 1
+    assert desk.blobs.get(digest) == content
+    assert one.get(f"/api/v1/analyses/{second['id']}").status_code == 404
+    assert other.post(f"/api/v1/analyses/{first['id']}/cancel").status_code == 404
+    assert other.delete(f"/api/v1/analyses/{first['id']}").status_code == 404
+    stolen = {"question": "?!", "images": [{"file_id": first["images"][0]["file_id"]}]}
+    assert other.post("/api/v1/analyses", json=stolen).status_code == 400
+
+
+BAD_FILES = {
+    "empty": (b"", "photo.jpg", 400, "invalid_image"),
+    "text named jpg": (b"hello, I am a text", "photo.jpg", 400, "invalid_image"),
+    "html": (b"<!doctype html><p>hi", "photo.png", 400, "invalid_image"),
+    "an extension that is not taken": (None, "photo.exe", 415, "unsupported_media_type"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "logo.svg", 415, "unsupported_media_type"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_refused_and_leaves_nothing(client, key, desk, photo, case):
+    content, name, status, code = BAD_FILES[case]
+    answer = submit(client, photo() if content is None else content, name)
+    assert (answer.status_code, answer.json["error_code"]) == (status, code)
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+BAD_FIELDS = {
+    "no question and no preset": {"question": None},
+    "blank question": {"question": " \n\t "},
+    "over-long question": {"question": "x" * 4001},
+    "question with NUL": {"question": "what\x00is it"},
+    "unknown preset": {"preset": "nonsense"},
+    "unknown model": {"model": "gpt-17"},
+    "metadata that is no object": {"metadata": "[1]"},
+    "metadata that is no JSON": {"metadata": "{"},
+    "metadata with NUL": {"metadata": '{"a": "\\u0000"}'},
+    "too much metadata": {"metadata": json.dumps({"a": "x" * 20_000})},
+    "too many tokens": {"max_tokens": "1000000"},
+    "temperature that is no number": {"temperature": "NaN"},
+    "unknown detail": {"detail": "ultra"},
+    "waiting too long": {"wait": "61"},
+    "a field that does not exist": {"quesiton": "?"},
+}
+
+
+@pytest.mark.parametrize("case", BAD_FIELDS)
+def test_a_bad_field_is_refused_with_its_name_and_leaves_nothing(client, key, desk, photo, case):
+    fields = {"question": "What is it?", **BAD_FIELDS[case]}
+    sent = {name: value for name, value in fields.items() if value is not None}
+    answer = client.post("/api/v1/analyses", data=form(photo(), **sent))
+    assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
+    assert next(iter(BAD_FIELDS[case])) in json.dumps(answer.json)
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+BAD_JSON = {
+    "no images": {"question": "?!"},
+    "an empty list": {"question": "?!", "images": []},
+    "an image without a source": {"question": "?!", "images": [{}]},
+    "an image with two sources": {"question": "?!", "images": [{"file_id": "f", "base64": "aaaa"}]},
+    "bad base64": {"question": "?!", "images": [{"base64": "%%%"}]},
+    "base64 of text": {"question": "?!", "images": [{"base64": "aGVsbG8="}]},
+    "someone's file": {"question": "?!", "images": [{"file_id": "file_nobody"}]},
+    "a lone surrogate": {"question": "\ud800", "images": [{"file_id": "x"}]},
+    "numbers as text": {"question": "?!", "images": [{"file_id": "x"}], "max_tokens": "5"},
+    "metadata with NUL": {"question": "?!", "images": [{"file_id": "x"}], "metadata": {"a": {"b": ["\0"]}}},
+    "too many images": {"question": "?!", "images": [{"file_id": "x"}] * 17},
+    "not an object": ["question"],
+}
+
+
+@pytest.mark.parametrize("case", BAD_JSON)
+def test_bad_json_is_refused_and_leaves_nothing(client, key, desk, case):
+    answer = client.post("/api/v1/analyses", json=BAD_JSON[case])
+    assert answer.status_code == 400
+    assert answer.json["success"] is False
+    assert answer.json["error"]
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+def test_json_that_is_broken_and_types_that_are_not_taken_say_so(client):
+    broken = client.post("/api/v1/analyses", data=b'{"question": ', content_type="application/json")
+    wrong = client.post("/api/v1/analyses", data=b"x", content_type="text/plain")
+    none = client.post("/api/v1/analyses")
+    assert (broken.status_code, broken.json["error_code"]) == (400, "invalid_request")
+    assert (wrong.status_code, wrong.json["error_code"]) == (415, "unsupported_media_type")
+    assert none.status_code == 415
+
+
+def test_a_file_over_the_limit_is_refused_whether_or_not_its_length_is_told(
+    client, settings, desk, key, photo
+):
+    big = photo() + b"\0" * settings.max_file_size
+    answer = submit(client, big)
+    assert (answer.status_code, answer.json["error_code"]) == (413, "file_too_large")
+    plain = client.post("/api/v1/image/analyze", data=form(big + b"\0" * 100_000, question="?!"))
+    assert plain.status_code == 413
+    encoded = {"question": "?!", "images": [{"base64": base64.b64encode(big).decode()}]}
+    assert client.post("/api/v1/analyses", json=encoded).status_code == 413
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../../etc/passwd.jpg", "passwd.jpg"),
+        ("..\\..\\windows\\photo.jpg", "photo.jpg"),
+        ("신발 사진.jpg", "신발 사진.jpg"),
+        ("a\u202egpj.jpg", "agpj.jpg"),
+        ("tab\there.jpg", "tabhere.jpg"),
+        ("x" * 400 + ".jpg", "x" * 251 + ".jpg"),
+    ],
+)
+def test_a_name_is_kept_for_showing_and_never_as_a_path(client, photo, sent, kept):
+    encoded = base64.b64encode(photo()).decode()
+    body = {"question": "?!", "images": [{"base64": encoded, "name": sent[-255:]}]}
+    answer = client.post("/api/v1/analyses", json=body)
+    assert answer.json["images"][0]["file_name"] == kept
+
+
+def test_right_bytes_under_another_image_name_are_taken_for_what_they_are(client, photo):
+    answer = submit(client, photo(form="PNG"), "photo.jpg")
+    assert answer.status_code == 202
+    assert answer.json["images"][0]["media_type"] == "image/png"
+
+
+def test_images_keep_the_order_in_which_they_were_sent(client, photo):
+    files = [(BytesIO(photo(color)), f"{color}.jpg") for color in ("red", "green", "blue")]
+    answer = client.post("/api/v1/analyses", data={"file": files, "question": "?!"})
+    assert [image["file_name"] for image in answer.json["images"]] == ["red.jpg", "green.jpg", "blue.jpg"]
+
+
+def test_a_deleted_analysis_takes_its_files_along_but_not_what_others_use(client, desk, photo):
+    first = submit(client, photo("purple")).json
+    file_id = first["images"][0]["file_id"]
+    second = client.post("/api/v1/analyses", json={"question": "?!", "images": [{"file_id": file_id}]}).json
+    for analysis in (first, second):
+        assert client.delete(f"/api/v1/analyses/{analysis['id']}").status_code == 409
+        assert client.post(f"/api/v1/analyses/{analysis['id']}/cancel").json["status"] == "cancelled"
+    assert client.delete(f"/api/v1/analyses/{first['id']}").json["deleted"] is True
+    assert client.get(f"/api/v1/analyses/{first['id']}").status_code == 404
+    with desk.database.transaction() as session:
+        assert session.get(File, file_id) is not None
+    assert client.delete(f"/api/v1/analyses/{second['id']}").status_code == 200
+    with desk.database.transaction() as session:
+        assert session.get(File, file_id) is None
+        assert (
+            session.scalar(
+                select(func.count()).select_from(AnalysisImage).where(AnalysisImage.file_id == file_id)
+            )
+            == 0
+        )
+
+
+def test_cancelling_twice_is_the_same_as_once(client, photo):
+    analysis = submit(client, photo()).json
+    answers = [client.post(f"/api/v1/analyses/{analysis['id']}/cancel") for _ in range(2)]
+    assert [(answer.status_code, answer.json["status"]) for answer in answers] == [(200, "cancelled")] * 2

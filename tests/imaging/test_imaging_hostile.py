@@ -1,0 +1,126 @@
+"""Lies, bombs and damage cost little, and raise one of two errors."""
+
+import time
+from pathlib import Path
+
+import pytest
+from hostile import (
+    avif_claiming,
+    damaged,
+    encoded,
+    gif_of_frames,
+    jpeg_claiming,
+    one_of_each,
+    png_claiming,
+    textured,
+    tiff_claiming,
+    webps_claiming,
+)
+
+from core.errors import ImageTooLarge, ImageUndecodable
+from worker.imaging import Policy, Prepared, prepare
+from worker.preparer import Preparer
+
+POLICY = Policy()
+SEEDS = range(400)
+
+
+def _bombs():
+    yield "png of 169 Mpx in 20 kB", png_claiming(13000, 13000)
+    yield "png beyond Pillow's own limit", png_claiming(2**31 - 1, 2**31 - 1, rows=0)
+    for index, webp in enumerate(webps_claiming(9000, 9000)):
+        yield f"webp of 81 Mpx, kind {index}", webp
+    yield "webp of 268 Mpx", webps_claiming(16383, 16383)[1]
+    yield "avif of 40 Mpx", avif_claiming(8000, 5000)
+    yield "jpeg of 4 Gpx", jpeg_claiming(65500, 65500)
+    yield "tiff of 3.6 Gpx", tiff_claiming(60000, 60000)
+    yield "one too many", png_claiming(5000, 5001)
+
+
+@pytest.fixture(scope="module")
+def preparer():
+    with Preparer() as started:
+        started.warm()
+        yield started
+
+
+@pytest.mark.parametrize("content", [pytest.param(content, id=name) for name, content in _bombs()])
+def test_a_bomb_is_refused_from_its_header(preparer, content):
+    assert len(content) < 22_000
+    pid = preparer._decoders[0]._child._process.pid
+    before = _memory(pid, "VmPeak")
+    with pytest.raises(ImageTooLarge, match=r"at most 25 million"):
+        preparer.prepare(content, POLICY)
+    assert _memory(pid, "VmPeak") - before < 20_000_000
+
+
+def test_exactly_the_limit_is_taken():
+    assert prepare(png_claiming(5000, 5000), POLICY).original_width == 5000
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 0), (0, 0)])
+def test_no_pixels_is_an_error(size):
+    for content in (png_claiming(*size), jpeg_claiming(*size), tiff_claiming(*size)):
+        with pytest.raises(ImageUndecodable):
+            prepare(content, POLICY)
+
+
+def test_of_three_thousand_frames_one_is_decoded():
+    content = gif_of_frames(3000)
+    started = time.process_time()
+    prepared = prepare(content, POLICY)
+    assert "first_frame" in prepared.actions
+    assert time.process_time() - started < 1
+
+
+def test_strips_that_are_not_there_are_an_error():
+    with pytest.raises((ImageUndecodable, ImageTooLarge)):
+        prepare(tiff_claiming(4000, 4000), POLICY)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
+def test_a_truncated_file_is_an_error(name):
+    content = encoded(textured(400, 300), name, **({"speed": 10} if name == "AVIF" else {}))
+    for part in (0.02, 0.3, 0.6, 0.9):
+        with pytest.raises(ImageUndecodable):
+            prepare(content[: int(len(content) * part)], POLICY)
+
+
+def test_a_large_truncated_jpeg_is_an_error_when_decoded_at_a_fraction_too():
+    content = encoded(textured(2400, 1600), "JPEG")
+    with pytest.raises(ImageUndecodable, match="truncated"):
+        prepare(content[: len(content) // 2], Policy(best_side=300))
+
+
+def test_damage_raises_the_two_errors_and_nothing_else():
+    """Through a decoder process, for damage is where libraries crash; which must not happen often either."""
+    outcomes = {Prepared: 0, ImageUndecodable: 0, ImageTooLarge: 0}
+    with Preparer(deadline=5) as preparer:
+        preparer.warm()
+        process = preparer._decoders[0]._child._process
+        before = _memory(process.pid, "VmRSS")
+        for seed in SEEDS:
+            try:
+                outcome = preparer.prepare(damaged(seed), POLICY)
+            except (ImageUndecodable, ImageTooLarge) as error:
+                outcome = error
+            outcomes[type(outcome)] += 1
+        assert process.poll() is None
+        assert _memory(process.pid, "VmRSS") - before < 40_000_000
+    assert sum(outcomes.values()) == len(SEEDS)
+    assert outcomes[ImageUndecodable] > 100
+
+
+def test_the_messages_say_what_to_do():
+    with pytest.raises(ImageUndecodable, match=r"damaged .*: save it again as JPEG or PNG\.$"):
+        prepare(one_of_each()["JPEG"][:300], POLICY)
+    with pytest.raises(
+        ImageTooLarge, match=r"13,000 by 13,000 pixels, .* 25 million .*: send a smaller one\.$"
+    ):
+        prepare(png_claiming(13000, 13000), POLICY)
+
+
+def _memory(pid, kind):
+    """Bytes, by the name that /proc gives them."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))

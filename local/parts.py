@@ -1,0 +1,61 @@
+"""The processes a stack is made of: what each runs, and how it is asked to stop."""
+
+import sys
+from dataclasses import dataclass
+
+CODE = sys.executable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One program of the stack. Times in seconds."""
+
+    name: str
+    command: list[str]
+    count: int = 1
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+
+    @property
+    def processes(self) -> list[str]:
+        """The names of its processes, as logs and messages have them."""
+        if self.name != "worker":
+            return [self.name]
+        return [f"{self.name}-{number}" for number in range(1, self.count + 1)]
+
+
+def postgres(command: list[str], user: str | None) -> Part:
+    """The embedded database; SIGINT is its fast and orderly shutdown."""
+    return Part(name="postgres", command=command, user=user, stop_signal="INT", stop_seconds=20)
+
+
+def valkey(command: list[str]) -> Part:
+    """The embedded queue and cache."""
+    return Part(name="valkey", command=command)
+
+
+def analyst(port: int) -> Part:
+    """The endpoint that measures rather than guesses."""
+    return Part(name="analyst", command=[CODE, "-m", "local.analyst", "--port", str(port)])
+
+
+def web() -> Part:
+    """The HTTP server; gunicorn.conf.py holds its settings."""
+    return Part(name="web", command=[CODE, "-m", "gunicorn", "wsgi:app"], stop_seconds=15)
+
+
+def worker(count: int) -> Part:
+    """The Celery workers, one process per core; celeryconfig.py holds their settings."""
+    # The supervisor fills in %(process_num), Celery %h.
+    hostname = "worker-%(process_num)d@%%h"
+    # Workers that greet each other first start seconds later, and these have nothing to say.
+    quiet = ["--without-mingle", "--without-gossip"]
+    command = [CODE, "-m", "celery", "-A", "worker.app", "worker", "--hostname", hostname, *quiet]
+    return Part(name="worker", command=command, count=count, stop_seconds=20)
+
+
+def flower(port: int) -> Part:
+    """The operators' page; its password comes by FLOWER_BASIC_AUTH."""
+    command = [CODE, "-m", "celery", "-A", "core.queue", "flower", "--address=127.0.0.1", f"--port={port}"]
+    return Part(name="flower", command=command)

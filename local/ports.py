@@ -1,0 +1,57 @@
+"""Ports: free ones for our own servers, and a clear word when the wanted one is taken."""
+
+import contextlib
+import errno
+import socket
+
+import psutil
+
+from local.failures import LocalError
+
+
+def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
+    """A port nobody listens on: the preferred one if it is free."""
+    if preferred and _bind_error(host, preferred) is None:
+        return preferred
+    with socket.socket(_family(host)) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_port(host: str, port: int) -> None:
+    """Raises LocalError if a server could not listen there, naming who does if that can be seen."""
+    problem = _bind_error(host, port)
+    if problem is None:
+        return
+    if problem.errno == errno.EADDRINUSE:
+        raise LocalError(
+            f"Port {port} is taken{_holder(port)}. Choose another one: PORT={port + 1} python3 dev up"
+        )
+    raise LocalError(f"Cannot listen on {host} port {port}: {problem.strerror}. Set HOST or PORT.")
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    try:
+        with socket.socket(_family(host)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            # Linux lets two sockets with this option share an address until one of them listens.
+            probe.listen(1)
+    except OSError as problem:
+        return problem
+    return None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _holder(port: int) -> str:
+    """' by NAME (pid N)' for the process that listens on a port; '' where we may not see it."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            address = connection.laddr
+            listens = connection.status == psutil.CONN_LISTEN and address and address.port == port
+            if listens and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""

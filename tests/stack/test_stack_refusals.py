@@ -1,0 +1,40 @@
+"""What keeps a stack from starting is said in one sentence, and nothing is left behind."""
+
+import socket
+
+import pytest
+
+from local.failures import LocalError
+from local.plan import listening_address
+
+
+def test_a_busy_port_is_named_with_its_holder_and_a_way_out(home, launch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        refused = launch(home, port=port)
+        assert refused.status() == 1
+    assert f"Port {port} is taken by " in refused.said
+    assert f"PORT={port + 1} python3 dev up" in refused.said
+    refused.leaves_nothing()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_that_is_none_is_named(port):
+    with pytest.raises(LocalError, match=f"PORT must be a number from 1 to 65535, not '{port}'."):
+        listening_address({"PORT": port})
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path, launch):
+    (tmp_path / "file").touch()
+    refused = launch(tmp_path / "file" / "home", port=8000)
+    assert refused.status() == 1
+    assert refused.said.startswith(f"Cannot write to {tmp_path}/file/home (Not a directory).")
+    assert len(refused.said.splitlines()) == 1
+
+
+def test_a_database_that_does_not_answer_is_not_repeated_with_its_password(home, launch):
+    refused = launch(home, DATABASE_URL="postgresql://shop:secret@127.0.0.1:1/shop")
+    assert refused.status() == 1
+    assert "The Postgres that DATABASE_URL names does not answer." in refused.said
+    assert "secret" not in refused.said
+    refused.leaves_nothing()

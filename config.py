@@ -87,6 +87,14 @@ class Settings:
         return tuple(dict.fromkeys((self.vision_model, *self.vision_models)))
 
 
+class _Environment(Env):
+    """An empty variable is one that is not set: so templates and compose files leave things out."""
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        value = super()._get_value(env_key, default)
+        return default if value == "" else value
+
+
 @functools.cache
 def settings() -> Settings:
     """The settings of this process, read once."""
@@ -95,18 +103,23 @@ def settings() -> Settings:
 
 def load(env_file: str | Path = ".env") -> Settings:
     """Read the settings. Raises ConfigurationError that names every wrong variable."""
-    env = Env(eager=False)
+    env = _Environment(eager=False)
     for name, parser in PARSERS.items():
         env.add_parser(name, parser)
     env.read_env(str(env_file), recurse=False)
     values = _read(env)
+    problems = _wrong_by_itself(env) | _contradictions(values)
+    if problems:
+        raise ConfigurationError(problems)
+    return Settings(**values)
+
+
+def _wrong_by_itself(env: Env) -> dict[str, list[str]]:
     try:
         env.seal()
     except EnvValidationError as error:
-        raise ConfigurationError(dict(cast("dict[str, list[str]]", error.error_messages))) from None
-    if problems := _contradictions(values):
-        raise ConfigurationError(problems)
-    return Settings(**values)
+        return dict(cast("dict[str, list[str]]", error.error_messages))
+    return {}
 
 
 def _read(env: Env) -> dict[str, Any]:
@@ -118,7 +131,7 @@ def _read(env: Env) -> dict[str, Any]:
         "openai_base_url": parsed.http("OPENAI_BASE_URL", "https://api.openai.com/v1"),
         "openai_api_key": env.str("OPENAI_API_KEY", ""),
         "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
-        "vision_models": tuple(env.list("VISION_MODELS", []) or ()),
+        "vision_models": parsed.names("VISION_MODELS", ""),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
@@ -134,7 +147,7 @@ def _read(env: Env) -> dict[str, Any]:
         "port": env.int("PORT", 8000, validate=validate.Range(1, 65_535)),
         "debug": env.bool("DEBUG", False),
         "request_timeout": parsed.seconds("REQUEST_TIMEOUT", "30"),
-        "cors_origins": tuple(env.list("CORS_ORIGINS", []) or ()),
+        "cors_origins": parsed.names("CORS_ORIGINS", ""),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
@@ -146,12 +159,12 @@ def _read(env: Env) -> dict[str, Any]:
 
 
 def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
-    """What is wrong only when two variables are read together."""
+    """What is wrong only when two variables are read together. One that is wrong by itself is None."""
     problems: dict[str, list[str]] = {}
-    local = urlsplit(values["openai_base_url"]).hostname in LOOPBACK
-    if not values["openai_api_key"] and not local:
+    url, file, request = (values[name] for name in ("openai_base_url", "max_file_size", "max_request_size"))
+    if url is not None and not values["openai_api_key"] and urlsplit(url).hostname not in LOOPBACK:
         problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
-    if values["max_request_size"] < values["max_file_size"]:
+    if file is not None and request is not None and request < file:
         problems["MAX_REQUEST_SIZE"] = ["must not be smaller than MAX_FILE_SIZE."]
     if "*" in values["cors_origins"] and len(values["cors_origins"]) > 1:
         problems["CORS_ORIGINS"] = ["is either * or a list of origins, not both."]
@@ -164,7 +177,7 @@ def _url(text: str, schemes: tuple[str, ...], example: str) -> str:
         scheme = urlsplit(text.strip()).scheme
     except ValueError:
         scheme = ""
-    if scheme not in schemes:
+    if scheme not in schemes or not text.strip().partition("://")[2]:
         raise EnvError(f"must be a URL such as {example}.")
     return text.strip()
 
@@ -206,8 +219,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _extensions(text: str) -> frozenset[str]:
-    names = frozenset(part.strip().lower().lstrip(".") for part in text.split(",") if part.strip())
+    names = frozenset(name.lower().lstrip(".") for name in _names(text))
     if not names or not names <= set(IMAGE_EXTENSIONS):
         raise EnvError(f"must be a comma-separated choice of: {', '.join(IMAGE_EXTENSIONS)}.")
     return names
@@ -236,6 +253,7 @@ PARSERS = {
     "http": _http,
     "size": _size,
     "seconds": _seconds,
+    "names": _names,
     "extensions": _extensions,
     "file": _file,
     "level": _level,

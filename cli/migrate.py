@@ -20,7 +20,9 @@ def migrate() -> None:
     """Bring the database to the newest version; safe to run again, and by several at once."""
     settings()
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option(
+        "script_location", str(MIGRATIONS).replace("%", "%%")
+    )  # Alembic reads it as a format
     try:
         command.upgrade(config, "head")
     except OperationalError as error:

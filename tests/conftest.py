@@ -4,6 +4,7 @@ Tests inside this process use a database and a Redis number of their own, where 
 queue stays queued until they run it themselves. The live system has the other ones.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -147,6 +148,7 @@ class Live:
     environment: dict
     analyst: Analyst
     processes: dict
+    desk: Desk
 
     def start(self, name, command, **more):
         log = (Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log").open(
@@ -156,7 +158,19 @@ class Live:
         self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
 
     def start_worker(self, name, **more):
-        self.start(name, [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@test"], **more)
+        self.start(
+            name,
+            [
+                BIN / "celery",
+                "-A",
+                "worker.app",
+                "worker",
+                f"--hostname={name}@test",
+                "--without-mingle",
+                "--without-gossip",
+            ],
+            **more,
+        )
 
     def vitrine(self, *arguments):
         command = [BIN / "vitrine", *arguments]
@@ -167,8 +181,7 @@ class Live:
         """An HTTP session signed in with a new account's key, or with the one given."""
         signed_in = requests.Session()
         if key is None:
-            account = f"shop-{time.monotonic_ns()}"
-            key = self.vitrine("keys", "create", "--account", account, "--quiet").stdout.strip()
+            key = keys.create(self.desk, account=new_id("shop"), name="test").secret
         signed_in.headers["Authorization"] = f"Bearer {key}"
         return signed_in
 
@@ -186,14 +199,23 @@ class Live:
 
 
 @pytest.fixture(scope="session")
-def live(servers, folder):
+def live(servers, folder, settings):
     """gunicorn, two workers and the analyst, over real HTTP."""
     analyst = Analyst("--keep-images")
     port = free_port()
     environment = environment_of(
-        servers, "live", 0, folder, OPENAI_BASE_URL=analyst.base_url, PORT=str(port), LOG_LEVEL="INFO"
+        servers,
+        "live",
+        0,
+        folder,
+        OPENAI_BASE_URL=analyst.base_url,
+        PORT=str(port),
+        LOG_LEVEL="INFO",
+        WORKER_CONCURRENCY="4",
     )
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {})
+    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
+    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests", connections=2)
+    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
     migrated = system.vitrine("migrate")
     assert migrated.returncode == 0, migrated.stderr
     system.start("web", [BIN / "gunicorn", "wsgi:app"])
@@ -206,12 +228,13 @@ def live(servers, folder):
         for name in list(system.processes):
             system.stop(name)
         analyst.stop()
+        desk.database.close()
 
 
 def _ready(system):
     try:
         health = requests.get(f"{system.url}/api/health", timeout=5)
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
     return health.ok and "2 seen" in health.json()["checks"]["workers"]["detail"]
 

@@ -72,7 +72,9 @@ class Script:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                script.calls.append({"body": body, "headers": dict(self.headers)})
+                script.calls.append(
+                    {"body": body, "headers": {name.lower(): value for name, value in self.headers.items()}}
+                )
                 time.sleep(script.delay)
                 status, answer, headers = script.answers.pop(0)
                 content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()

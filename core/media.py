@@ -1,15 +1,15 @@
-"""What kind of image some bytes claim to be, by their first bytes; nothing is decoded here.
+"""What some bytes claim to be, by their first bytes; nothing is decoded here.
 
-Signatures: RFC 2083 (PNG), ITU-T T.81 (JPEG), GIF89a, RIFF/WebP container, ISO 14496-12 brands (AVIF),
-TIFF 6.0, Windows bitmap.
+Signatures: ITU-T T.81 (JPEG), RFC 2083 (PNG), GIF89a, Windows bitmap, RFC 9649 (WebP), TIFF 6.0 and BigTIFF,
+ISO 14496-12 brands (AVIF, HEIC).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEAD = 32
-"""Bytes that `sniff` looks at."""
+HEAD = 1_024
+"""Bytes that `recognise` looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +30,52 @@ AVIF = ImageKind("image/avif", frozenset({"avif"}), "AVIF")
 TIFF = ImageKind("image/tiff", frozenset({"tif", "tiff"}), "TIFF")
 KINDS = (JPEG, PNG, GIF, BMP, WEBP, AVIF, TIFF)
 
-SIGNATURES = (
-    (b"\xff\xd8\xff", JPEG),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"GIF87a", GIF),
-    (b"GIF89a", GIF),
-    (b"BM", BMP),
-    (b"II*\x00", TIFF),
-    (b"MM\x00*", TIFF),
+HEIC = "a HEIC photo"
+SIGNATURES: tuple[tuple[int, bytes, ImageKind | str], ...] = (
+    (0, b"\xff\xd8\xff", JPEG),
+    (0, b"\x89PNG\r\n\x1a\n", PNG),
+    (0, b"GIF8", GIF),
+    (0, b"BM", BMP),
+    (8, b"WEBP", WEBP),
+    (0, b"II*\0", TIFF),
+    (0, b"MM\0*", TIFF),
+    (0, b"II+\0", TIFF),
+    (0, b"MM\0+", TIFF),
+    (4, b"ftypavif", AVIF),
+    (4, b"ftypavis", AVIF),
+    (4, b"ftyphe", HEIC),
+    (4, b"ftypmif1", HEIC),
+    (4, b"ftypmsf1", HEIC),
+    (4, b"ftyp", "a video"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"\0\0\0\x0cjP", "a JPEG 2000 image"),
+    (0, b"\0\0\0\x0cJXL", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"\0\0\1\0", "an icon"),
 )
 
 
-def sniff(head: bytes) -> ImageKind | None:
-    """The kind of image that begins with these bytes, or None."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return WEBP
-    if head[4:8] == b"ftyp" and (b"avif" in head[8:HEAD] or b"avis" in head[8:HEAD]):
+def recognise(head: bytes) -> ImageKind | str:
+    """The kind of image that begins with these bytes, or words for what they look like instead."""
+    found = next((what for at, mark, what in SIGNATURES if head.startswith(mark, at)), None)
+    if found == HEIC and b"avif" in head[16:64]:  # a general brand, with AVIF among its kin
         return AVIF
-    return next((kind for signature, kind in SIGNATURES if head.startswith(signature)), None)
+    return found or _look_of_text(head[:HEAD])
 
 
 def allowed_kinds(extensions: frozenset[str]) -> tuple[ImageKind, ...]:
     """The kinds that a set of file name extensions lets in."""
     return tuple(kind for kind in KINDS if kind.extensions & extensions)
+
+
+def _look_of_text(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not text:
+        return "an empty file"
+    if b"<svg" in text:
+        return "an SVG drawing"
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "an HTML page"
+    return "text" if text.isascii() and b"\0" not in text else "a file of an unknown kind"

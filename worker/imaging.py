@@ -1,69 +1,26 @@
 """Makes any picture fit to be sent: small, upright, opaque, sRGB, and clean of everything but its pixels.
 
 Pure functions from bytes to bytes. This module is loaded in the decoder processes, so it imports
-Pillow, pybase64 and `core.errors` only. The order of the steps is what makes it cheap: the size is
+Pillow, pybase64 and what is small of core only. The order of the steps is what makes it cheap: the size is
 judged from the header, a JPEG is decoded at a fraction of its size, and everything that costs by the
 pixel (rotation, transparency, colour) is done after shrinking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from typing import Any
 
 import pybase64
-from PIL import Image, ImageCms, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
+from PIL import Image, ImageFile
 from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from core.errors import ImageError, ImageTooLarge, ImageUndecodable
-
-# Opened by class, not by Image.open: no other of Pillow's forty decoders can then be reached, and the
-# JPEG class takes the first picture of a multi-picture file (MPO, as phones write) as the JPEG it is.
-_DECODERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
-    "AVIF": AvifImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "TIFF": TiffImageFile,
-    "WEBP": WebPImageFile,
-}
-FORMATS = frozenset(_DECODERS)
-
-# (offset, bytes there, what it is): a key of _DECODERS, or words for a person.
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    (8, b"WEBP", "WEBP"),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"II+\0", "TIFF"),
-    (0, b"MM\0+", "TIFF"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypavis", "AVIF"),
-    (4, b"ftyphe", "a HEIC photo"),
-    (4, b"ftypmif1", "a HEIC photo"),
-    (4, b"ftypmsf1", "a HEIC photo"),
-    (4, b"ftyp", "a video"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"8BPS", "a Photoshop document"),
-    (0, b"PK\3\4", "a ZIP archive"),
-    (0, b"\0\0\0\x0cjP", "a JPEG 2000 image"),
-    (0, b"\0\0\0\x0cJXL", "a JPEG XL image"),
-    (0, b"\xff\x0a", "a JPEG XL image"),
-    (0, b"\0\0\1\0", "an icon"),
-)
+from worker.colour import flattened, in_smooth_mode, in_srgb
+from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
 
 # 85 keeps label text legible; what is smaller comes only where the endpoint's limit asks for it.
 _QUALITIES = (85, 75, 65, 50)
@@ -85,9 +42,6 @@ _UPRIGHT = {
 }  # EXIF 2.32, tag 0x0112: how to turn what is stored into what was seen
 _ORIENTATION_TAG = 0x0112
 _FIRST_SIDEWAYS = 5
-
-_SRGB = ImageCms.createProfile("sRGB")
-_MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC.1:2022, 7.2.8
 
 
 @dataclass(frozen=True)
@@ -180,10 +134,10 @@ def fitted(width: int, height: int, best_side: int) -> tuple[int, int]:
 
 
 def _prepare(content: bytes, policy: Policy) -> Prepared:
-    name = _recognise(content, policy)
+    name = format_of(content, policy.formats)
     if name == "WEBP":
-        _judge_size(_webp_canvas(content), policy)
-    with _DECODERS[name](BytesIO(content)) as source:
+        _judge_size(webp_canvas(content), policy)
+    with DECODERS[name](BytesIO(content)) as source:
         _judge_size(source.size, policy)
         stored = source.size
         orientation = _orientation(source)
@@ -194,50 +148,13 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         if name != "TIFF":  # its decoder has turned the pixels, and swapped the size it declared
             image = image.transpose(_UPRIGHT[orientation])
             stored = stored[::-1] if orientation >= _FIRST_SIDEWAYS else stored
-    image = _in_srgb(_flattened(image, actions), actions)
+    image = in_srgb(flattened(image, actions), actions)
     encoded, (width, height), quality = _encoded(image, policy.max_bytes)
     if max(width, height) < max(stored):
         actions.append("shrunk")
     return Prepared(
         encoded, "image/jpeg", width, height, *stored, name, len(content), quality, tuple(actions)
     )
-
-
-def _recognise(content: bytes, policy: Policy) -> str:
-    """The format, by content alone. Raises ImageUndecodable, saying what it is instead, if not accepted."""
-    looks = next((what for at, mark, what in _SIGNATURES if content.startswith(mark, at)), "")
-    if looks == "a HEIC photo" and b"avif" in content[16:64]:  # a general brand, AVIF among its kin
-        looks = "AVIF"
-    if looks in policy.formats and looks in _DECODERS:
-        return looks
-    if looks in _DECODERS:
-        looks = f"a {looks} image, which is not accepted here"
-    raise ImageUndecodable(
-        f"This is {looks or _look_of_text(content)}, not an image that can be used: "
-        f"save it as JPEG or PNG and send that."
-    )
-
-
-def _look_of_text(content: bytes) -> str:
-    head = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        return "an empty file"
-    if b"<svg" in head:
-        return "an SVG drawing"
-    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "an HTML page"
-    return "text" if head.isascii() and b"\0" not in head else "a file of an unknown kind"
-
-
-def _webp_canvas(content: bytes) -> tuple[int, int]:
-    """Width and height from the first chunk (RFC 9649): the decoder allocates them as soon as it opens."""
-    kind, at = content[12:16], content[20:30]
-    if kind == b"VP8X":
-        return int.from_bytes(at[4:7], "little") + 1, int.from_bytes(at[7:10], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(at[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return int.from_bytes(at[6:8], "little") & 0x3FFF, int.from_bytes(at[8:10], "little") & 0x3FFF
 
 
 def _judge_size(size: tuple[int, int], policy: Policy) -> None:
@@ -271,7 +188,7 @@ def _shrunk(source: ImageFile.ImageFile, best_side: int, actions: list[str]) -> 
     target = fitted(*source.size, best_side)
     drafted = source.draft(None, target) if target != source.size else None
     source.load()
-    image = _in_smooth_mode(source, actions)
+    image = in_smooth_mode(source, actions)
     if image.size == target:
         return image
     # BICUBIC: 0.4 dB closer to LANCZOS than HAMMING for 5 % more CPU. A gap of 1.0 lets whole-number
@@ -279,101 +196,6 @@ def _shrunk(source: ImageFile.ImageFile, best_side: int, actions: list[str]) -> 
     return image.resize(
         target, Image.Resampling.BICUBIC, box=drafted[1] if drafted else None, reducing_gap=1.0
     )
-
-
-def _in_smooth_mode(image: Image.Image, actions: list[str]) -> Image.Image:
-    """The image in a mode whose pixels can be averaged: L, LA, RGB, RGBA, CMYK, YCbCr or LAB."""
-    if image.mode in {"CMYK", "YCbCr", "LAB"}:
-        actions.append(f"converted:{image.mode}")
-        return image
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        actions.append(f"converted:{image.mode}")
-        return _narrowed(image)
-    if _has_transparency(image):
-        return image.convert("LA" if image.mode in {"La", "LA"} else "RGBA")
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-
-
-def _has_transparency(image: Image.Image) -> bool:
-    key = image.info.get("transparency")
-    if max(key if isinstance(key, tuple) else (0,)) > 255:
-        del image.info["transparency"]  # of a 16-bit PNG, whose pixels Pillow has made 8-bit
-    return image.has_transparency_data
-
-
-def _narrowed(image: Image.Image) -> Image.Image:
-    """One channel of 16 or 32 bits, or of floats, as 8 bits.
-
-    Known ranges (16 bits, 0 to 1, 0 to 255) are kept; all else is stretched from its least to its greatest.
-    """
-    sixteen_bits = image.mode.startswith("I;16")
-    wide = image.convert("F")
-    low, high = (0.0, 65535.0) if sixteen_bits else _range(wide)
-    scale = 255 / (high - low)
-    grey = wide.point(lambda value: value * scale - low * scale + 0.5).convert("L")
-    grey.info = {"icc_profile": image.info.get("icc_profile")}
-    return grey
-
-
-def _range(image: Image.Image) -> tuple[float, float]:
-    low, high = (float(bound) for bound in image.getextrema())  # type: ignore[arg-type]  # one channel
-    for top in (1.0, 255.0, 65535.0):
-        if low >= 0 and high <= top:
-            return 0.0, top
-    return (low, high) if low < high else (0.0, 1.0)
-
-
-def _flattened(image: Image.Image, actions: list[str]) -> Image.Image:
-    """The image over white, as a shop page would show it."""
-    if image.mode not in {"LA", "RGBA"}:
-        return image
-    opaque_mode = "L" if image.mode == "LA" else "RGB"
-    alpha = image.getchannel("A")
-    if alpha.getextrema() == (255, 255):
-        return image.convert(opaque_mode)
-    actions.append("flattened")
-    canvas = Image.new(opaque_mode, image.size, "white")
-    canvas.paste(image.convert(opaque_mode), mask=alpha)
-    canvas.info = image.info
-    return canvas
-
-
-def _in_srgb(image: Image.Image, actions: list[str]) -> Image.Image:
-    """The image as sRGB or grey, by its embedded profile where there is a usable one."""
-    try:
-        converted = _by_profile(image)
-    except Exception:  # noqa: BLE001 - a broken profile is no reason to refuse the picture
-        converted = None
-    if converted:
-        actions.append("converted:icc")
-        return converted
-    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-
-
-def _by_profile(image: Image.Image) -> Image.Image | None:
-    """The image through its ICC profile; None when it has none, is sRGB already, or they do not match."""
-    embedded = image.info.get("icc_profile")
-    if not embedded:
-        return None
-    profile = ImageCms.ImageCmsProfile(BytesIO(embedded))
-    mode = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip())
-    if "sRGB" in (profile.profile.profile_description or ""):
-        return None
-    if mode == "RGB" and image.mode in {"L", "YCbCr"}:
-        image = image.convert("RGB")
-    if mode != image.mode:
-        return None
-    transform = ImageCms.buildTransform(
-        profile,
-        _SRGB,
-        mode,
-        "RGB",
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    return transform.apply(image)
 
 
 def _encoded(image: Image.Image, max_bytes: int) -> tuple[bytes, tuple[int, int], int]:

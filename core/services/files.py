@@ -12,7 +12,7 @@ from typing import BinaryIO
 from core.desk import Desk
 from core.errors import InvalidImage, UnsupportedMediaType
 from core.ids import new_id
-from core.media import HEAD, ImageKind, allowed_kinds, sniff
+from core.media import HEAD, ImageKind, allowed_kinds, recognise
 from core.models import File
 from core.store import files
 
@@ -98,10 +98,8 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
             f"Files named .{extension} are not taken; these are: {taken}.", details=details
         )
     upload.content.seek(0)
-    kind = sniff(upload.content.read(HEAD))
-    if kind is None or kind not in allowed_kinds(allowed):
-        raise InvalidImage(
-            f"The file {name!r} does not hold an image that this server takes; these are: {taken}.",
-            details=details,
-        )
-    return kind
+    looks = recognise(upload.content.read(HEAD))
+    if isinstance(looks, ImageKind) and looks in allowed_kinds(allowed):
+        return looks
+    what = f"a {looks.pillow} image" if isinstance(looks, ImageKind) else looks
+    raise InvalidImage(f"The file {name!r} is {what}; images that are taken are: {taken}.", details=details)

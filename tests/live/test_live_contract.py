@@ -1,0 +1,21 @@
+"""The OpenAPI document against the running server: whatever it allows or forbids, the answers keep to it."""
+
+import subprocess
+
+from conftest import BIN
+
+
+def test_generated_requests_find_no_5xx_and_no_undocumented_answer(quick, tmp_path):
+    session = quick.session()
+    command = [
+        BIN / "st",
+        "run",
+        f"{quick.url}/openapi.json",
+        *("--header", f"Authorization: {session.headers['Authorization']}"),
+        *("--workers", "1", "--max-examples", "15", "--request-timeout", "40", "--seed", "1"),
+        # No schema can say that bytes are an image, so bytes that fit the schema may still be refused.
+        *("--exclude-checks", "positive_data_acceptance"),
+    ]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    assert run.returncode == 0, run.stdout[-6000:]
+    assert "Tested: 10" in run.stdout

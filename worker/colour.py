@@ -1,0 +1,105 @@
+"""Pixels in a form that can be averaged, flattened and shown: modes, transparency, colour profiles."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image, ImageCms
+
+_SRGB = ImageCms.createProfile("sRGB")
+_MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC.1:2022, 7.2.8
+
+
+def in_smooth_mode(image: Image.Image, actions: list[str]) -> Image.Image:
+    """The image in a mode whose pixels can be averaged: L, LA, RGB, RGBA, CMYK, YCbCr or LAB."""
+    if image.mode in {"CMYK", "YCbCr", "LAB"}:
+        actions.append(f"converted:{image.mode}")
+        return image
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        actions.append(f"converted:{image.mode}")
+        return _narrowed(image)
+    if _has_transparency(image):
+        return image.convert("LA" if image.mode in {"La", "LA"} else "RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _has_transparency(image: Image.Image) -> bool:
+    key = image.info.get("transparency")
+    if max(key if isinstance(key, tuple) else (0,)) > 255:
+        del image.info["transparency"]  # of a 16-bit PNG, whose pixels Pillow has made 8-bit
+    return image.has_transparency_data
+
+
+def _narrowed(image: Image.Image) -> Image.Image:
+    """One channel of 16 or 32 bits, or of floats, as 8 bits.
+
+    Known ranges (16 bits, 0 to 1, 0 to 255) are kept; all else is stretched from its least to its greatest.
+    """
+    sixteen_bits = image.mode.startswith("I;16")
+    wide = image.convert("F")
+    low, high = (0.0, 65535.0) if sixteen_bits else _range(wide)
+    scale = 255 / (high - low)
+    grey = wide.point(lambda value: value * scale - low * scale + 0.5).convert("L")
+    grey.info = {"icc_profile": image.info.get("icc_profile")}
+    return grey
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    low, high = (float(bound) for bound in image.getextrema())  # type: ignore[arg-type]  # one channel
+    for top in (1.0, 255.0, 65535.0):
+        if low >= 0 and high <= top:
+            return 0.0, top
+    return (low, high) if low < high else (0.0, 1.0)
+
+
+def flattened(image: Image.Image, actions: list[str]) -> Image.Image:
+    """The image over white, as a shop page would show it."""
+    if image.mode not in {"LA", "RGBA"}:
+        return image
+    opaque_mode = "L" if image.mode == "LA" else "RGB"
+    alpha = image.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return image.convert(opaque_mode)
+    actions.append("flattened")
+    canvas = Image.new(opaque_mode, image.size, "white")
+    canvas.paste(image.convert(opaque_mode), mask=alpha)
+    canvas.info = image.info
+    return canvas
+
+
+def in_srgb(image: Image.Image, actions: list[str]) -> Image.Image:
+    """The image as sRGB or grey, by its embedded profile where there is a usable one."""
+    try:
+        converted = _by_profile(image)
+    except Exception:  # noqa: BLE001 - a broken profile is no reason to refuse the picture
+        converted = None
+    if converted:
+        actions.append("converted:icc")
+        return converted
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _by_profile(image: Image.Image) -> Image.Image | None:
+    """The image through its ICC profile; None when it has none, is sRGB already, or they do not match."""
+    embedded = image.info.get("icc_profile")
+    if not embedded:
+        return None
+    profile = ImageCms.ImageCmsProfile(BytesIO(embedded))
+    mode = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip())
+    if "sRGB" in (profile.profile.profile_description or ""):
+        return None
+    if mode == "RGB" and image.mode in {"L", "YCbCr"}:
+        image = image.convert("RGB")
+    if mode != image.mode:
+        return None
+    transform = ImageCms.buildTransform(
+        profile,
+        _SRGB,
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    return transform.apply(image)

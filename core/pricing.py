@@ -87,7 +87,7 @@ class PriceTable:
         lines = json.loads(BUILT_IN.read_text())
         if override is not None:
             try:
-                lines |= json.loads(override.read_text())
+                lines = {**lines, **json.loads(override.read_text())}
                 return cls([_price(model, line) for model, line in lines.items()])
             except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation) as error:
                 raise ConfigurationError({"PRICE_TABLE": [f"is not a price table: {error!r}."]}) from error

@@ -46,8 +46,8 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     tracing.register(app)
     errors.register(app)
     api = make_api(app)
-    api.register_blueprint(health.blueprint)
     for module in (analyses, image):
         api.register_blueprint(module.blueprint, url_prefix=API)
+    api.register_blueprint(health.blueprint)
     app.register_blueprint(home.blueprint)
     return app

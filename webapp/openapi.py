@@ -59,6 +59,7 @@ def make_api(app: Flask) -> Any:
     options = {"info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}}
     api = DocumentedApi(app, spec_kwargs=options)
     api.register_converter(IdConverter, _id_parameter)
+    del api.spec.components.schemas["PaginationMetadata"]  # of a kind of paging that is not used here
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     app.register_blueprint(

@@ -46,6 +46,7 @@ class Settings:
     """What one process of Vitrine knows from outside. Sizes in bytes, times in seconds."""
 
     database_url: str = field(repr=False)
+    database_connections: int
     redis_url: str = field(repr=False)
     storage_url: str = field(repr=False)
 
@@ -126,6 +127,7 @@ def _read(env: Env) -> dict[str, Any]:
     parsed: Any = env  # the parsers added above are unknown to the type checker
     return {
         "database_url": parsed.database("DATABASE_URL"),
+        "database_connections": env.int("DATABASE_CONNECTIONS", 10, validate=validate.Range(3, 200)),
         "redis_url": parsed.redis("REDIS_URL"),
         "storage_url": parsed.storage("STORAGE_URL"),
         "openai_base_url": parsed.http("OPENAI_BASE_URL", "https://api.openai.com/v1"),

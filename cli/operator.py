@@ -7,5 +7,5 @@ from core.desk import Desk
 
 
 def desk() -> Desk:
-    """The desk of this command; one connection is enough."""
-    return Desk.open(settings(), name="cli", connections=1)
+    """The desk of this command."""
+    return Desk.open(settings(), name="cli")

@@ -26,11 +26,11 @@ class Desk:
     prices: PriceTable
 
     @classmethod
-    def open(cls, settings: Settings, *, name: str, connections: int) -> Desk:
-        """A desk with at most so many connections to Postgres; nothing is opened before its first use."""
+    def open(cls, settings: Settings, *, name: str) -> Desk:
+        """A desk for one process; nothing is opened before its first use."""
         return cls(
             settings=settings,
-            database=Database(settings.database_url, pool_size=connections, name=name),
+            database=Database(settings.database_url, pool_size=settings.database_connections, name=name),
             blobs=Blobs(settings.storage_url),
             doorbell=Doorbell(),
             events=Events(settings.redis_url),

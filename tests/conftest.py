@@ -88,7 +88,7 @@ def settings(environment):
 
 @pytest.fixture(scope="session")
 def desk(settings):
-    opened = Desk.open(settings, name="tests", connections=20)
+    opened = Desk.open(settings, name="tests")
     yield opened
     opened.database.close()
 
@@ -214,7 +214,7 @@ def live(servers, folder, settings):
         WORKER_CONCURRENCY="4",
     )
     url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests", connections=2)
+    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
     system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
     migrated = system.vitrine("migrate")
     assert migrated.returncode == 0, migrated.stderr

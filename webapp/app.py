@@ -30,7 +30,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     app.debug = settings.debug
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.config |= {
-        "DESK": desk or Desk.open(settings, name="web", connections=settings.web_threads),
+        "DESK": desk or Desk.open(settings, name="web"),
         "MAX_CONTENT_LENGTH": settings.max_request_size,
         "MAX_FORM_MEMORY_SIZE": FORM_FIELD_BYTES,
         "MAX_FORM_PARTS": 200,

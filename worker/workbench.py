@@ -10,16 +10,12 @@ from worker.preparer import Preparer
 from worker.upkeep import Upkeep
 from worker.vision import Vision
 
-SPARE_CONNECTIONS = 3
-"""For the heartbeat, the upkeep, and one to spare; tasks have one each."""
-
 
 class Workbench:
     """Opened when the worker is ready, closed when its last task has ended."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        connections = settings.worker_concurrency + SPARE_CONNECTIONS
-        self.desk = Desk.open(settings, name=name, connections=connections)
+        self.desk = Desk.open(settings, name=name)
         self._preparer = Preparer(settings.decoder_processes)
         self._vision = Vision(settings)
         self._leases = Leases(self.desk)

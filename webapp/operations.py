@@ -126,7 +126,10 @@ def _body_limit(files: int | None) -> int:
 
 
 def _json(_schema: Schema) -> dict[str, Any]:
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except RecursionError as error:
+        raise InvalidRequest("The body is nested too deeply.") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body

@@ -215,5 +215,7 @@ def _record(
 
 
 def _close(session: Session, claimed: Analysis, closing: Closing) -> None:
+    # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
+    analyses.lock(session, claimed.id)
     calls.move(session, closing.call_id, closing.state, **closing.values)
     analyses.sum_usage(session, [claimed.id])

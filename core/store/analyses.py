@@ -63,6 +63,11 @@ def remove(session: Session, analysis_id: str) -> None:
         raise WrongState("It is not finished: cancel it first.")
 
 
+def lock(session: Session, analysis_id: str) -> None:
+    """Hold the row until the commit, where it is still there."""
+    session.execute(select(Analysis.id).where(Analysis.id == analysis_id).with_for_update())
+
+
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
     """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
     if to in FINAL:

@@ -37,6 +37,8 @@ def owned(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[st
 
 def remove_unused(session: Session, file_ids: Sequence[str], purpose: str) -> None:
     """Remove those of the files that have this purpose and that no analysis needs any more."""
+    # Held first and judged by a second statement, which sees what a submission committed meanwhile.
+    session.execute(select(File.id).where(File.id.in_(file_ids)).order_by(File.id).with_for_update())
     needed = exists().where(AnalysisImage.file_id == File.id)
     session.execute(delete(File).where(File.id.in_(file_ids), File.purpose == purpose, ~needed))
 

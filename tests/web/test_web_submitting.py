@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
@@ -130,6 +131,11 @@ BAD_JSON = {
     "a lone surrogate": {"question": "\ud800", "images": [{"file_id": "x"}]},
     "numbers as text": {"question": "?!", "images": [{"file_id": "x"}], "max_tokens": "5"},
     "metadata with NUL": {"question": "?!", "images": [{"file_id": "x"}], "metadata": {"a": {"b": ["\0"]}}},
+    "metadata nested too deeply": {
+        "question": "?!",
+        "images": [{"file_id": "x"}],
+        "metadata": json.loads('{"a":' * 40 + "1" + "}" * 40),
+    },
     "too many images": {"question": "?!", "images": [{"file_id": "x"}] * 17},
     "not an object": ["question"],
 }
@@ -148,6 +154,8 @@ def test_json_that_is_broken_and_types_that_are_not_taken_say_so(client):
     broken = client.post("/api/v1/analyses", data=b'{"question": ', content_type="application/json")
     wrong = client.post("/api/v1/analyses", data=b"x", content_type="text/plain")
     none = client.post("/api/v1/analyses")
+    deep = client.post("/api/v1/analyses", data=b"[" * 100_000, content_type="application/json")
+    assert (deep.status_code, deep.json["error_code"]) == (400, "invalid_request")
     assert (broken.status_code, broken.json["error_code"]) == (400, "invalid_request")
     assert (wrong.status_code, wrong.json["error_code"]) == (415, "unsupported_media_type")
     assert none.status_code == 415
@@ -222,3 +230,25 @@ def test_cancelling_twice_is_the_same_as_once(client, photo):
     analysis = submit(client, photo()).json
     answers = [client.post(f"/api/v1/analyses/{analysis['id']}/cancel") for _ in range(2)]
     assert [(answer.status_code, answer.json["status"]) for answer in answers] == [(200, "cancelled")] * 2
+
+
+def test_a_file_is_never_deleted_under_a_submission_that_uses_it(app, new_key, photo):
+    """Submitting and deleting at once: either the submission is refused, or its file is there."""
+    secret = new_key().secret
+
+    def signed_in():
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
+        return client
+
+    for _ in range(8):
+        first = submit(signed_in(), photo("navy")).json
+        signed_in().post(f"/api/v1/analyses/{first['id']}/cancel")
+        body = {"question": "?!", "images": [{"file_id": first["images"][0]["file_id"]}]}
+        with ThreadPoolExecutor(2) as pool:
+            submitted = pool.submit(lambda body=body: signed_in().post("/api/v1/analyses", json=body))
+            deleted = pool.submit(lambda first=first: signed_in().delete(f"/api/v1/analyses/{first['id']}"))
+        assert deleted.result().status_code == 200
+        assert submitted.result().status_code in {202, 400}
+        if submitted.result().status_code == 202:
+            assert signed_in().get(submitted.result().headers["Location"]).json["images"][0]["file_name"]

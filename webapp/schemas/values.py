@@ -8,6 +8,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
+DEEPEST = 32
+"""Levels of nesting in JSON of the client's own."""
+
 
 class Text(fields.String):
     """Text without NUL and lone surrogates: neither Postgres nor UTF-8 can hold them."""
@@ -69,16 +72,19 @@ def is_storable(text: str) -> bool:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Every text in decoded JSON, names included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from texts_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_of(item)
+    """Every text in decoded JSON, names included. Raises ValidationError where it is nested too deeply."""
+    waiting = [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValidationError(f"Must not be nested more than {DEEPEST} levels deep.")
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            yield from item
+            waiting += [(inner, depth + 1) for inner in item.values()]
+        elif isinstance(item, list):
+            waiting += [(inner, depth + 1) for inner in item]
 
 
 def _decoded(text: str) -> Any:

@@ -30,7 +30,7 @@ def keys() -> None:
     help="What it may do; repeat for several. All, when none is given.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; never, by default.")
-@click.option("--unlimited", is_flag=True, help="No rate limit.")
+@click.option("--unlimited", is_flag=True, help="Exempt from rate limits, once there are any.")
 @click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
 def create(
     account: str, name: str, scopes: tuple[str, ...], days: int | None, *, unlimited: bool, quiet: bool

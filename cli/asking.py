@@ -1,0 +1,75 @@
+"""One analysis from its submission to its end, cancelled when the user stops waiting."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from cli.client import SUBMIT_WAIT, Analysis, BrokenOff, Client
+from cli.failure import Interrupted
+from cli.images import Image
+from cli.multipart import StoppedSending, Upload
+from core.states import FINAL
+
+FIRST_PAUSES = (0.5, 1.0)
+"""Seconds before the first looks; after those, the server's Retry-After."""
+PAUSE = 2.0
+RECENT = 100
+
+
+def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what may be said about any question."""
+    options = (
+        click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
+        click.option("--model", metavar="NAME", help="Another model than the server's default."),
+        click.option(
+            "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
+        ),
+        click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def ask(
+    client: Client, images: Sequence[Image], fields: Mapping[str, Any], *, keep: bool = False
+) -> Analysis:
+    """Submit and wait until the analysis is final; after an interrupt, cancelled (with `keep`, as it stands).
+
+    Raises Interrupted where nothing was accepted, Refused or Unreachable.
+    """
+    analysis = _submit(
+        client, images, {name: str(value) for name, value in fields.items() if value is not None}
+    )
+    pauses = iter(FIRST_PAUSES)
+    pause: float | None = None
+    while analysis["status"] not in FINAL and not client.interrupt.asked:
+        client.interrupt.sleep(next(pauses, pause or PAUSE))
+        if not client.interrupt.asked:
+            reply = client.look(analysis["id"])
+            analysis, pause = reply.body, reply.retry_after
+    if analysis["status"] in FINAL or keep:
+        return analysis
+    return client.cancel(analysis["id"])
+
+
+def _submit(client: Client, images: Sequence[Image], fields: Mapping[str, str]) -> Analysis:
+    """Submit once, even when the connection breaks: what was accepted is found by its request id."""
+    request_id = f"cli-{uuid.uuid4().hex}"
+    upload = Upload({**fields, "wait": str(SUBMIT_WAIT)}, images, client.interrupt)
+    try:
+        try:
+            return client.submit(upload, request_id)
+        except BrokenOff:
+            return _accepted(client, request_id) or client.submit(upload, request_id)
+    except StoppedSending:
+        raise Interrupted("Stopped before anything was asked.") from None
+
+
+def _accepted(client: Client, request_id: str) -> Analysis | None:
+    recent: list[Analysis] = client.page(limit=RECENT)["data"]
+    return next((analysis for analysis in recent if analysis["request_id"] == request_id), None)

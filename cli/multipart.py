@@ -1,0 +1,75 @@
+"""Files on their way to the server: read piece by piece as they are sent, never whole into memory."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+
+from urllib3.fields import RequestField
+
+from cli.failure import Failure
+from cli.images import Image
+from cli.interrupt import Interrupt
+
+PIECE = 64 * 1024
+
+
+class Upload:
+    """A multipart/form-data body of fields and images (RFC 7578); may be sent again from its beginning."""
+
+    def __init__(self, fields: Mapping[str, str], images: Sequence[Image], interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+        self._images = images
+        self._border = secrets.token_hex(16)
+        self._fields = b"".join(self._head(name) + _bytes(value) + b"\r\n" for name, value in fields.items())
+        self._heads = [self._head("file", image.name) for image in images]
+        self._end = f"--{self._border}--\r\n".encode()
+
+    @property
+    def content_type(self) -> str:
+        """The header that belongs to it."""
+        return f"multipart/form-data; boundary={self._border}"
+
+    def __len__(self) -> int:
+        sizes = (
+            len(head) + image.byte_size + 2 for head, image in zip(self._heads, self._images, strict=True)
+        )
+        return len(self._fields) + sum(sizes) + len(self._end)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._fields
+        for head, image in zip(self._heads, self._images, strict=True):
+            yield head
+            yield from self._pieces(image)
+            yield b"\r\n"
+        yield self._end
+
+    def _pieces(self, image: Image) -> Iterator[bytes]:
+        left = image.byte_size
+        with image.open() as file:
+            while left:
+                if self._interrupt.asked:
+                    raise StoppedSending
+                piece = file.read(min(PIECE, left))
+                if not piece:
+                    raise Failure(f"{image.path} became shorter while it was sent.")
+                left -= len(piece)
+                yield piece
+
+    def _head(self, name: str, file_name: str | None = None) -> bytes:
+        part = RequestField(name, b"", filename=None if file_name is None else _text(file_name))
+        part.make_multipart(content_type=None if file_name is None else "application/octet-stream")
+        return f"--{self._border}\r\n{part.render_headers()}".encode()
+
+
+class StoppedSending(Exception):
+    """Ctrl-C came while the body was on its way, so the server has not got all of it."""
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can hold: a file name may have bytes that are none."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -30,7 +30,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False  # they hold leases 
 task_publish_retry = False  # a failed doorbell is only late
 
 task_create_missing_queues = False
-task_queues = [Queue("interactive")]
+task_queues = [Queue("interactive"), Queue("bulk")]
 task_default_queue = "interactive"
 
 worker_pool = "threads"  # an analysis mostly waits for the endpoint

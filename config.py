@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +63,7 @@ class Settings:
 
     max_file_size: int
     max_request_size: int
+    max_upload_size: int
     max_images: int
     allowed_extensions: frozenset[str]
     max_image_pixels: int
@@ -88,10 +90,15 @@ class Settings:
         return tuple(dict.fromkeys((self.vision_model, *self.vision_models)))
 
 
+_stand_ins: dict[str, str] = {}
+"""What `stand_in` was given."""
+
+
 class _Environment(Env):
     """An empty variable is one that is not set: so templates and compose files leave things out."""
 
     def _get_value(self, env_key: str, default: Any) -> Any:
+        default = _stand_ins.get(env_key, default)
         value = super()._get_value(env_key, default)
         return default if value == "" else value
 
@@ -113,6 +120,19 @@ def load(env_file: str | Path = ".env") -> Settings:
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values)
+
+
+def stand_in(variables: Mapping[str, str], env_file: str | Path = ".env") -> bool:
+    """Let these stand in for variables that are not set; none of them does where a database is named.
+
+    For the command line beside a local stack; call it before `settings()`. Tells whether they stand in.
+    """
+    env = _Environment()
+    env.read_env(str(env_file), recurse=False)
+    if env.str("DATABASE_URL", ""):
+        return False
+    _stand_ins.update(variables)
+    return True
 
 
 def _wrong_by_itself(env: Env) -> dict[str, list[str]]:
@@ -141,6 +161,7 @@ def _read(env: Env) -> dict[str, Any]:
         "price_table": parsed.file("PRICE_TABLE", ""),
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
+        "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),
         "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
         "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
@@ -163,11 +184,13 @@ def _read(env: Env) -> dict[str, Any]:
 def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
     """What is wrong only when two variables are read together. One that is wrong by itself is None."""
     problems: dict[str, list[str]] = {}
-    url, file, request = (values[name] for name in ("openai_base_url", "max_file_size", "max_request_size"))
+    url, file = values["openai_base_url"], values["max_file_size"]
     if url is not None and not values["openai_api_key"] and urlsplit(url).hostname not in LOOPBACK:
         problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
-    if file is not None and request is not None and request < file:
-        problems["MAX_REQUEST_SIZE"] = ["must not be smaller than MAX_FILE_SIZE."]
+    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"):
+        whole = values[name.lower()]
+        if file is not None and whole is not None and whole < file:
+            problems[name] = ["must not be smaller than MAX_FILE_SIZE."]
     if "*" in values["cors_origins"] and len(values["cors_origins"]) > 1:
         problems["CORS_ORIGINS"] = ["is either * or a list of origins, not both."]
     return problems

@@ -1,8 +1,13 @@
 """gunicorn's settings, from ours. Found by gunicorn in the folder it starts in."""
 
+import socket
+import struct
 import sys
 
 from config import ConfigurationError, settings
+
+RECEIVE_SECONDS = 10
+"""Between two pieces of a request."""
 
 try:
     ours = settings()
@@ -17,9 +22,16 @@ threads = ours.web_threads
 preload_app = False  # obstore and database pools do not survive a fork
 graceful_timeout = 30
 keepalive = 30
+umask = 0o077  # what shops upload is nobody else's on this machine
 accesslog = None  # webapp.tracing writes a line per request
 errorlog = "-"
 logger_class = "gunicorn.glogging.Logger"
 loglevel = ours.log_level.lower()
 worker_tmp_dir = "/dev/shm" if sys.platform == "linux" else None  # noqa: S108  (heartbeats must not wait for a disk)
 control_socket_disable = True
+
+
+def when_ready(server):  # noqa: ANN001, ANN201  (gunicorn's hook)
+    """Let no client hold a thread by sending nothing: accepted sockets inherit the listener's timeout."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))

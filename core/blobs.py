@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,11 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from core.errors import NotFound, Unavailable
 
 PROBE = "probe"
+PART = 5 * 2**20
+"""Bytes of a large blob that go into the store at a time: the least that S3 takes. One part at a time, since
+many uploads may come at once: obstore's own twelve hold 60 MB of each in memory."""
+PIECE = 2**20
+"""Bytes of a blob that are in memory at once while it is read in pieces."""
 RETRY_AFTER = 5.0
 
 log = structlog.get_logger(__name__)
@@ -43,16 +49,22 @@ class Blobs:
         with _translated():
             if self._has(digest):
                 return
-            self._store.put(_path(digest), content)
+            self._store.put(_path(digest), content, chunk_size=PART, max_concurrency=1)
             self._sync(digest)
 
     def get(self, digest: str) -> bytes:
         """The bytes. Raises NotFound where they are gone."""
-        with _translated():
-            try:
-                return bytes(self._store.get(_path(digest)).bytes())
-            except FileNotFoundError as error:
-                raise NotFound(f"The bytes {digest[:12]}… are no longer in the blob store.") from error
+        with _translated(), _found(digest):
+            return bytes(self._store.get(_path(digest)).bytes())
+
+    def pieces(self, digest: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `end` with flat memory. Raises NotFound where they are gone.
+
+        Each piece is a request of its own: a store's answer has a deadline, and whoever reads the pieces may
+        be slow. The first is read before this returns, so that what is wrong shows before anything is sent.
+        """
+        pieces = (self._range(digest, at, min(at + PIECE, end)) for at in range(start, end, PIECE))
+        return chain((next(pieces, b""),), pieces)
 
     def delete(self, digest: str) -> None:
         """Remove the bytes; nothing happens where they are gone already."""
@@ -67,6 +79,10 @@ class Blobs:
         with _translated():
             self._has(PROBE)
 
+    def _range(self, digest: str, start: int, end: int) -> bytes:
+        with _translated(), _found(digest):
+            return bytes(self._store.get_range(_path(digest), start=start, end=end))
+
     def _has(self, digest: str) -> bool:
         try:
             self._store.head(_path(digest))
@@ -79,7 +95,7 @@ class Blobs:
         if self._folder is None:
             return
         path = self._folder / _path(digest)
-        for entry in (path, path.parent):
+        for entry in (path, path.parent, path.parent.parent, self._folder):
             handle = os.open(entry, os.O_RDONLY)
             try:
                 os.fsync(handle)
@@ -90,6 +106,14 @@ class Blobs:
 def _path(digest: str) -> str:
     """Two levels of folders, so that none grows past what file systems like."""
     return f"{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+@contextmanager
+def _found(digest: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"The bytes {digest[:12]}… are no longer in the blob store.") from error
 
 
 @contextmanager

@@ -20,6 +20,9 @@ from core.errors import Unavailable
 CONNECT_SECONDS = 5
 STATEMENT_MS = 30_000
 RETRY_AFTER = 5.0
+PASSING = ("08", "25006", "40", "53", "57", "58")
+"""SQLSTATE beginnings: connection, read-only server, rollback, no resources, operator, system
+(https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_SECONDS,
+            hide_parameters=True,  # questions and answers are nobody's business in a log
             pool_pre_ping=True,  # a restarted Postgres costs a reconnect, not a failed request
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
@@ -48,10 +52,10 @@ class Database:
         try:
             with self._sessions.begin() as session:
                 yield session
-        except (OperationalError, PoolTimeout) as error:
+        except PoolTimeout as error:
             raise _unavailable(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if isinstance(error, OperationalError) or error.connection_invalidated or _passes(error):
                 raise _unavailable(error) from error
             raise
         for callback in session.info.pop("after_commit", ()):
@@ -73,6 +77,11 @@ def after_commit(session: Session, callback: Callable[[], None]) -> None:
     The work is durable by then, so a callback must not raise: what it fails to send is only late.
     """
     session.info.setdefault("after_commit", []).append(callback)
+
+
+def _passes(error: DBAPIError) -> bool:
+    """Whether the trouble is the server's and not the statement's, and will pass."""
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(PASSING)
 
 
 def _unavailable(error: Exception) -> Unavailable:

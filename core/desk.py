@@ -32,7 +32,7 @@ class Desk:
             settings=settings,
             database=Database(settings.database_url, pool_size=settings.database_connections, name=name),
             blobs=Blobs(settings.storage_url),
-            doorbell=Doorbell(),
+            doorbell=Doorbell(settings.redis_url),
             events=Events(settings.redis_url),
             presets=Presets(),
             prices=PriceTable.load(settings.price_table),

@@ -4,10 +4,12 @@ A class's docstring is its default message, its `code` is what clients switch on
 HTTP status of the answer. Foreign errors are translated into these once, where they enter.
 
     VitrineError
-    ├── InvalidRequest 400 ── ContentPolicyViolation, ContextLengthExceeded, InvalidToolCall, InvalidImage
+    ├── InvalidRequest 400 ── ContentPolicyViolation, ContextLengthExceeded, AnswerTruncated,
+    │                         InvalidToolCall, InvalidImage
     ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404
     ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState
-    ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── IdempotencyMismatch 422
+    ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── RangeNotSatisfiable 416
+    ├── IdempotencyMismatch 422
     ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded
     ├── InternalError 500 ── ModelError ── InvalidOutput; WorkerCrash
     ├── UpstreamError 502             ├── Unavailable 503 ── ModelOverloaded
@@ -58,6 +60,12 @@ class ContextLengthExceeded(InvalidRequest):
     """The question and its images are longer than the model can take."""
 
     code = "context_length_exceeded"
+
+
+class AnswerTruncated(InvalidRequest):
+    """The answer was cut off before it was complete: allow more max_tokens."""
+
+    code = "answer_truncated"
 
 
 class InvalidToolCall(InvalidRequest):
@@ -122,6 +130,12 @@ class UnsupportedMediaType(VitrineError):
     """This content type is not taken here."""
 
     code, status = "unsupported_media_type", 415
+
+
+class RangeNotSatisfiable(VitrineError):
+    """The range begins after the end of the file: Content-Range says how long the file is."""
+
+    code, status = "range_not_satisfiable", 416
 
 
 class IdempotencyMismatch(VitrineError):

@@ -6,10 +6,15 @@ ISO 14496-12 brands (AVIF, HEIC).
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 HEAD = 1_024
 """Bytes that `recognise` looks at."""
+TEXT_HEAD = 64 * 1024
+"""Bytes that `batch_input_type` looks at."""
+ZIP, JSONL, CSV = "application/zip", "application/jsonl", "text/csv"
+BLANK = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,23 @@ def recognise(head: bytes) -> ImageKind | str:
 def allowed_kinds(extensions: frozenset[str]) -> tuple[ImageKind, ...]:
     """The kinds that a set of file name extensions lets in."""
     return tuple(kind for kind in KINDS if kind.extensions & extensions)
+
+
+def batch_input_type(head: bytes, *, whole: bool) -> str | None:
+    """ZIP, JSONL or CSV by how the bytes begin; None for what is neither an archive nor text in UTF-8.
+
+    `whole` where these are all the bytes: elsewhere the last character may be cut in two.
+    """
+    if head.startswith(b"PK\3\4"):
+        return ZIP
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=whole)
+    except UnicodeDecodeError:
+        return None
+    begin = text.lstrip(BLANK)
+    if not begin or "\0" in text:
+        return None
+    return JSONL if begin.startswith("{") else CSV
 
 
 def _look_of_text(head: bytes) -> str:

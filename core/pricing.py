@@ -21,8 +21,8 @@ from config import ConfigurationError
 BUILT_IN = Path(__file__).with_name("prices.json")
 PER_MILLION = Decimal(1_000_000)
 CURRENCY = "USD"
-BYTES_PER_TOKEN = 2
-"""Pessimistic on purpose: English has about four UTF-8 bytes to a token, Korean and Chinese about two."""
+MESSAGE_TOKENS = 100
+"""For what an endpoint adds around the text: roles, separators, the wrapping of a schema."""
 REVISION = r"(-\d{4}-\d{2}-\d{2}|-latest)?"
 
 
@@ -71,7 +71,8 @@ class Price:
     def worst_case(self, text: str, sizes: Iterable[tuple[int, int]], max_tokens: int) -> Decimal:
         """The most that one call can cost: nothing cached, the answer as long as it may be."""
         images = sum(image_tokens(width, height, self.image) for width, height in sizes)
-        prompt = math.ceil(len(text.encode()) / BYTES_PER_TOKEN) + images
+        # No tokenizer makes more tokens than there are UTF-8 bytes; English has four bytes to a token.
+        prompt = len(text.encode()) + MESSAGE_TOKENS + images
         return self.cost(Usage(prompt_tokens=prompt, completion_tokens=max_tokens)).total
 
 

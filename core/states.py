@@ -29,6 +29,23 @@ class AnalysisState(StrEnum):
     """Final: its deadline passed first."""
 
 
+class BatchState(StrEnum):
+    """Where a batch stands."""
+
+    RUNNING = "running"
+    """Its items are dispatched."""
+    PAUSED = "paused"
+    """Nothing new is asked until it is resumed: by a client, or after its pilot."""
+    CANCELLING = "cancelling"
+    """Nothing new is asked; what was asked is still coming in."""
+    COMPLETED = "completed"
+    """Final: every item is."""
+    CANCELLED = "cancelled"
+    """Final: what was not done is cancelled."""
+    EXPIRED = "expired"
+    """Final: its completion window passed before all was done."""
+
+
 class CallState(StrEnum):
     """Where one paid request to the endpoint stands in the books."""
 
@@ -61,6 +78,18 @@ ANALYSIS_MOVES: dict[AnalysisState, frozenset[AnalysisState]] = {
     AnalysisState.EXPIRED: frozenset(),
 }
 
+BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
+    BatchState.RUNNING: frozenset(
+        {BatchState.PAUSED, BatchState.CANCELLING, BatchState.COMPLETED, BatchState.EXPIRED}
+    ),
+    BatchState.PAUSED: frozenset({BatchState.RUNNING, BatchState.CANCELLING, BatchState.EXPIRED}),
+    BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
+    # Retrying what failed opens a batch again.
+    BatchState.COMPLETED: frozenset({BatchState.RUNNING}),
+    BatchState.CANCELLED: frozenset({BatchState.RUNNING}),
+    BatchState.EXPIRED: frozenset({BatchState.RUNNING}),
+}
+
 CALL_MOVES: dict[CallState, frozenset[CallState]] = {
     CallState.RESERVED: frozenset({CallState.SETTLED, CallState.REFUSED, CallState.UNKNOWN}),
     # A worker thought dead may still bring the answer: then the true cost takes the place of the worst.
@@ -68,6 +97,9 @@ CALL_MOVES: dict[CallState, frozenset[CallState]] = {
     CallState.SETTLED: frozenset(),
     CallState.REFUSED: frozenset(),
 }
+
+REOPENABLE = frozenset({AnalysisState.FAILED, AnalysisState.CANCELLED, AnalysisState.EXPIRED})
+"""Items of a batch in these states wait again when a client asks for it; no worker may do that."""
 
 FINAL = frozenset(state for state, moves in ANALYSIS_MOVES.items() if not moves)
 

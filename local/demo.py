@@ -2,10 +2,8 @@
 
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,8 +30,8 @@ def demo(*, leave: bool) -> int:
 def _show(started: Stack, home: Home, *, leave: bool) -> int:
     console = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
     desk = Desk(started.addresses.url, started.addresses.api_key)
-    with tempfile.TemporaryDirectory(prefix="vitrine-samples-") as folder:
-        outcomes = _ask(desk, draw_samples(Path(folder)), console)
+    samples = draw_samples(home.path / "samples")
+    outcomes = _ask(desk, samples, console)
     console.print(results.table(outcomes, console.width))
     if not leave:
         terminal.show_addresses(started.addresses, home)
@@ -58,10 +56,10 @@ def _ask(desk: Desk, samples: Sequence[Sample], console: Console) -> list[Outcom
 def _invitation(url: str, home: Home) -> str:
     """A command to paste that asks about a photo of one's own."""
     return f"""
-Ask about a photo of your own:
+Ask about one of them, or about a photo of your own:
 
   KEY=$(cat {shlex.quote(str(home.api_key))})
-  curl {url}/api/v1/analyses -H "Authorization: Bearer $KEY" \\
-    -F file=@photo.jpg -F preset=product -F question="What is this?"
+  curl {url}/api/v1/image/analyze -H "Authorization: Bearer $KEY" \\
+    -F file=@{shlex.quote(str(home.path / "samples" / "mug.jpg"))} -F question="What colour is it?"
 
 Ctrl-C stops everything."""

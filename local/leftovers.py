@@ -22,9 +22,18 @@ MARK = "VITRINE_STACK"
 GROUP = "SUPERVISOR_GROUP_NAME"  # set by supervisord for what it starts
 MANAGER = ""
 # Each of these is stopped before the next: the manager stops its parts by itself, and in order.
-ORDER = ((MANAGER,), ("flower",), ("worker",), ("web",), ("analyst",), ("valkey",), ("postgres",))
+ORDER = (
+    (MANAGER,),
+    ("flower",),
+    ("worker",),
+    ("interactive",),
+    ("web",),
+    ("analyst",),
+    ("valkey",),
+    ("postgres",),
+)
 KILL_SECONDS = 5.0
-PATIENCE_SECONDS = {MANAGER: 60.0, "worker": 20.0}
+PATIENCE_SECONDS = {MANAGER: 60.0, "worker": 20.0, "interactive": 20.0}
 
 
 def find(home: Home) -> dict[psutil.Process, str]:

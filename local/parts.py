@@ -45,14 +45,25 @@ def web() -> Part:
     return Part(name="web", command=[CODE, "-m", "gunicorn", "wsgi:app"], stop_seconds=15)
 
 
-def worker(count: int) -> Part:
-    """The Celery workers, one process per core; celeryconfig.py holds their settings."""
+def workers(count: int) -> list[Part]:
+    """The Celery workers: one kept for people who wait, which no batch can fill; the others for batches."""
     # The supervisor fills in %(process_num), Celery %h.
-    hostname = "worker-%(process_num)d@%%h"
+    return [
+        Part(name="interactive", command=_celery_worker("interactive@%%h", "interactive"), stop_seconds=20),
+        Part(
+            name="worker",
+            command=_celery_worker("worker-%(process_num)d@%%h", "bulk"),
+            count=count - 1,
+            stop_seconds=20,
+        ),
+    ]
+
+
+def _celery_worker(hostname: str, queue: str) -> list[str]:
+    """The command of a worker; celeryconfig.py holds its settings."""
     # Workers that greet each other first start seconds later, and these have nothing to say.
     quiet = ["--without-mingle", "--without-gossip"]
-    command = [CODE, "-m", "celery", "-A", "worker.app", "worker", "--hostname", hostname, *quiet]
-    return Part(name="worker", command=command, count=count, stop_seconds=20)
+    return [CODE, "-m", "celery", "-A", "worker.app", "worker", "--hostname", hostname, "-Q", queue, *quiet]
 
 
 def flower(port: int) -> Part:

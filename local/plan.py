@@ -67,7 +67,7 @@ class Plan:
     def application(self) -> list[Part]:
         """Vitrine's own processes, in starting order."""
         workers = max(MIN_WORKERS, len(os.sched_getaffinity(0)))
-        return [parts.web(), parts.worker(workers), parts.flower(self.flower_port)]
+        return [parts.web(), *parts.workers(workers), parts.flower(self.flower_port)]
 
 
 def read_environ() -> dict[str, str]:

@@ -18,6 +18,14 @@ def answers_http(url: str) -> bool:
         return False
 
 
+def answers_to_us(url: str) -> bool:
+    """Whether a page opens with the password in its URL: not so where somebody else got the port first."""
+    try:
+        return requests.get(url, timeout=SECONDS).ok
+    except requests.RequestException:
+        return False
+
+
 def answers_database(url: str) -> bool:
     """Whether a given database takes connections."""
     try:

@@ -38,6 +38,7 @@ class Addresses:
     endpoint_url: str
     database_url: str
     redis_url: str
+    storage_url: str
 
 
 @dataclass(frozen=True)
@@ -133,20 +134,22 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
         endpoint_url=chosen.environ["OPENAI_BASE_URL"],
         database_url=chosen.environ["DATABASE_URL"],
         redis_url=chosen.environ["REDIS_URL"],
+        storage_url=chosen.environ["STORAGE_URL"],
     )
 
 
 def _probes(chosen: Plan) -> dict[str, Callable[[], bool]]:
     """How each part of a plan shows that it is ready."""
     database, queue = chosen.postgres, chosen.valkey
-    workers = next(part.count for part in chosen.application if part.name == "worker")
+    workers = sum(part.count for part in chosen.application if part.name in {"worker", "interactive"})
     return {
         "postgres": lambda: database is not None and postgres.answers(database),
         "valkey": lambda: queue is not None and valkey.answers(queue),
         "analyst": lambda: ready.answers_http(f"http://127.0.0.1:{chosen.analyst_port}/health"),
         "web": lambda: ready.answers_http(chosen.url + "/health"),
+        "interactive": lambda: ready.workers_answer(workers),
         "worker": lambda: ready.workers_answer(workers),
-        "flower": lambda: ready.answers_http(f"http://127.0.0.1:{chosen.flower_port}/healthcheck"),
+        "flower": lambda: ready.answers_to_us(chosen.flower_url),
     }
 
 

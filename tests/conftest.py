@@ -7,7 +7,6 @@ queue stays queued until they run it themselves. The live system has the other o
 import dataclasses
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
-from endpoint import ROOT, Analyst, Script
+from endpoint import BIN, ROOT, Analyst, Script
 from PIL import Image
 
 import config
@@ -27,8 +26,6 @@ from core.services import keys
 from local import embedded
 from local.ports import free_port
 from webapp.app import create_app
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="session")
@@ -185,6 +182,10 @@ class Live:
         signed_in.headers["Authorization"] = f"Bearer {key}"
         return signed_in
 
+    def session_of(self, other):
+        """Another session with the same key."""
+        return self.session(other.headers["Authorization"].removeprefix("Bearer "))
+
     def wait_for(self, look, seconds=30, every=0.1):
         end = time.monotonic() + seconds
         while not (found := look()):
@@ -212,6 +213,7 @@ def live(servers, folder, settings):
         PORT=str(port),
         LOG_LEVEL="INFO",
         WORKER_CONCURRENCY="4",
+        WEB_THREADS="32",
     )
     url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
     desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")

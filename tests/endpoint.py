@@ -13,6 +13,7 @@ import requests
 from openai import OpenAI
 
 ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 
 
 class Analyst:

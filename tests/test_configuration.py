@@ -170,8 +170,9 @@ def test_settings_cannot_be_changed(load):
         load().port = 1
 
 
-def test_a_request_may_not_be_smaller_than_a_file(problems):
-    assert "MAX_FILE_SIZE" in problems(MAX_FILE_SIZE="2MB", MAX_REQUEST_SIZE="1MB")["MAX_REQUEST_SIZE"][0]
+@pytest.mark.parametrize("name", ["MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"])
+def test_a_request_or_an_upload_may_not_be_smaller_than_a_file(problems, name):
+    assert "MAX_FILE_SIZE" in problems(**{"MAX_FILE_SIZE": "2MB", name: "1MB"})[name][0]
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 
 from config import Settings
 from core.desk import Desk
-from webapp import errors, tracing
-from webapp.api import analyses, health, image
+from webapp import errors, streams, tracing
+from webapp.api import analyses, batches, files, health, image
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
@@ -18,17 +21,33 @@ FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
 
 
+READABLE = ("Location", "Retry-After", "ETag", "Content-Range", "Content-Disposition")
+"""Headers of answers that pages of other origins may read."""
+
+
+class ReadableJson(DefaultJSONProvider):
+    """JSON that people can read, whatever their script; what is no character becomes a question mark."""
+
+    ensure_ascii = False
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """The JSON text, which UTF-8 can hold."""
+        text = super().dumps(obj, **kwargs)
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 class VitrineApp(Flask):
     """Flask, with uploads that go through a hash to disk."""
 
     request_class = StreamedRequest
+    json_provider_class = ReadableJson
 
 
 def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     """The application for these settings; opens nothing before its first request."""
     app = VitrineApp("webapp")
     app.debug = settings.debug
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.config |= {
         "DESK": desk or Desk.open(settings, name="web"),
         "MAX_CONTENT_LENGTH": settings.max_request_size,
@@ -41,12 +60,13 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         CORS(
             app,
             origins=list(settings.cors_origins),
-            expose_headers=["Location", "Retry-After", tracing.HEADER],
+            expose_headers=[*READABLE, tracing.HEADER],
         )
+    streams.register(app, settings.web_threads)
     tracing.register(app)
     errors.register(app)
     api = make_api(app)
-    for module in (analyses, image):
+    for module in (analyses, batches, files, image):
         api.register_blueprint(module.blueprint, url_prefix=API)
     api.register_blueprint(health.blueprint)
     app.register_blueprint(home.blueprint)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, g, jsonify, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -18,6 +18,7 @@ from core.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
+    RangeNotSatisfiable,
     UnsupportedMediaType,
     VitrineError,
 )
@@ -28,6 +29,7 @@ BY_STATUS: dict[int, type[VitrineError]] = {
     HTTPStatus.NOT_ACCEPTABLE: NotAcceptable,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: FileTooLarge,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: RangeNotSatisfiable,
 }
 
 log = structlog.get_logger(__name__)
@@ -82,18 +84,20 @@ def _http(error: HTTPException) -> Response:
     kind = BY_STATUS.get(
         status, InvalidRequest if status < HTTPStatus.INTERNAL_SERVER_ERROR else InternalError
     )
-    message = "The request body is larger than this server takes." if _too_large(error) else None
+    message = _too_large() if isinstance(error, RequestEntityTooLarge) else None
     if kind is InvalidRequest and error.description:
         message = error.description
     response = answer(kind(message))
     for name, value in error.get_headers():
-        if name.lower() in {"allow", "retry-after"}:
+        if name.lower() in {"allow", "retry-after", "content-range"}:
             response.headers[name] = value
     return response
 
 
-def _too_large(error: HTTPException) -> bool:
-    return isinstance(error, RequestEntityTooLarge)
+def _too_large() -> str:
+    limit = request.max_content_length
+    most = f"{limit:,} bytes" if limit is not None else "this server takes"
+    return f"The request body has more than {most}, or more fields than this server takes."
 
 
 def _unexpected(error: Exception) -> Response:

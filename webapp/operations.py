@@ -14,12 +14,14 @@ from flask import current_app, g, request
 from flask_smorest import Blueprint
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest
 
 from core.desk import Desk
 from core.errors import InvalidRequest, UnsupportedMediaType
 from core.models import ApiKey
 from core.services import keys
 from core.services.keys import Scope
+from webapp.uploads import StreamedRequest
 
 View = Callable[..., Any]
 
@@ -60,11 +62,16 @@ def signed_in(scope: Scope) -> Callable[[View], View]:
 
 
 def takes_body(
-    *, json: type[Schema] | None = None, multipart: type[Schema] | None = None, files: int | None = None
+    *,
+    json: type[Schema] | None = None,
+    multipart: type[Schema] | None = None,
+    files: int | None = None,
+    upload: bool = False,
 ) -> Callable[[View], View]:
     """Load the body by its content type and hand it to the view as its last argument.
 
-    `files` bounds the body to so many files; without it the limit for whole requests holds.
+    `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
+    bounds it to one file of the size that uploads may have.
     """
     schemas = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
 
@@ -74,7 +81,7 @@ def takes_body(
             schema = schemas.get(request.mimetype)
             if schema is None:
                 raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")
-            request.max_content_length = _body_limit(files)
+            _bound(cast("StreamedRequest", request), files, upload=upload)
             body = READERS[request.mimetype](schema())
             return view(*args, _loaded(schema(), body), **kwargs)
 
@@ -98,6 +105,13 @@ def takes_query(schema: type[Schema]) -> Callable[[View], View]:
     return decorator
 
 
+def takes_headers(*names: str) -> Callable[[View], View]:
+    """Document headers that a view looks at; none of them is needed."""
+    text = {"type": "string"}
+    parameters = [{"in": "header", "name": name, "required": False, "schema": text} for name in names]
+    return lambda view: _documented(view, errors=(), parameters=parameters)
+
+
 def may_answer(*statuses: int) -> Callable[[View], View]:
     """Further errors that a view may answer with."""
     return lambda view: _documented(view, errors=statuses)
@@ -118,11 +132,17 @@ def _secret() -> str:
     return request.headers.get("X-API-Key", "").strip()
 
 
-def _body_limit(files: int | None) -> int:
+def _bound(received: StreamedRequest, files: int | None, *, upload: bool) -> None:
+    """Say how large the body and each file in it may be, before any of it is read."""
     settings = desk().settings
-    if files is None:
-        return settings.max_request_size
-    return min(files * settings.max_file_size + MULTIPART_SLACK, settings.max_request_size)
+    if upload:
+        received.largest_file = settings.max_upload_size
+        received.max_content_length = settings.max_upload_size + MULTIPART_SLACK
+    elif files is None:
+        received.max_content_length = settings.max_request_size
+    else:
+        wanted = files * settings.max_file_size + MULTIPART_SLACK
+        received.max_content_length = min(wanted, settings.max_request_size)
 
 
 def _json(_schema: Schema) -> dict[str, Any]:
@@ -130,6 +150,8 @@ def _json(_schema: Schema) -> dict[str, Any]:
         body = request.get_json()
     except RecursionError as error:
         raise InvalidRequest("The body is nested too deeply.") from error
+    except BadRequest as error:
+        raise InvalidRequest("The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from core.models import Analysis, AnalysisImage
+from core.models import Analysis, AnalysisImage, File
 from core.pricing import CURRENCY
+from core.services import batches
+from core.services.batches import PRIORITIES, Standing
+from core.states import BatchState
+
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
+BATCH_RETRY_AFTER = 5
+"""Seconds until looking at a batch again makes sense."""
+
+
+def page(shown: Sequence[dict[str, Any]], *, more: bool) -> dict[str, Any]:
+    """A page of a listing; `next_cursor` leads to the next one and is None on the last."""
+    return {"data": shown, "has_more": more, "next_cursor": shown[-1]["id"] if more else None}
+
+
+def file(row: File) -> dict[str, Any]:
+    """A file, in the shape of FileView."""
+    return {
+        "id": row.id,
+        "object": "file",
+        "file_name": row.name,
+        "file_size": row.byte_size,
+        "media_type": row.media_type,
+        "sha256": row.digest,
+        "purpose": row.purpose,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+    }
 
 
 def analysis(row: Analysis) -> dict[str, Any]:
@@ -39,24 +68,79 @@ def analysis(row: Analysis) -> dict[str, Any]:
     }
 
 
+def item(row: Analysis) -> dict[str, Any]:
+    """An item of a batch, in the shape of ItemView."""
+    place = {"batch_id": row.batch_id, "custom_id": row.custom_id, "position": row.position}
+    return analysis(row) | place
+
+
+def batch(standing: Standing) -> dict[str, Any]:
+    """A batch, in the shape of BatchView."""
+    row, tally = standing.batch, standing.tally
+    counts = batches.counts(standing)
+    done = counts["total"] - counts["pending"]
+    return {
+        "id": row.id,
+        "object": "batch",
+        "status": row.state,
+        "reason": row.reason,
+        "counts": counts,
+        "progress": round(done / counts["total"], 4),
+        "usage": tokens(tally.usage),
+        "cost": money(tally.prompt_cost, tally.completion_cost),
+        "projection": _projection(standing, counts, done),
+        "priority": next(name for name, number in PRIORITIES.items() if number == row.priority),
+        "metadata": row.meta,
+        "created_at": row.created_at,
+        "expected_at": standing.expected_at,
+        "completed_at": row.finished_at,
+        "deadline_at": row.deadline_at,
+        "retry_after": None if row.finished_at else BATCH_RETRY_AFTER,
+        "request_id": row.request_id,
+    }
+
+
+def _projection(standing: Standing, counts: dict[str, int], done: int) -> dict[str, Any] | None:
+    """What the pilot makes of the whole, while the batch waits behind it."""
+    row, tally = standing.batch, standing.tally
+    if row.dispatch_limit is None or row.state != BatchState.PAUSED or not done:
+        return None
+    spent = money(tally.prompt_cost, tally.completion_cost)["total_cost"]
+    return {
+        "items": done,
+        "total_cost": None if spent is None else round(spent / done * counts["total"], 10),
+        "seconds": None if standing.speed is None else round(counts["total"] / standing.speed, 1),
+        "error_rate": round(counts["failed"] / done, 4),
+    }
+
+
 def usage(row: Analysis) -> dict[str, Any]:
     """Tokens, in the shape of UsageSchema; zero before anything was asked."""
-    prompt, completion = row.prompt_tokens or 0, row.completion_tokens or 0
+    return tokens({name: getattr(row, name) for name in TOKENS})
+
+
+def tokens(counts: Mapping[str, int | None]) -> dict[str, Any]:
+    """Tokens by kind, in the shape of UsageSchema."""
+    known = {name: counts.get(name) or 0 for name in TOKENS}
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        "prompt_tokens": known["prompt_tokens"],
+        "completion_tokens": known["completion_tokens"],
+        "total_tokens": known["prompt_tokens"] + known["completion_tokens"],
         "prompt_tokens_details": {
-            "cached_tokens": row.cached_tokens or 0,
-            "image_tokens": row.image_tokens or 0,
+            "cached_tokens": known["cached_tokens"],
+            "image_tokens": known["image_tokens"],
         },
-        "completion_tokens_details": {"reasoning_tokens": row.reasoning_tokens or 0},
+        "completion_tokens_details": {"reasoning_tokens": known["reasoning_tokens"]},
     }
 
 
 def cost(row: Analysis) -> dict[str, Any]:
     """Money, in the shape of CostSchema."""
-    prompt, completion = row.prompt_cost, row.completion_cost
+    return money(row.prompt_cost, row.completion_cost)
+
+
+def money(prompt: Decimal | None, completion: Decimal | None) -> dict[str, Any]:
+    """Money, in the shape of CostSchema; null where it is not known."""
     total = None if prompt is None or completion is None else float(prompt + completion)
     return {
         "prompt_cost": None if prompt is None else float(prompt),

@@ -6,6 +6,7 @@ written the lease runs out and the sweep takes over.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.presets import Preset
 from core.services import outcomes
 from core.services.outcomes import Answer, Closing
 from worker import answers, prompt
+from worker.answers import EmptyReply
 from worker.imaging import Policy, Prepared
 from worker.leases import Leases
 from worker.preparer import Preparer
@@ -97,6 +99,8 @@ class Analyzer:
         start = time.monotonic()
         try:
             answer, closing = self._answer(claimed)
+            self._record(lambda: outcomes.succeed(self._desk, claimed, answer, closing))
+            log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
         except WrongState:
             log.info("lease_lost")
         except Ended as end:
@@ -108,9 +112,6 @@ class Analyzer:
         except Exception:
             log.exception("analysis_broke")
             self._give_back(claimed, Ended(InternalError()))
-        else:
-            self._record(lambda: outcomes.succeed(self._desk, claimed, answer, closing))
-            log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
 
     def _answer(self, claimed: Analysis) -> tuple[Answer, Closing]:
         preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
@@ -123,12 +124,16 @@ class Analyzer:
             self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
             messages = prompt.repair(messages, asked.reply.text, problem.message)
         except VitrineError as error:
-            raise Ended(error, asked.closing, received=asked.reply.text) from error
+            raise self._unfit(error, asked) from error
         repaired = self._ask(claimed, preset, messages, images)
         try:
             return answers.fit(preset, repaired.reply), repaired.closing
         except VitrineError as error:
-            raise Ended(error, repaired.closing, received=repaired.reply.text) from error
+            raise self._unfit(error, repaired) from error
+
+    def _unfit(self, error: VitrineError, asked: Asked) -> Ended:
+        """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
+        return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
 
     def _prepare(self, claimed: Analysis) -> list[Prepared]:
         settings = self._desk.settings
@@ -147,7 +152,8 @@ class Analyzer:
         """One paid call, in the books before it leaves. Raises Ended, or WrongState for a lost lease."""
         price = self._desk.prices.find(claimed.model)
         sizes = [(image.width, image.height) for image in images]
-        worst = price.worst_case(prompt.text_of(messages), sizes, claimed.max_tokens) if price else None
+        said = prompt.text_of(messages) + json.dumps(preset.schema or "")
+        worst = price.worst_case(said, sizes, claimed.max_tokens) if price else None
         call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
         try:
             reply = self._vision.ask(
@@ -168,13 +174,20 @@ class Analyzer:
         return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
 
     def _give_back(self, claimed: Analysis, end: Ended) -> None:
-        """Record an end: another try later where that makes sense and tries are left, else a failure."""
+        """Record an end; if even that breaks, the lease runs out and the sweep takes over."""
+        try:
+            self._record_end(claimed, end)
+        except Exception:
+            log.exception("outcome_broke")
+
+    def _record_end(self, claimed: Analysis, end: Ended) -> None:
+        """Another try later where that makes sense and tries are left, else a failure."""
         tries = claimed.attempts + 1
         log.warning(
             "analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries
         )
         if end.again and (tries < MOST_ATTEMPTS or not end.counts):
-            seconds = _pause(end.error, claimed.attempts)
+            seconds = _pause(end.error, claimed.fence)
             self._record(
                 lambda: outcomes.retry(
                     self._desk, claimed, end.error, end.closing, seconds=seconds, counts=end.counts
@@ -198,11 +211,11 @@ class Analyzer:
                 time.sleep(RECORD_PAUSE)
 
 
-def _pause(error: VitrineError, attempts: int) -> float:
+def _pause(error: VitrineError, claims: int) -> float:
     """Seconds until the next try: what the endpoint asked for, else a random part of a doubling wait.
 
     Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     if error.retry_after is not None:
         return error.retry_after
-    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempts))  # noqa: S311  (no secret hangs on it)
+    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (min(claims, 10) - 1)))  # noqa: S311  (no secret hangs on it)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from core.errors import ContentPolicyViolation, InvalidOutput, ModelError
+from core.errors import AnswerTruncated, ContentPolicyViolation, InvalidOutput, ModelError
 from core.presets import Preset
 from core.services.outcomes import Answer
 from worker.vision import Reply
@@ -16,25 +16,30 @@ from worker.vision import Reply
 MOST_PROBLEMS = 5
 
 
+class EmptyReply(ModelError):
+    """The model answered with nothing."""
+
+
 def fit(preset: Preset, reply: Reply) -> Answer:
     """The answer in a reply.
 
-    Raises ContentPolicyViolation for a refusal, ModelError for an empty reply, InvalidOutput for what does
+    Raises ContentPolicyViolation for a refusal, EmptyReply, InvalidOutput for what does
     not fit the schema.
     """
     if reply.refusal or reply.finish_reason == "content_filter":
         raise ContentPolicyViolation(reply.refusal)
     if not reply.text.strip():
-        raise ModelError("The model answered with nothing.")
+        raise EmptyReply
     data = _structured(preset, reply) if preset.schema else None
     return Answer(reply.text, data, _confidence(data), reply.finish_reason)
 
 
 def _structured(preset: Preset, reply: Reply) -> Any:
     if reply.finish_reason == "length":
-        raise InvalidOutput("The answer was cut off: allow more max_tokens.")
+        raise AnswerTruncated
     try:
-        data = json.loads(reply.text, parse_constant=_refuse_constant)
+        data = json.loads(reply.text)
+        json.dumps(data, allow_nan=False)  # 1e999 is infinite, and neither JSON nor Postgres has that
     except (ValueError, RecursionError) as error:
         raise InvalidOutput(f"The model's answer is not JSON: {error}.") from error
     errors = list(_validator(preset.name, preset.version, json.dumps(preset.schema)).iter_errors(data))
@@ -54,7 +59,3 @@ def _confidence(data: Any) -> float | None:
     value = data.get("confidence") if isinstance(data, dict) else None
     usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if usable and value is not None else None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

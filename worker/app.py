@@ -26,6 +26,7 @@ def _logs(**_: Any) -> None:
 @signals.celeryd_init.connect
 def _open(sender: str, **_: Any) -> None:
     """Before the first task, so that no task pays for importing and connecting."""
+    os.umask(0o077)
     set_up(settings())
     workbench.open_bench(settings(), f"{sender}-{os.getpid()}")
     log.info("worker_ready", worker=sender, slots=settings().worker_concurrency)

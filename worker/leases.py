@@ -54,6 +54,9 @@ class Leases:
             except VitrineError as error:
                 log.warning("heartbeat_failed", error=error.code, held=len(held))
                 continue
+            except Exception:
+                log.exception("heartbeat_broke", held=len(held))  # the next one must come all the same
+                continue
             with self._lock:
                 # What was finished meanwhile is not lost: its outcome has been recorded.
                 gone = [

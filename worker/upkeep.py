@@ -13,40 +13,32 @@ import structlog
 from core.desk import Desk
 from core.errors import VitrineError
 from core.queue import INTERACTIVE
-from core.services import files, fleet, outcomes
+from core.services import dispatching, files, fleet, outcomes
+from core.services.dispatching import Pace
 from worker.vision import CallFailed, Vision
 
 SWEEP_SECONDS = 5.0
 REPORT_SECONDS = 5.0
 PING_SECONDS = 30.0
 TIDY_SECONDS = 300.0
+DISPATCH_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
 
-class Upkeep:
-    """A thread with a small timetable. A chore that fails is logged and comes round again."""
+class Timetable:
+    """A thread that does chores, each every so many seconds; one that fails comes round again."""
 
-    def __init__(self, desk: Desk, vision: Vision, name: str) -> None:
-        self._desk = desk
-        self._vision = vision
-        self._name = name
-        self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
+    def __init__(self, name: str, chores: list[tuple[float, Callable[[], object]]]) -> None:
+        self._chores = chores
         self._closed = threading.Event()
-        self._chores: list[tuple[float, Callable[[], object]]] = [
-            (PING_SECONDS, self._ping),
-            (REPORT_SECONDS, self._report),
-            (SWEEP_SECONDS, self._sweep),
-            (TIDY_SECONDS, self._tidy),
-        ]
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Finish the chore in hand and say good-bye."""
+        """Finish the chore in hand."""
         self._closed.set()
         self._thread.join()
-        self._do(lambda: fleet.leave(self._desk, self._name))
 
     def _run(self) -> None:
         due = [0.0] * len(self._chores)
@@ -54,16 +46,38 @@ class Upkeep:
             for position, (every, chore) in enumerate(self._chores):
                 if time.monotonic() >= due[position]:
                     due[position] = time.monotonic() + every
-                    self._do(chore)
+                    done(chore)
             self._closed.wait(max(0.0, min(due) - time.monotonic()))
 
-    def _do(self, chore: Callable[[], object]) -> None:
-        try:
-            chore()
-        except VitrineError as error:
-            log.warning("chore_failed", chore=chore.__name__, error=error.code)
-        except Exception:
-            log.exception("chore_broke", chore=chore.__name__)
+
+class Upkeep:
+    """The chores of one worker process; dispatching has a thread of its own, which no ping delays."""
+
+    def __init__(self, desk: Desk, vision: Vision, name: str) -> None:
+        self._desk = desk
+        self._vision = vision
+        self._name = name
+        self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
+        self._pace = Pace()
+        self._dispatched = time.monotonic()
+        self._timetables = [
+            Timetable("dispatch", [(DISPATCH_SECONDS, self._dispatch), (SWEEP_SECONDS, self._sweep)]),
+            Timetable(
+                "upkeep",
+                [(PING_SECONDS, self._ping), (REPORT_SECONDS, self._report), (TIDY_SECONDS, self._tidy)],
+            ),
+        ]
+
+    def close(self) -> None:
+        """Finish the chores in hand and say good-bye."""
+        for timetable in self._timetables:
+            timetable.close()
+        done(lambda: fleet.leave(self._desk, self._name))
+
+    def _dispatch(self) -> None:
+        now = time.monotonic()
+        dispatching.turn(self._desk, self._pace, now - self._dispatched)
+        self._dispatched = now
 
     def _sweep(self) -> None:
         rung = outcomes.sweep(self._desk, bells_waiting=self._desk.doorbell.waiting(INTERACTIVE))
@@ -83,5 +97,16 @@ class Upkeep:
             self._endpoint = {"ok": True, "latency_ms": round(seconds * 1000, 1), "error": None}
 
     def _tidy(self) -> None:
+        files.expire(self._desk)
         files.collect_abandoned(self._desk)
         fleet.forget(self._desk, timedelta(days=1))
+
+
+def done(chore: Callable[[], object]) -> None:
+    """Do a chore; what goes wrong is logged."""
+    try:
+        chore()
+    except VitrineError as error:
+        log.warning("chore_failed", chore=chore.__name__, error=error.code)
+    except Exception:
+        log.exception("chore_broke", chore=chore.__name__)

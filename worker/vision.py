@@ -37,6 +37,8 @@ PING_SECONDS = 5.0
 HAND_OVER_SECONDS = 5.0
 LONGEST_RETRY_AFTER = 3_600.0
 MESSAGE_LENGTH = 500
+MOST_TOKENS = 2**31 - 1
+"""What Postgres holds as an integer; more is no count of tokens."""
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
 NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
@@ -196,12 +198,13 @@ def _translated(error: Exception) -> CallFailed:
         return _refused(error)
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
-            return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True)
+            return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
         return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
     if isinstance(error, openai.APIConnectionError):
         sent = not isinstance(error.__cause__, httpx2.ConnectError)
         message = "The endpoint broke the connection." if sent else "The endpoint cannot be reached."
-        return CallFailed(UpstreamError(message), again=True, billed=None if sent else False)
+        # An outage is waited out, for as long as the analysis may take: nothing was sent, nothing is paid.
+        return CallFailed(UpstreamError(message), again=True, counts=sent, billed=None if sent else False)
     return CallFailed(
         UpstreamError("The endpoint answered in a way that makes no sense."), again=True, billed=None
     )
@@ -261,4 +264,5 @@ def _short(value: Any, length: int) -> str | None:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return value if known else 0

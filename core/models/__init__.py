@@ -3,8 +3,21 @@
 from core.models.account import Account, ApiKey
 from core.models.analysis import Analysis, AnalysisImage
 from core.models.base import Base
+from core.models.batch import Batch, Dispatch
 from core.models.call import Call
 from core.models.file import Blob, File
 from core.models.worker import Worker
 
-__all__ = ["Account", "Analysis", "AnalysisImage", "ApiKey", "Base", "Blob", "Call", "File", "Worker"]
+__all__ = [
+    "Account",
+    "Analysis",
+    "AnalysisImage",
+    "ApiKey",
+    "Base",
+    "Batch",
+    "Blob",
+    "Call",
+    "Dispatch",
+    "File",
+    "Worker",
+]

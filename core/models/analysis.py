@@ -13,6 +13,13 @@ from core.models.file import File
 from core.models.usage import UsageColumns
 from core.states import AnalysisState
 
+CUSTOM_ID_LENGTH = 128
+
+OPEN = "state IN ('queued', 'running')"
+ALONE, ITEM = "batch_id IS NULL", "batch_id IS NOT NULL"
+RUNG = "state = 'queued' AND rung_at IS NOT NULL"
+FINISHED = f"finish_xid IS NOT NULL AND {ITEM}"
+
 
 class AnalysisImage(Base):
     """An image of an analysis, in the order it was given."""
@@ -36,15 +43,25 @@ class Analysis(UsageColumns, Base):
     __table_args__ = (
         one_of(AnalysisState),
         Index(None, "account_id", "id"),
-        Index("ix_analyses_due", "next_attempt_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_analyses_due", "next_attempt_at", postgresql_where=text(f"state = 'queued' AND {ALONE}")),
+        Index("uq_analyses_item", "batch_id", "position", unique=True, postgresql_where=text(ITEM)),
+        Index(
+            "ix_analyses_open", "batch_id", "state", "position", postgresql_where=text(f"{OPEN} AND {ITEM}")
+        ),
+        Index("ix_analyses_rung", "rung_at", postgresql_where=text(RUNG)),
+        Index("ix_analyses_finished", "batch_id", "finish_xid", "position", postgresql_where=text(FINISHED)),
         Index("ix_analyses_leased", "lease_until", postgresql_where=text("state = 'running'")),
-        Index("ix_analyses_deadline", "deadline_at", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("ix_analyses_deadline", "deadline_at", postgresql_where=text(OPEN)),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     key_id: Mapped[Id] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     request_id: Mapped[str] = mapped_column(String(128))
+    batch_id: Mapped[Id | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    position: Mapped[int | None]
+    """Its place in its batch, from 0."""
+    custom_id: Mapped[str | None] = mapped_column(String(CUSTOM_ID_LENGTH))
 
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
@@ -63,6 +80,8 @@ class Analysis(UsageColumns, Base):
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
     finished_at: Mapped[Timestamp | None]
+    finish_xid: Mapped[int | None] = mapped_column(BigInteger)
+    """The transaction that made it final: what is read below the oldest one that still runs has no gaps."""
     deadline_at: Mapped[Timestamp]
     next_attempt_at: Mapped[CreatedAt]
     rung_at: Mapped[Timestamp | None]

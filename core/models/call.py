@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
@@ -16,7 +16,12 @@ class Call(UsageColumns, Base):
     """Commits before the request leaves; outlives the analysis it was made for, hence no foreign keys."""
 
     __tablename__ = "calls"
-    __table_args__ = (one_of(CallState), Index(None, "analysis_id"), Index(None, "account_id", "created_at"))
+    __table_args__ = (
+        one_of(CallState),
+        Index(None, "analysis_id"),
+        Index(None, "account_id", "created_at"),
+        Index("ix_calls_open", "created_at", postgresql_where=text("state = 'reserved'")),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     analysis_id: Mapped[Id]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Timestamp
 
 SHA256_HEX = 64
+
+
+class Purpose(StrEnum):
+    """What a file is there for."""
+
+    VISION = "vision"
+    """An image that was uploaded by itself."""
+    BATCH = "batch"
+    """The input of a batch."""
+    ANALYSIS = "analysis"
+    """An image that came with an analysis: it goes when the last analysis of it goes."""
 
 
 class Blob(Base):
@@ -26,7 +39,11 @@ class File(Base):
     """An account's own name for stored bytes."""
 
     __tablename__ = "files"
-    __table_args__ = (Index(None, "account_id", "id"), Index(None, "digest"))
+    __table_args__ = (
+        Index(None, "account_id", "id"),
+        Index(None, "digest"),
+        Index("ix_files_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))

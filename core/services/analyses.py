@@ -13,7 +13,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from core.desk import Desk
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
@@ -51,7 +51,7 @@ class Submission:
 def submit(desk: Desk, key: ApiKey, submission: Submission, request_id: str) -> Analysis:
     """Accept a submission: bytes, files and analysis are durable when this returns, then a worker is rung.
 
-    Raises InvalidRequest, InvalidImage, UnsupportedMediaType or Unavailable; nothing is half-stored then.
+    Raises InvalidRequest, NotFound, InvalidImage, UnsupportedMediaType, Unavailable; nothing is half-stored.
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
@@ -107,6 +107,8 @@ def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
         found = analyses.owned(session, account_id, analysis_id)
         if found.state == AnalysisState.CANCELLED:
             return found
+        if found.state in FINAL:
+            raise WrongState(f"It is {found.state} already.")
         analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
         desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
         return analyses.owned(session, account_id, analysis_id)
@@ -116,6 +118,8 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
     """Delete a final analysis with the files that came with it. Raises NotFound, WrongState."""
     with desk.database.transaction() as session:
         found = analyses.owned(session, account_id, analysis_id)
+        if found.batch_id is not None:
+            raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
         file_ids = [image.file_id for image in found.images]
         analyses.remove(session, analysis_id)
         files.remove_unused(session, file_ids, WITH_ANALYSIS)
@@ -130,9 +134,9 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
         )
-    if submission.question is None and submission.preset is None:
+    if submission.question is None and not submission.preset:
         raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
-    if submission.model is not None and submission.model not in settings.models:
+    if submission.model and submission.model not in settings.models:
         known = ", ".join(settings.models)
         raise InvalidRequest(
             f"The model {submission.model!r} is not served here; these are: {known}.",
@@ -145,13 +149,11 @@ def _check(desk: Desk, submission: Submission) -> None:
 
 
 def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
-    """The files of a submission, in its order. Raises InvalidRequest for ids that are not the account's."""
+    """The files of a submission, in its order. Raises NotFound for ids that are not the account's."""
     known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
     missing = [image for image in images if isinstance(image, str) and image not in known]
     if missing:
-        raise InvalidRequest(
-            f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing}
-        )
+        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
     return [image if isinstance(image, str) else next(new).id for image in images]
 
@@ -167,7 +169,7 @@ def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, reques
         preset=preset.name,
         preset_version=preset.version,
         question=submission.question,
-        context=submission.context,
+        context=submission.context or None,
         model=submission.model or settings.vision_model,
         max_tokens=submission.max_tokens or settings.default_max_tokens,
         temperature=settings.default_temperature

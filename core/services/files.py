@@ -1,23 +1,27 @@
-"""Uploads: bytes into the blob store, names into the database."""
+"""Files: bytes into the blob store, names into the database, and both out again."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from sqlalchemy import func
 
 from core.desk import Desk
-from core.errors import InvalidImage, UnsupportedMediaType
+from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
 from core.ids import new_id
-from core.media import HEAD, ImageKind, allowed_kinds, recognise
+from core.media import HEAD, TEXT_HEAD, ImageKind, allowed_kinds, batch_input_type, recognise
 from core.models import File
+from core.models.file import Purpose
 from core.store import files
 
-WITH_ANALYSIS = "analysis"
-"""The purpose of a file that came with an analysis: it goes when the last analysis of it goes."""
+WITH_ANALYSIS = Purpose.ANALYSIS
+UPLOADED = (Purpose.VISION, Purpose.BATCH)
+"""What a file may be uploaded for by itself."""
 NAME_LENGTH = 255
 ABANDONED_AFTER = timedelta(hours=1)
 """Longer than any upload takes from its first touch to its last commit."""
@@ -49,8 +53,10 @@ def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:
         desk.blobs.put(upload.digest, upload.content)
 
 
-def named(upload: Upload, *, account_id: str, media_type: str, purpose: str) -> File:
-    """The row that gives the account a name for the bytes of an upload."""
+def named(
+    upload: Upload, *, account_id: str, media_type: str, purpose: str, lifetime: timedelta | None = None
+) -> File:
+    """The row that gives the account a name for the bytes of an upload; for good without a lifetime."""
     return File(
         id=new_id("file"),
         account_id=account_id,
@@ -59,7 +65,68 @@ def named(upload: Upload, *, account_id: str, media_type: str, purpose: str) -> 
         media_type=media_type,
         name=safe_name(upload.name),
         purpose=purpose,
+        expires_at=None if lifetime is None else func.now() + lifetime,
     )
+
+
+def keep(
+    desk: Desk, account_id: str, upload: Upload, *, purpose: Purpose, lifetime: timedelta | None
+) -> File:
+    """Keep an upload as a file of the account: bytes and name are durable when this returns.
+
+    Raises InvalidRequest, InvalidImage, UnsupportedMediaType, FileTooLarge or Unavailable; nothing is stored
+    then.
+    """
+    media_type = _batch_input(upload) if purpose == Purpose.BATCH else _image(desk, upload)
+    keep_bytes(desk, [upload])
+    file = named(upload, account_id=account_id, media_type=media_type, purpose=purpose, lifetime=lifetime)
+    with desk.database.transaction() as session:
+        files.add(session, [file])
+        return files.get(session, account_id, file.id)
+
+
+def get(desk: Desk, account_id: str, file_id: str) -> File:
+    """One file. Raises NotFound."""
+    with desk.database.transaction() as session:
+        return files.get(session, account_id, file_id)
+
+
+def page(
+    desk: Desk, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+) -> tuple[list[File], bool]:
+    """A page of the account's files, the newest first, and whether there are more."""
+    with desk.database.transaction() as session:
+        return files.page(session, account_id, before=before, limit=limit, filters=filters)
+
+
+def pieces(desk: Desk, file: File, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from `start` to before `end`, with flat memory. Raises NotFound, Unavailable."""
+    return desk.blobs.pieces(file.digest, start, end)
+
+
+def delete(desk: Desk, account_id: str, file_id: str) -> None:
+    """Delete a file that no analysis uses; its bytes follow when no other file has them.
+
+    One that an analysis uses is refused, rather than hidden and kept: an answer is shown with the image it is
+    about, a failed item of a batch may be tried again, and whoever deletes bytes wants them gone. Deleting
+    the analyses sets the file free. Raises NotFound, Conflict.
+    """
+    with desk.database.transaction() as session:
+        file = files.get(session, account_id, file_id, lock=True)
+        used, unfinished = files.users(session, file_id)
+        if used:
+            details = {"analyses": used, "unfinished": unfinished}
+            raise Conflict(_needed_by(used, unfinished), details=details)
+        files.remove(session, file)
+
+
+def expire(desk: Desk, limit: int = 1_000) -> int:
+    """Remove files whose time is up, at most `limit` at once; how many.
+
+    One that analyses still use stays, out of sight, until the last of them is deleted.
+    """
+    with desk.database.transaction() as session:
+        return files.remove_expired(session, limit)
 
 
 def collect_abandoned(desk: Desk, limit: int = 100) -> int:
@@ -103,3 +170,54 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
         return looks
     what = f"a {looks.pillow} image" if isinstance(looks, ImageKind) else looks
     raise InvalidImage(f"The file {name!r} is {what}; images that are taken are: {taken}.", details=details)
+
+
+def _image(desk: Desk, upload: Upload) -> str:
+    """The media type of an image that is uploaded by itself."""
+    name, limit, (head, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
+    if input_type and not head.lstrip().startswith(b"<"):  # what looks like SVG or HTML is told so below
+        raise InvalidRequest(
+            f"The file {name!r} is no image. If it is the input of a batch, send it with purpose 'batch'.",
+            details={"field": "purpose"},
+        )
+    if upload.byte_size > limit:
+        raise FileTooLarge(f"An image may have at most {limit:,} bytes.", details={"limit": limit})
+    [kind] = check_images(desk, [upload])
+    return kind.media_type
+
+
+def _batch_input(upload: Upload) -> str:
+    """The media type of what a batch is made from."""
+    name, (head, input_type) = safe_name(upload.name), _begin(upload)
+    if input_type:
+        return input_type
+    looks = recognise(head)
+    if isinstance(looks, ImageKind):
+        raise InvalidRequest(
+            f"The file {name!r} is a {looks.pillow} image: send it with purpose 'vision'.",
+            details={"field": "purpose"},
+        )
+    raise InvalidRequest(
+        f"The file {name!r} is no input of a batch: send JSONL or CSV, as text in UTF-8, or a ZIP archive.",
+        details={"field": "file"},
+    )
+
+
+def _begin(upload: Upload) -> tuple[bytes, str | None]:
+    """How an upload begins, and what input of a batch that looks like. Raises InvalidRequest if empty."""
+    if not upload.byte_size:
+        raise InvalidRequest(f"The file {safe_name(upload.name)!r} is empty.", details={"field": "file"})
+    upload.content.seek(0)
+    head = upload.content.read(TEXT_HEAD)
+    return head, batch_input_type(head, whole=len(head) == upload.byte_size)
+
+
+def _needed_by(used: int, unfinished: int) -> str:
+    """Why a file cannot be deleted, and what to do."""
+    if unfinished == 1:
+        return "An unfinished analysis needs this file: cancel it, or wait until it is finished."
+    if unfinished:
+        return f"{unfinished:,} unfinished analyses need this file: cancel them, or wait for them to finish."
+    if used == 1:
+        return "One analysis uses this file: delete that first."
+    return f"{used:,} analyses use this file: delete them first."

@@ -85,7 +85,7 @@ def demand(key: ApiKey, scope: Scope) -> None:
     """Raises PermissionDenied unless the key has the scope."""
     if scope not in key.scopes:
         raise PermissionDenied(
-            f"This API key has no {scope!r} scope; it has: {', '.join(key.scopes) or 'none'}."
+            f"This API key has no '{scope}' scope; it has: {', '.join(key.scopes) or 'none'}."
         )
 
 

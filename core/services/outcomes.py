@@ -28,7 +28,11 @@ from core.store import analyses, calls
 LEASE = timedelta(seconds=45)
 LEASE_EXPIRIES = 3
 RING_AGAIN_AFTER = timedelta(seconds=5)
+"""Beside an empty queue; a row that waits there has lost its bell."""
+RING_ANYHOW_AFTER = timedelta(seconds=60)
+"""Beside a queue that never empties: its bell may still be in it, or not."""
 RING_AT_ONCE = 1_000
+EXPIRE_AT_ONCE = 5_000
 
 log = structlog.get_logger(__name__)
 
@@ -169,20 +173,21 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
         overdue = analyses.move(
             session,
             AnalysisState.EXPIRED,
-            analyses.overdue(),
+            analyses.overdue(EXPIRE_AT_ONCE),
             error_code=late.code,
             error_message=late.message,
         )
         gone = [row.id for row in (*lapsed, *overdue)]
         calls.give_up(session, gone)
-        analyses.sum_usage(session, gone)
+        orphans = calls.give_up_orphans(session, timedelta(seconds=desk.settings.call_timeout) + LEASE)
+        analyses.sum_usage(session, [*gone, *orphans])
         for row in (*lapsed, *overdue):
             log.warning("swept", analysis_id=row.id, state=row.state, lease_expiries=row.lease_expiries)
             if row.state in FINAL:
                 desk.events.tell_after_commit(session, row.id, row.state)
         if bells_waiting is None:
             return []
-        stale = RING_AGAIN_AFTER if bells_waiting == 0 else None
+        stale = RING_AGAIN_AFTER if bells_waiting == 0 else RING_ANYHOW_AFTER
         due = analyses.unrung(session, stale=stale, limit=RING_AT_ONCE)
     desk.doorbell.ring(Task.ANALYZE, due)
     return due
@@ -211,11 +216,12 @@ def _record(
         if not analyses.move(session, to, Analysis.id == claimed.id, *where, **values):
             log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
         elif to in FINAL:
-            desk.events.tell_after_commit(session, claimed.id, to)
+            desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
 
 
 def _close(session: Session, claimed: Analysis, closing: Closing) -> None:
     # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
     analyses.lock(session, claimed.id)
-    calls.move(session, closing.call_id, closing.state, **closing.values)
+    if not calls.move(session, closing.call_id, closing.state, **closing.values):
+        log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
     analyses.sum_usage(session, [claimed.id])

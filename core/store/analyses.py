@@ -6,15 +6,30 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Call
+from core.models import Analysis, AnalysisImage, Batch, Call
 from core.models.usage import UsageColumns
-from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
+from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, BatchState, sources
 
+CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
+"""The 64-bit number of this transaction."""
 USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
 
@@ -71,7 +86,7 @@ def lock(session: Session, analysis_id: str) -> None:
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
     """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
     if to in FINAL:
-        values = {"finished_at": func.now(), "lease_until": None, **values}
+        values = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None, **values}
     return list(
         session.scalars(
             update(Analysis)
@@ -95,12 +110,14 @@ def move_one(
 
 def claim(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -> Analysis | None:
     """Take the lease of a due row; None where it is not due, not queued, or someone else was first."""
+    batch_runs = exists().where(Batch.id == Analysis.batch_id, Batch.state == BatchState.RUNNING)
     taken = move(
         session,
         AnalysisState.RUNNING,
         Analysis.id == analysis_id,
         Analysis.next_attempt_at <= func.now(),
         Analysis.deadline_at > func.now(),
+        or_(Analysis.batch_id.is_(None), batch_runs),
         worker=worker,
         lease_until=func.now() + lease,
         fence=Analysis.fence + 1,
@@ -150,19 +167,24 @@ def lapse(session: Session, *, limit: int, error_code: str, error_message: str) 
     return poison + again
 
 
-def overdue() -> ColumnElement[bool]:
-    """Rows whose deadline has passed."""
-    return Analysis.deadline_at <= func.now()
+def overdue(limit: int) -> ColumnElement[bool]:
+    """Some of the rows whose deadline has passed."""
+    open_ones = Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING))
+    late = select(Analysis.id).where(open_ones, Analysis.deadline_at <= func.now()).limit(limit)
+    return Analysis.id.in_(late)
 
 
-def unrung(session: Session, *, stale: timedelta | None, limit: int) -> list[str]:
-    """Due rows that no bell was rung for, or none since `stale`; marked as rung by this."""
-    silent: ColumnElement[bool] = Analysis.rung_at.is_(None)
-    if stale is not None:
-        silent = or_(silent, Analysis.rung_at < func.now() - stale)
+def unrung(session: Session, *, stale: timedelta, limit: int) -> list[str]:
+    """Due rows that no bell was rung for, or none for as long as `stale`; marked as rung by this."""
+    silent = or_(Analysis.rung_at.is_(None), Analysis.rung_at < func.now() - stale)
     due = (
         select(Analysis.id)
-        .where(Analysis.state == AnalysisState.QUEUED, Analysis.next_attempt_at <= func.now(), silent)
+        .where(
+            Analysis.batch_id.is_(None),  # items of batches are the dispatcher's
+            Analysis.state == AnalysisState.QUEUED,
+            Analysis.next_attempt_at <= func.now(),
+            silent,
+        )
         .order_by(Analysis.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

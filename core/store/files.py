@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, String, any_, delete, exists, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from core.models import AnalysisImage, Blob, File
+from core.errors import NotFound
+from core.models import Analysis, AnalysisImage, Blob, File
+from core.models.file import Purpose
+from core.states import FINAL
+from core.store.pages import newest_first
 
 
 def touch_blob(session: Session, digest: str, byte_size: int) -> None:
@@ -28,11 +33,65 @@ def add(session: Session, files: Sequence[File]) -> None:
 
 
 def owned(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[str, File]:
-    """Those of the files that the account has, by id; locked against removal until the commit."""
+    """Those of the files that are images of the account, by id; locked against removal until the commit."""
     query = (
-        select(File).where(File.account_id == account_id, File.id.in_(file_ids)).with_for_update(read=True)
+        select(File)
+        .where(*_mine(account_id), File.purpose != Purpose.BATCH, File.id.in_(file_ids))
+        .order_by(File.id)
+        .with_for_update(read=True)
     )
     return {file.id: file for file in session.scalars(query)}
+
+
+def known(session: Session, account_id: str, file_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are images of the account; not locked, for a foreign key stands behind them."""
+    mine = select(File.id).where(
+        *_mine(account_id),
+        File.purpose != Purpose.BATCH,
+        File.id == any_(literal(list(file_ids), ARRAY(String))),
+    )
+    return set(session.scalars(mine))
+
+
+def get(session: Session, account_id: str, file_id: str, *, lock: bool = False) -> File:
+    """A file of the account, with `lock` held until the commit. Raises NotFound, also for another's."""
+    query = select(File).where(*_mine(account_id), File.id == file_id)
+    found = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no file {file_id!r}.")
+    return found
+
+
+def page(
+    session: Session, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+) -> tuple[list[File], bool]:
+    """Up to `limit` files of the account, the newest first, and whether there are more."""
+    query = select(File).where(*_mine(account_id)).filter_by(**filters)
+    return newest_first(session, query, File.id, before=before, limit=limit)
+
+
+def users(session: Session, file_id: str) -> tuple[int, int]:
+    """How many analyses use the file, and how many of these are not finished."""
+    one = func.count(Analysis.id.distinct())
+    query = select(one, one.filter(Analysis.state.not_in(FINAL))).join(AnalysisImage)
+    used, unfinished = session.execute(query.where(AnalysisImage.file_id == file_id)).one()
+    return used, unfinished
+
+
+def remove(session: Session, file: File) -> None:
+    """Remove a name; the bytes follow when no other name is left."""
+    session.delete(file)
+    session.flush()
+
+
+def remove_expired(session: Session, limit: int) -> int:
+    """Remove files whose time is up and that no analysis needs; how many. Others' locks are passed over."""
+    needed = exists().where(AnalysisImage.file_id == File.id)
+    due = select(File.id).where(File.expires_at <= func.now(), ~needed)
+    held = list(session.scalars(due.limit(limit).with_for_update(skip_locked=True)))
+    # Judged again by a second statement, which sees what was submitted before the rows were held.
+    gone = delete(File).where(File.id.in_(held), ~needed).returning(File.id)
+    return len(session.scalars(gone).all())
 
 
 def remove_unused(session: Session, file_ids: Sequence[str], purpose: str) -> None:
@@ -55,3 +114,8 @@ def remove_blob(session: Session, digest: str, age: timedelta) -> bool:
     named = exists().where(File.digest == Blob.digest)
     query = delete(Blob).where(Blob.digest == digest, Blob.touched_at < func.now() - age, ~named)
     return session.execute(query.returning(Blob.digest)).scalar_one_or_none() is not None
+
+
+def _mine(account_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Files of the account whose time is not up."""
+    return File.account_id == account_id, or_(File.expires_at.is_(None), File.expires_at > func.now())

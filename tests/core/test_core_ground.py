@@ -164,6 +164,16 @@ def test_a_pool_that_is_used_up_is_unavailable_rather_than_a_bug(settings, monke
     small.close()
 
 
+def test_a_server_that_only_reads_for_now_is_unavailable_rather_than_a_bug(desk):
+    def write():
+        with desk.database.transaction() as session:
+            session.execute(text("SET TRANSACTION READ ONLY"))
+            session.execute(text("UPDATE dispatch SET virtual_time = 0"))
+
+    with pytest.raises(Unavailable):
+        write()
+
+
 def all_errors(root=VitrineError):
     return [root, *itertools.chain.from_iterable(all_errors(child) for child in root.__subclasses__())]
 

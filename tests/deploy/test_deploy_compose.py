@@ -5,7 +5,7 @@ import re
 import pytest
 from composefile import COMPOSE, GIVEN, PLACEHOLDER, ROOT, SERVICES, environment_of, interpolated
 
-OURS = ("web", "worker", "flower", "migrate")
+OURS = ("web", "worker", "interactive", "flower", "migrate")
 LASTING = [name for name in SERVICES if name != "migrate"]
 IN_CONTAINERS_ONLY_BY_MOUNT = {"PRICE_TABLE", "LOG_FILE"}
 SECRETS = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH|://[^@/]*:[^@/]*@")
@@ -45,7 +45,7 @@ def test_no_service_has_more_rights_than_it_needs(service):
 
 
 def test_web_and_worker_wait_for_the_schema_and_the_servers():
-    for service in ("web", "worker"):
+    for service in ("web", "worker", "interactive"):
         conditions = {name: how["condition"] for name, how in SERVICES[service]["depends_on"].items()}
         assert conditions == {
             "migrate": "service_completed_successfully",
@@ -66,7 +66,7 @@ def test_data_outlives_containers_and_images_are_shared():
     assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
     place = environment_of("web", GIVEN)["STORAGE_URL"].removeprefix("file://")
-    for service in ("web", "worker"):
+    for service in ("web", "worker", "interactive"):
         assert f"blobs:{place}" in SERVICES[service]["volumes"]
 
 
@@ -123,7 +123,7 @@ def test_a_secret_goes_only_where_it_is_used():
         for secret, value in GIVEN.items()
         if not secret.endswith("_PASSWORD")
     }
-    assert holders == {"OPENAI_API_KEY": {"worker"}, "FLOWER_BASIC_AUTH": {"flower"}}
+    assert holders == {"OPENAI_API_KEY": {"worker", "interactive"}, "FLOWER_BASIC_AUTH": {"flower"}}
     assert "pgpassword" not in str(environment_of("flower", GIVEN))
     assert "redispassword" not in str(environment_of("migrate", GIVEN))
 

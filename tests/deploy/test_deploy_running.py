@@ -128,7 +128,7 @@ def containers(folder, account, analyst):
         assert migrated.returncode == 0, migrated.stderr
         assert "no fresh report" in system.check("worker").stderr
         assert "refused" in system.check("web").stderr
-        services = ("web", "worker", "flower")
+        services = ("web", "worker", "interactive", "flower")
         for service in services:
             system.start(service)
         try:
@@ -163,11 +163,11 @@ def test_flower_opens_only_with_its_password(containers):
     url = f"http://127.0.0.1:{containers.addresses['FLOWER_PORT']}/workers"
     assert requests.get(url, timeout=10).status_code == 401
     operator = tuple(GIVEN["FLOWER_BASIC_AUTH"].split(":"))
-    assert f"celery@{socket.gethostname()}" in requests.get(url, auth=operator, timeout=10).text
+    assert f"interactive@{socket.gethostname()}" in requests.get(url, auth=operator, timeout=10).text
 
 
 def test_a_service_stops_when_told_and_is_then_no_longer_healthy(containers):
-    assert containers.stop("worker") == 0
+    assert [containers.stop(name) for name in ("worker", "interactive")] == [0, 0]
     assert "no fresh report" in containers.check("worker").stderr
     assert containers.stop("web") == 0
     assert containers.check("web").returncode == 1

@@ -95,8 +95,16 @@ def test_an_answer_that_does_not_fit_is_repaired_once_and_both_calls_are_paid(sh
     assert "required" in shown[3]["content"]
 
 
+def test_an_answer_cut_off_by_the_clients_own_limit_says_so(shop, script):
+    script.say(completion('{"category": "kit', finish="length"))
+    row = shop.ask(preset="product", question=None, max_tokens=5)
+    assert (row.state, row.error_code) == ("failed", "answer_truncated")
+    assert len(script.calls) == 1
+
+
 @pytest.mark.parametrize(
-    "text", ["not json", '{"category": 1}', "NaN", "[" * 100_000, '{"category": "kitchen"']
+    "text",
+    ["not json", '{"category": 1}', "NaN", '{"confidence": 1e999}', "[" * 100_000, '{"category": "kitchen"'],
 )
 def test_an_answer_that_never_fits_fails_with_what_was_received(shop, script, text):
     script.say(completion(text))
@@ -170,6 +178,7 @@ FAULTS = {
     "504": (lambda script: script.say("gateway timeout", 504), "unknown", "upstream_error"),
     "garbage": (lambda script: script.say("<html>not json</html>"), "unknown", "upstream_error"),
     "json that is no completion": (lambda script: script.say({"choices": []}), "unknown", "upstream_error"),
+    "nothing": (lambda script: script.say(completion("  ")), "settled", "model_error"),
     "content that is no text": (lambda script: script.say(completion([1])), "unknown", "upstream_error"),
 }
 
@@ -187,8 +196,10 @@ def test_a_fault_is_tried_four_times_and_then_told(shop, script, case):
     assert row.error_code == code
     books = shop.calls(analysis_id)
     assert [call.state for call in books] == [closing] * 4
-    reserved = sum(call.reserved_cost for call in books)
-    assert row.prompt_cost == (reserved if closing == "unknown" else None)
+    if closing == "unknown":
+        assert row.prompt_cost == sum(call.reserved_cost for call in books)
+    elif closing == "refused":
+        assert row.prompt_cost is None
 
 
 def test_a_call_that_takes_too_long_stays_on_the_books_at_its_worst_case(shop, script):
@@ -203,7 +214,7 @@ def test_a_call_that_takes_too_long_stays_on_the_books_at_its_worst_case(shop, s
 def test_an_endpoint_that_is_not_there_costs_nothing(shop, script):
     script.stop()
     row = shop.ask()
-    assert (row.state, row.reason) == ("queued", "The endpoint cannot be reached.")
+    assert (row.state, row.reason, row.attempts) == ("queued", "The endpoint cannot be reached.", 0)
     assert shop.calls(row.id)[0].state == "refused"
 
 

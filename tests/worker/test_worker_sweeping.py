@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from endpoint import completion
-from sqlalchemy import func
+from sqlalchemy import func, update
 
-from core.errors import InternalError, WrongState
-from core.services import outcomes
+from core.errors import InternalError
+from core.models import Call
+from core.services import analyses, outcomes
 from core.services.outcomes import Closing
 
 PAST = func.now() - timedelta(seconds=1)
@@ -88,9 +89,39 @@ def test_a_heartbeat_keeps_only_leases_that_are_still_held(shop, desk):
     assert held == {mine}
 
 
-def test_a_call_closed_for_good_cannot_be_closed_again(shop, script, desk):
+def test_a_row_beside_a_queue_that_never_empties_is_rung_again_after_a_minute(shop, desk):
+    lost = shop.submit()
+    shop.change(lost, rung_at=func.now() - timedelta(seconds=61))
+    assert lost in outcomes.sweep(desk, bells_waiting=3)
+
+
+def test_a_queue_tells_how_many_bells_wait_in_it(shop, desk):
+    before = desk.doorbell.waiting("interactive")
+    shop.submit()
+    assert desk.doorbell.waiting("interactive") == before + 1
+
+
+def test_an_open_call_of_a_cancelled_analysis_whose_worker_died_is_closed_at_its_worst_case(
+    shop, desk, sweep
+):
+    analysis_id = shop.submit()
+    claimed = outcomes.claim(desk, analysis_id, "doomed")
+    call_id = outcomes.reserve(desk, claimed, 1, [])
+    analyses.cancel(desk, shop.key.account_id, analysis_id)
+    sweep()
+    assert [call.state for call in shop.calls(analysis_id)] == ["reserved"]
+    with desk.database.transaction() as session:
+        old = func.now() - timedelta(hours=1)
+        session.execute(update(Call).where(Call.id == call_id).values(created_at=old))
+    sweep()
+    assert [call.state for call in shop.calls(analysis_id)] == ["unknown"]
+    assert shop.look(analysis_id).prompt_cost == 1
+
+
+def test_a_call_closed_for_good_stays_as_it_was_closed(shop, script, desk):
     script.say(completion("hi"))
     row = shop.ask()
     [call] = shop.calls(row.id)
-    with pytest.raises(WrongState):
-        outcomes.close(desk, row, Closing.refused(call.id, InternalError()))
+    outcomes.close(desk, row, Closing.refused(call.id, InternalError()))
+    assert [call.state for call in shop.calls(row.id)] == ["settled"]
+    assert shop.look(row.id).prompt_tokens == 100

@@ -32,6 +32,7 @@ blueprint = Blueprint(
 @blueprint.alt_response(200, schema=AnalysisView, description="Answered within `wait`.", success=True)
 @signed_in(Scope.WRITE)
 @takes_body(json=SubmitJson, multipart=SubmitForm)
+@may_answer(404)
 def submit(body: dict[str, Any]) -> Any:
     """Submit images and a question."""
     wait = body.pop("wait", 0)
@@ -51,11 +52,7 @@ def listing(query: dict[str, Any]) -> Any:
     limit, before, state = query.pop("limit"), query.pop("cursor", None), query.pop("status", None)
     filters = query | ({"state": state} if state else {})
     rows, more = analyses.page(desk(), key().account_id, before=before, limit=limit, filters=filters)
-    return {
-        "data": [present.analysis(row) for row in rows],
-        "has_more": more,
-        "next_cursor": rows[-1].id if more else None,
-    }
+    return present.page([present.analysis(row) for row in rows], more=more)
 
 
 @blueprint.route("/analyses/<id(an):analysis_id>", methods=["GET"])
@@ -90,10 +87,8 @@ def delete(analysis_id: str) -> Any:
 def images_of(body: dict[str, Any]) -> Sequence[Image]:
     """Take the images out of a loaded body, in their order."""
     files = [received(file) for file in body.pop("file", [])]
-    given = body.pop("images", [])
-    return files or [
-        image.get("file_id") or spooled(image["base64"], image.get("name", "")) for image in given
-    ]
+    given = [image.get("file_id") or _sent(image) for image in body.pop("images", [])]
+    return [*files, *given]
 
 
 def _sent(image: dict[str, Any]) -> Upload:

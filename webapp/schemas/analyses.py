@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.states import AnalysisState
+from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Metadata, Question, Real, Text, Whole
 
 DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w=.+-]+)*;base64,", re.ASCII)
@@ -38,12 +39,16 @@ class Base64(fields.String):
     """Bytes as base64 or as a data URL."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        encoded = text[match.end() :] if (match := DATA_URL.match(text)) else text
-        try:
-            return base64.b64decode("".join(encoded.split()), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ValidationError("Not valid base64, nor a base64 data URL.") from error
+        return decoded(super()._deserialize(value, attr, data, **kwargs))
+
+
+def decoded(text: str) -> bytes:
+    """The bytes of base64 or of a data URL. Raises ValidationError."""
+    encoded = text[match.end() :] if (match := DATA_URL.match(text)) else text
+    try:
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValidationError("Not valid base64, nor a base64 data URL.") from error
 
 
 class ImageSchema(Schema):
@@ -59,17 +64,25 @@ class ImageSchema(Schema):
             raise ValidationError("Give either file_id or base64.")
 
 
+SAYS_SOMETHING = {"minLength": 1, "pattern": r"\S"}
+DEFAULT = {"description": "The default where it is left out.", "example": ""}
+"""Pages that show the document fill their forms with examples; an empty text is one left out."""
+
+
 class _Question(Schema):
     question = Question(
         validate=validate.Length(max=QUESTION_LENGTH),
-        metadata={"description": "Needed unless a preset is named.", "minLength": 1, "pattern": r"\S"},
+        metadata={
+            "description": "What is asked; a preset has a question of its own.",
+            "example": "What colour is it?",
+            **SAYS_SOMETHING,
+        },
     )
     context = Text(
         validate=validate.Length(max=CONTEXT_LENGTH),
         metadata={"description": "What the shop knows; data to the model, never instructions."},
     )
-    preset = Text(metadata={"example": "product"}, validate=validate.Length(1, 100))
-    model = Text(validate=validate.Length(1, 200))
+    preset = Text(metadata={"example": "product"}, validate=validate.Length(max=100))
     detail = Text(validate=validate.OneOf(DETAILS))
 
 
@@ -77,9 +90,10 @@ class SubmitJson(_Question):
     """An analysis to be made."""
 
     images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
-    max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
-    temperature = Real(strict=True, validate=validate.Range(0, 2))
-    metadata = Metadata()
+    model = Text(validate=validate.Length(max=200))
+    max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
+    temperature = Real(strict=True, validate=validate.Range(0, 2), metadata={"example": 0.2})
+    metadata = Metadata(metadata={"example": {"sku": "A-1"}})
     wait = Real(
         strict=True,
         validate=validate.Range(0, LONGEST_WAIT),
@@ -88,16 +102,17 @@ class SubmitJson(_Question):
 
 
 class _FormNumbers(_Question):
-    max_tokens = Whole(validate=validate.Range(1, MOST_TOKENS))
-    temperature = Real(validate=validate.Range(0, 2))
+    model = Text(validate=validate.Length(max=200), metadata=DEFAULT)
+    max_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
+    temperature = Real(validate=validate.Range(0, 2), metadata={"example": 0.2})
 
 
 class SubmitForm(_FormNumbers):
     """An analysis to be made, with its images as files."""
 
     file = fields.List(file_part(), required=True, validate=validate.Length(min=1))
-    metadata = Metadata(metadata={"description": "A JSON object."})
-    wait = Real(validate=validate.Range(0, LONGEST_WAIT))
+    metadata = Metadata(metadata={"description": "A JSON object.", "example": {"sku": "A-1"}})
+    wait = Real(validate=validate.Range(0, LONGEST_WAIT), metadata={"example": 10})
 
 
 class AskForm(_FormNumbers):
@@ -107,7 +122,7 @@ class AskForm(_FormNumbers):
     question = Question(
         required=True,
         validate=validate.Length(max=QUESTION_LENGTH),
-        metadata={"minLength": 1, "pattern": r"\S"},
+        metadata={"example": "What colour is it?", **SAYS_SOMETHING},
     )
 
     class Meta:
@@ -138,17 +153,13 @@ class ProductForm(_FormNumbers):
         exclude = ("preset",)
 
 
-class PageQuery(Schema):
+class PageQuery(PageSize):
     """Which analyses, and which page of them."""
 
-    limit = Whole(load_default=20, validate=validate.Range(1, 100))
-    cursor = Text(
-        validate=validate.Regexp(r"^an_[0-9a-z]{26}$", error="Take next_cursor from the page before."),
-        metadata={"description": "next_cursor of the page before."},
-    )
+    cursor = cursor("an")
     status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))
     preset = Text(validate=validate.Length(1, 100))
-    model = Text(validate=validate.Length(1, 200))
+    model = Text(validate=validate.Length(max=200))
 
 
 class PromptDetails(Schema):

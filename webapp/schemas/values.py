@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,8 @@ def texts_of(value: Any) -> Iterator[str]:
             raise ValidationError(f"Must not be nested more than {DEEPEST} levels deep.")
         if isinstance(item, str):
             yield item
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValidationError("Must not contain NaN or numbers without end.")
         elif isinstance(item, dict):
             yield from item
             waiting += [(inner, depth + 1) for inner in item.values()]

@@ -1,0 +1,52 @@
+"""Many analyses submitted, counted, cancelled and delivered together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
+from core.states import BatchState
+
+
+class Batch(Base):
+    """Its items are analyses; its counts are counted, never kept, and so always sum."""
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        one_of(BatchState),
+        Index(None, "account_id", "id"),
+        Index("ix_batches_open", "id", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[Id] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    request_id: Mapped[str] = mapped_column(String(128))
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+    total: Mapped[int]
+    priority: Mapped[int]
+    """Lower goes first, whoever it belongs to."""
+    start_tag: Mapped[int] = mapped_column(BigInteger)
+    """Virtual start of its first item (start-time fair queueing); each item is one step."""
+    dispatch_limit: Mapped[int | None]
+    """Only items before this position are dispatched: the pilot."""
+
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[Timestamp | None]
+    finished_at: Mapped[Timestamp | None]
+    deadline_at: Mapped[Timestamp]
+
+
+class Dispatch(Base):
+    """The one row of the dispatcher: how far virtual time has come."""
+
+    __tablename__ = "dispatch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    virtual_time: Mapped[int] = mapped_column(BigInteger, server_default="0")

@@ -1,0 +1,24 @@
+"""Connections to Redis that give up soon: nothing in it is worth a long wait."""
+
+from __future__ import annotations
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+PREFIX = "vitrine:"
+"""Of every key of ours, Celery's included."""
+SOCKET_SECONDS = 3
+
+
+def connect(url: str) -> redis.Redis:
+    """A client with a pool; opens nothing before its first command."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=SOCKET_SECONDS,
+        health_check_interval=10,
+        retry=Retry(
+            NoBackoff(), 0
+        ),  # its default tries, each with the whole timeout, add up to half a minute
+    )

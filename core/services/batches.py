@@ -1,0 +1,263 @@
+"""What clients do with batches: submit, look, read results, pause, resume, cancel, retry, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.desk import Desk
+from core.errors import InvalidRequest, NotFound, WrongState
+from core.ids import new_id
+from core.media import HEAD, ImageKind, recognise
+from core.models import Analysis, ApiKey, Batch, File
+from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
+from core.services.items import Item, file_ids_of, uploads_of
+from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
+from core.store import batches, files
+from core.store.batches import Tally
+
+PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+PAGE = 500
+"""Items that are read at once while results stream: each page is a transaction of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How a batch is to be run."""
+
+    metadata: Mapping[str, Any]
+    window: timedelta
+    priority: str
+    pilot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A batch, what it has come to, and when it should be done."""
+
+    batch: Batch
+    tally: Tally
+    speed: float | None = None
+    """Items per second of late."""
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """When it should be done, if it goes on like this."""
+        left = self.batch.total - sum(self.tally.states.get(state, 0) for state in FINAL)
+        if not left or not self.speed or self.batch.state != BatchState.RUNNING:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=left / self.speed)
+
+
+def submit(desk: Desk, key: ApiKey, items: Sequence[Item], order: Order, request_id: str) -> Standing:
+    """Accept a batch, all or nothing: bytes, files, batch and items are durable when this returns.
+
+    Raises InvalidRequest for files that the account does not have, or Unavailable.
+    """
+    uploads = uploads_of(items)
+    keep_bytes(desk, uploads)
+    fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
+    try:
+        with desk.database.transaction() as session:
+            _demand_files(session, key.account_id, file_ids_of(items))
+            files.add(session, list(fresh.values()))
+            batch = _batch(session, key, len(items), order, request_id)
+            ids = [new_id("an") for _ in items]
+            batches.copy_items(
+                session,
+                _item_rows(batch, items, ids),
+                _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
+            )
+    except IntegrityError as error:
+        raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
+    return Standing(batch, Tally({"queued": len(items)}, {}, None, None))
+
+
+def get(desk: Desk, account_id: str, batch_id: str) -> Standing:
+    """One batch as it stands. Raises NotFound."""
+    with desk.database.transaction() as session:
+        batch = batches.owned(session, account_id, batch_id)
+        tally = batches.tallies(session, [batch_id])[batch_id]
+        speed = batches.speed(session, batch_id) if batch.finished_at is None else None
+    return Standing(batch, tally, speed)
+
+
+def page(
+    desk: Desk, account_id: str, *, before: str | None, limit: int, state: str | None
+) -> tuple[list[Standing], bool]:
+    """A page of the account's batches, the newest first, and whether there are more."""
+    with desk.database.transaction() as session:
+        rows = batches.page(session, account_id, before=before, limit=limit + 1, state=state)
+        tallies = batches.tallies(session, [row.id for row in rows[:limit]])
+    return [Standing(row, tallies[row.id]) for row in rows[:limit]], len(rows) > limit
+
+
+def results(
+    desk: Desk, account_id: str, batch_id: str, *, after: int, limit: int, state: str | None
+) -> tuple[list[Analysis], bool]:
+    """A page of items in input order, behind a position, and whether there are more. Raises NotFound."""
+    with desk.database.transaction() as session:
+        batches.owned(session, account_id, batch_id)
+        rows = batches.items(session, batch_id, after=after, limit=limit + 1, state=state)
+    return rows[:limit], len(rows) > limit
+
+
+def all_results(desk: Desk, account_id: str, batch_id: str, *, state: str | None) -> Iterator[Analysis]:
+    """Every item in input order, page by page: flat in memory, no transaction while a client reads."""
+    after, more = -1, True
+    while more:
+        rows, more = results(desk, account_id, batch_id, after=after, limit=PAGE, state=state)
+        yield from rows
+        after = rows[-1].position or 0 if rows else after
+
+
+def finished_after(desk: Desk, batch_id: str, place: tuple[int, int], limit: int = PAGE) -> list[Analysis]:
+    """Items that became final behind a place (transaction, position), in that order, none left out."""
+    with desk.database.transaction() as session:
+        return batches.finished_after(session, batch_id, xid=place[0], position=place[1], limit=limit)
+
+
+def has_more_to_tell(desk: Desk, batch_id: str, place: tuple[int, int]) -> bool:
+    """Whether items are final behind that place, readable or not yet."""
+    with desk.database.transaction() as session:
+        return batches.is_behind(session, batch_id, xid=place[0], position=place[1])
+
+
+def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
+    """Ask nothing new until it is resumed; paused already is fine. Raises NotFound, WrongState."""
+    with desk.database.transaction() as session:
+        if batches.owned(session, account_id, batch_id).state != BatchState.PAUSED:
+            batches.move_one(session, batch_id, BatchState.PAUSED, reason="paused by the client")
+            batches.silence(session, batch_id)
+            desk.events.tell_after_commit(session, batch_id, BatchState.PAUSED)
+    return get(desk, account_id, batch_id)
+
+
+def resume(desk: Desk, account_id: str, batch_id: str) -> Standing:
+    """Go on, also after a pilot; running already is fine. Raises NotFound, WrongState."""
+    with desk.database.transaction() as session:
+        batch = batches.owned(session, account_id, batch_id)
+        if batch.state != BatchState.RUNNING:
+            if batch.state != BatchState.PAUSED:
+                raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
+            batches.move_one(session, batch_id, BatchState.RUNNING, reason=None, dispatch_limit=None)
+            desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
+    return get(desk, account_id, batch_id)
+
+
+def cancel(desk: Desk, account_id: str, batch_id: str) -> Standing:
+    """Ask nothing new from now on; results that are there stay. Cancelling twice is fine.
+
+    What waits is cancelled by the dispatcher, some thousand items at a time. Raises NotFound, WrongState.
+    """
+    with desk.database.transaction() as session:
+        batch = batches.owned(session, account_id, batch_id)
+        if batch.state not in {BatchState.CANCELLING, BatchState.CANCELLED}:
+            batches.move_one(session, batch_id, BatchState.CANCELLING, reason="cancelled by the client")
+            desk.events.tell_after_commit(session, batch_id, BatchState.CANCELLING)
+    return get(desk, account_id, batch_id)
+
+
+def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[AnalysisState]) -> Standing:
+    """Run the items in these final states again, inside the same batch, with its window anew.
+
+    Raises NotFound, InvalidRequest where none is in these states, WrongState while it is being cancelled.
+    """
+    with desk.database.transaction() as session:
+        batch = batches.owned(session, account_id, batch_id)
+        if not states <= REOPENABLE:
+            raise InvalidRequest(f"Only these can be tried again: {', '.join(sorted(REOPENABLE))}.")
+        if batch.state == BatchState.CANCELLING:
+            raise WrongState("The batch is still being cancelled: wait until it is cancelled.")
+        if not batches.retry_items(session, batch_id, sorted(states)):
+            raise InvalidRequest(f"No item of this batch is {' or '.join(sorted(states))}.")
+        window = batch.deadline_at - batch.created_at
+        values = {"reason": None, "deadline_at": func.now() + window}
+        if batch.state in batches.FINISHED:
+            tag = batches.start_tag(session, account_id)
+            batches.move_one(
+                session, batch_id, BatchState.RUNNING, dispatch_limit=None, start_tag=tag, **values
+            )
+        batches.extend_items(session, batch_id)
+        desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
+    return get(desk, account_id, batch_id)
+
+
+def counts(standing: Standing) -> dict[str, int]:
+    """Items by outcome; they always sum: `pending` is what is neither completed nor failed nor given up."""
+    states = standing.tally.states
+    found = {str(state): states.get(state, 0) for state in FINAL}
+    return {"total": standing.batch.total, **found, "pending": standing.batch.total - sum(found.values())}
+
+
+def _named(upload: Upload, account_id: str) -> File:
+    """The file of an upload, whatever it is: a bad image fails its own item, when it is decoded."""
+    upload.content.seek(0)
+    looks = recognise(upload.content.read(HEAD))
+    media_type = looks.media_type if isinstance(looks, ImageKind) else "application/octet-stream"
+    return named(upload, account_id=account_id, media_type=media_type, purpose=WITH_ANALYSIS)
+
+
+def _demand_files(session: Session, account_id: str, file_ids: Sequence[str]) -> None:
+    known = files.known(session, account_id, file_ids)
+    missing = [file_id for file_id in file_ids if file_id not in known]
+    if missing:
+        raise NotFound(
+            f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing[:100]}
+        )
+
+
+def _batch(session: Session, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
+    batch = Batch(
+        id=new_id("batch"),
+        account_id=key.account_id,
+        key_id=key.id,
+        request_id=request_id,
+        state=BatchState.RUNNING,
+        meta=dict(order.metadata),
+        total=total,
+        priority=PRIORITIES[order.priority],
+        start_tag=batches.start_tag(session, key.account_id),
+        dispatch_limit=order.pilot if order.pilot and order.pilot < total else None,
+        deadline_at=datetime.now(UTC) + order.window,
+    )
+    batches.add(session, batch)
+    return batch
+
+
+def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for position, (item, analysis_id) in enumerate(zip(items, ids, strict=True)):
+        yield (
+            analysis_id,
+            batch.account_id,
+            batch.key_id,
+            batch.request_id,
+            batch.id,
+            position,
+            item.custom_id,
+            "queued",
+            item.preset.name,
+            item.preset.version,
+            item.question,
+            item.context,
+            item.model,
+            item.max_tokens,
+            item.temperature,
+            item.detail,
+            batches.as_json(item.metadata),
+            batch.deadline_at,
+        )
+
+
+def _image_rows(
+    items: Sequence[Item], ids: Sequence[str], fresh: Mapping[int, str]
+) -> Iterator[tuple[str, int, str]]:
+    for item, analysis_id in zip(items, ids, strict=True):
+        for position, image in enumerate(item.images):
+            yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)]

@@ -1,0 +1,86 @@
+"""Keeps a short window of bells for items in Redis, and moves batches on when their items are done.
+
+Run every half second by whichever worker holds the lock. Everything is decided from rows, so pausing,
+cancelling and priorities count from the moment they are committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from core.desk import Desk
+from core.models import Analysis, Batch
+from core.queue import BULK, Task
+from core.services import fleet
+from core.states import AnalysisState, BatchState
+from core.store import analyses, batches, workers
+
+WINDOW_SECONDS = 2.0
+LEAST_WINDOW = 16
+MOST_WINDOW = 4_000
+LOST_AFTER, ANYHOW_AFTER = 5.0, 60.0
+"""Seconds after which a bell that was not answered is rung again: beside an empty queue, and beside any."""
+CANCEL_AT_ONCE = 5_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast bells are heard; what a dispatcher remembers between its turns."""
+
+    waiting: int = 0
+    """Bells in the queue after the last turn."""
+    per_second: float = 0.0
+
+    def heard(self, waiting: int, seconds: float) -> None:
+        """Note how many bells still wait after so many seconds."""
+        rate = max(0, self.waiting - waiting) / max(seconds, 0.05)
+        self.per_second = max(rate, 0.7 * self.per_second)
+
+    def room(self, waiting: int, slots: int) -> int:
+        """How many bells may be rung: about two seconds of work, and enough to keep every slot busy."""
+        window = max(LEAST_WINDOW, 2 * slots, int(self.per_second * WINDOW_SECONDS))
+        return max(0, min(window, MOST_WINDOW) - waiting)
+
+
+def turn(desk: Desk, pace: Pace, seconds: float) -> int:
+    """One turn, `seconds` after the last: move batches on, then ring for the next items; how many."""
+    waiting = desk.doorbell.waiting(BULK)
+    with desk.database.transaction() as session:
+        if not analyses.try_lock(session, "dispatch"):
+            return 0
+        _move_on(desk, session)
+        if waiting is None:
+            return 0
+        pace.heard(waiting, seconds)
+        batches.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
+        slots = sum(worker.slots for worker in workers.seen(session, fleet.SEEN_WITHIN))
+        ids = batches.pick(session, pace.room(waiting, slots))
+    desk.doorbell.ring(Task.ANALYZE, ids, BULK)
+    pace.waiting = waiting + len(ids)
+    return len(ids)
+
+
+def _move_on(desk: Desk, session: Session) -> None:
+    told = set(batches.cancel_some(session, CANCEL_AT_ONCE))
+    done = ~batches.open_items()
+    late = Batch.deadline_at <= func.now()
+    piloted = ~batches.open_items(Analysis.position < Batch.dispatch_limit)
+    moved = [
+        *batches.move(session, BatchState.CANCELLED, done),
+        *batches.move(session, BatchState.EXPIRED, done, late, batches.items_in(AnalysisState.EXPIRED)),
+        *batches.move(session, BatchState.COMPLETED, done),
+        *batches.move(
+            session, BatchState.PAUSED, Batch.dispatch_limit.is_not(None), piloted, reason="pilot done"
+        ),
+    ]
+    for batch in moved:
+        log.info("batch_moved", batch_id=batch.id, state=batch.state)
+        told.add(batch.id)
+    for batch_id in told:
+        desk.events.tell_after_commit(session, batch_id, "moved")

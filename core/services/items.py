@@ -1,0 +1,301 @@
+"""The items of a batch as they come in: each is checked, and every problem is told, not the first one only.
+
+Checked by hand rather than by a schema library, for there are 50,000 of them within a request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.desk import Desk
+from core.errors import InvalidRequest, VitrineError
+from core.models.analysis import CUSTOM_ID_LENGTH
+from core.presets import Preset
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
+from core.services.files import Upload
+
+MOST_ITEMS = 50_000
+MOST_PROBLEMS = 1_000
+"""Told in full; beyond that, only how many there are."""
+MOST_TOKENS = 128_000
+FIELDS = frozenset(
+    {
+        "custom_id",
+        "image",
+        "images",
+        "question",
+        "context",
+        "preset",
+        "model",
+        "max_tokens",
+        "temperature",
+        "detail",
+        "metadata",
+    }
+)
+DEFAULTS = FIELDS - {"custom_id", "image", "images"}
+
+Reader = Callable[[Any], Upload]
+"""Makes an upload of an image that came inside the item. Raises VitrineError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line that is no item."""
+
+    why: str
+
+
+@dataclass(slots=True)
+class Item:
+    """One analysis to be made."""
+
+    custom_id: str
+    images: list[Upload | str]
+    preset: Preset
+    question: str | None
+    context: str | None
+    model: str
+    max_tokens: int
+    temperature: float
+    detail: str
+    metadata: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Problems:
+    """What is wrong with the items of one submission."""
+
+    found: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, line: int, custom_id: str | None, name: str, why: str) -> None:
+        """Note a problem of the item on a line (from 1)."""
+        self.count += 1
+        if len(self.found) < MOST_PROBLEMS:
+            self.found.append({"line": line, "custom_id": custom_id, "field": name, "error": why})
+
+    def raise_any(self) -> None:
+        """Raises InvalidRequest that tells every problem."""
+        if not self.count:
+            return
+        first = self.found[0]
+        raise InvalidRequest(
+            f"{self.count} problem{'s' if self.count > 1 else ''} in the items, nothing was stored;"
+            f" the first: line {first['line']}, {first['field']}: {first['error']}",
+            details={"errors": self.found, "error_count": self.count},
+        )
+
+
+class Items:
+    """Reads items under the defaults of their batch."""
+
+    def __init__(self, desk: Desk, defaults: Mapping[str, Any], read_image: Reader) -> None:
+        unknown = sorted(set(defaults) - DEFAULTS)
+        if unknown:
+            raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
+        self._desk = desk
+        self._defaults = dict(defaults)
+        self._read_image = read_image
+        self._seen: set[str] = set()
+        self._presets: dict[str | None, Preset] = {}
+        self._models = frozenset(desk.settings.models)
+        self.problems = Problems()
+
+    def read(self, rows: Iterable[tuple[int, Any]]) -> list[Item]:
+        """The items of (line, row) pairs. Raises InvalidRequest with every problem, or for none or many."""
+        items = []
+        for count, (line, row) in enumerate(rows, 1):
+            if count > MOST_ITEMS:
+                raise InvalidRequest(
+                    f"A batch takes at most {MOST_ITEMS:,} items.", details={"limit": MOST_ITEMS}
+                )
+            before = self.problems.count
+            item = self._item(line, row)
+            if item is not None and self.problems.count == before:
+                items.append(item)
+        self.problems.raise_any()
+        if not items:
+            raise InvalidRequest("A batch needs at least one item.", details={"field": "inputs"})
+        return items
+
+    def _item(self, line: int, row: Any) -> Item | None:
+        if not isinstance(row, dict):
+            why = row.why if isinstance(row, Broken) else "An item is a JSON object."
+            self.problems.add(line, None, "line", why)
+            return None
+        custom_id = self._custom_id(line, row)
+
+        def problem(name: str, why: str) -> None:
+            self.problems.add(line, custom_id, name, why)
+
+        for name in row.keys() - FIELDS:
+            problem(str(name)[:100], f"There is no such field; there are: {', '.join(sorted(FIELDS))}.")
+        values = {**self._defaults, **row} if self._defaults else row
+        preset = self._preset(values.get("preset"), problem)
+        settings = self._desk.settings
+        if values.get("question") is None and values.get("preset") is None:
+            problem("question", "Ask a question or name a preset.")
+        item = Item(
+            custom_id=custom_id,
+            images=self._images(row, problem),
+            preset=preset,
+            question=_text(values, "question", QUESTION_LENGTH, problem, blank=False),
+            context=_text(values, "context", CONTEXT_LENGTH, problem),
+            model=self._model(values.get("model"), problem),
+            max_tokens=_number(values, "max_tokens", 1, MOST_TOKENS, problem, whole=True)
+            or settings.default_max_tokens,
+            temperature=_or(_number(values, "temperature", 0, 2, problem), settings.default_temperature),
+            detail=values.get("detail") or preset.detail,
+            metadata=_metadata(values, problem),
+        )
+        if item.detail not in DETAILS:
+            problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
+        return item
+
+    def _custom_id(self, line: int, row: Mapping[str, Any]) -> str:
+        custom_id = row.get("custom_id", f"item-{line}")
+        if (
+            not isinstance(custom_id, str)
+            or not 0 < len(custom_id) <= CUSTOM_ID_LENGTH
+            or _unstorable(custom_id)
+        ):
+            self.problems.add(
+                line, None, "custom_id", f"Must be a text of 1 to {CUSTOM_ID_LENGTH} characters."
+            )
+            return f"item-{line}"
+        if custom_id in self._seen:
+            self.problems.add(line, custom_id, "custom_id", "Another item has it already.")
+        self._seen.add(custom_id)
+        return custom_id
+
+    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Upload | str]:
+        given = row.get("images", [row["image"]] if "image" in row else [])
+        if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
+            problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
+            return []
+        images = []
+        for image in given:
+            try:
+                images.append(self._image(image))
+            except VitrineError as error:
+                problem("images", error.message)
+        return images
+
+    def _image(self, image: Any) -> Upload | str:
+        if isinstance(image, Upload):
+            return image
+        if isinstance(image, str):
+            image = {"file_id": image}
+        if not isinstance(image, dict) or ("file_id" in image) == ("base64" in image):
+            raise InvalidRequest("An image is a file id, or an object with either file_id or base64.")
+        if "base64" in image:
+            return self._read_image(image)
+        if not isinstance(image["file_id"], str) or _unstorable(image["file_id"]):
+            raise InvalidRequest("file_id must be a text.")
+        return image["file_id"]
+
+    def _preset(self, name: Any, problem: Callable[[str, str], None]) -> Preset:
+        if isinstance(name, str) or name is None:
+            try:
+                if name not in self._presets:
+                    self._presets[name] = self._desk.presets.latest(name)
+                return self._presets[name]
+            except InvalidRequest as error:
+                problem("preset", error.message)
+        else:
+            problem("preset", "Must be a text.")
+        return self._desk.presets.latest(None)
+
+    def _model(self, name: Any, problem: Callable[[str, str], None]) -> str:
+        if name is not None and (not isinstance(name, str) or name not in self._models):
+            problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
+        return name if isinstance(name, str) else self._desk.settings.vision_model
+
+
+def _text(
+    values: Mapping[str, Any],
+    name: str,
+    most: int,
+    problem: Callable[[str, str], None],
+    *,
+    blank: bool = True,
+) -> str | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or _unstorable(value):
+        problem(name, "Must be a text without NUL or unpaired surrogate characters.")
+        return None
+    if len(value) > most:
+        problem(name, f"Must have at most {most:,} characters.")
+    if not blank and not value.strip():
+        problem(name, "Must not be blank.")
+    return value
+
+
+def _number(
+    values: Mapping[str, Any],
+    name: str,
+    least: float,
+    most: float,
+    problem: Callable[[str, str], None],
+    *,
+    whole: bool = False,
+) -> Any:
+    value = values.get(name)
+    if value is None:
+        return None
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        problem(name, f"Must be a {'whole ' if whole else ''}number from {least:g} to {most:g}.")
+        return None
+    return value
+
+
+def _metadata(values: Mapping[str, Any], problem: Callable[[str, str], None]) -> dict[str, Any]:
+    value = values.get("metadata")
+    if not value and (value is None or isinstance(value, dict)):
+        return {}
+    if not isinstance(value, dict):
+        problem("metadata", "Must be a JSON object.")
+        return {}
+    try:
+        encoded = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        problem("metadata", "Must not contain NaN or numbers without end, nor be nested too deeply.")
+        return {}
+    if len(encoded) > METADATA_BYTES:
+        problem("metadata", f"May take at most {METADATA_BYTES:,} bytes as JSON.")
+    if "\\u0000" in encoded or ("\\ud" in encoded and _unstorable(json.dumps(value, ensure_ascii=False))):
+        problem("metadata", "Must not contain NUL or unpaired surrogate characters.")
+        return {}
+    return value
+
+
+def _or(value: Any, default: float) -> float:
+    return default if value is None else float(value)
+
+
+def _unstorable(text: str) -> bool:
+    """Whether Postgres cannot hold the text; ASCII, which most is, is judged without looking further."""
+    if text.isascii():
+        return "\0" in text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return "\0" in text
+
+
+def uploads_of(items: Sequence[Item]) -> list[Upload]:
+    """The new bytes among the images, in their order."""
+    return [image for item in items for image in item.images if isinstance(image, Upload)]
+
+
+def file_ids_of(items: Sequence[Item]) -> list[str]:
+    """The files from before among the images, each once."""
+    return list({image: None for item in items for image in item.images if isinstance(image, str)})

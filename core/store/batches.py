@@ -1,0 +1,353 @@
+"""Batches: rows, counts, items in and out, and what the dispatcher picks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound, WrongState
+from core.models import Analysis, Batch, Dispatch
+from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
+from core.store import analyses
+from core.store.analyses import USAGE
+
+OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
+FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
+ITEM_COLUMNS = (
+    "id",
+    "account_id",
+    "key_id",
+    "request_id",
+    "batch_id",
+    "position",
+    "custom_id",
+    "state",
+    "preset",
+    "preset_version",
+    "question",
+    "context",
+    "model",
+    "max_tokens",
+    "temperature",
+    "detail",
+    "metadata",
+    "deadline_at",
+)
+IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
+SPEED_ITEMS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a batch has come to: items by state, and what they took."""
+
+    states: dict[str, int]
+    usage: dict[str, int]
+    prompt_cost: Decimal | None
+    completion_cost: Decimal | None
+
+
+def start_tag(session: Session, account_id: str) -> int:
+    """Virtual start of the account's next item: behind its own last one, and never before the present.
+
+    Start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996), with one step per item.
+    """
+    own = select(func.max(Batch.start_tag + Batch.total)).where(
+        Batch.account_id == account_id, Batch.finished_at.is_(None), Batch.state != BatchState.CANCELLING
+    )
+    now = select(Dispatch.virtual_time).scalar_subquery()
+    return int(
+        session.execute(select(func.greatest(now, func.coalesce(own.scalar_subquery(), 0)))).scalar_one()
+    )
+
+
+def add(session: Session, batch: Batch) -> None:
+    """Store the row of a batch."""
+    session.add(batch)
+    session.flush()
+
+
+def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
+    """Store its items (ITEM_COLUMNS) and their images (IMAGE_COLUMNS) by COPY, in this transaction."""
+    driver: Any = session.connection().connection.driver_connection
+    for table, columns, rows in (
+        ("analyses", ITEM_COLUMNS, items),
+        ("analysis_images", IMAGE_COLUMNS, images),
+    ):
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+
+
+def as_json(value: Any) -> Any:
+    """A value for a JSONB column of a COPY."""
+    return Jsonb(value)
+
+
+def owned(session: Session, account_id: str, batch_id: str) -> Batch:
+    """A batch of the account. Raises NotFound, also for another account's."""
+    query = select(Batch).where(Batch.account_id == account_id, Batch.id == batch_id)
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no batch {batch_id!r}.")
+    return found
+
+
+def page(
+    session: Session, account_id: str, *, before: str | None, limit: int, state: str | None
+) -> list[Batch]:
+    """Up to `limit` batches of the account, the newest first, all of them older than the id `before`."""
+    query = select(Batch).where(Batch.account_id == account_id)
+    if before is not None:
+        query = query.where(Batch.id < before)
+    if state is not None:
+        query = query.where(Batch.state == state)
+    return list(session.scalars(query.order_by(Batch.id.desc()).limit(limit)))
+
+
+def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
+    """What these batches have come to, in one query."""
+    sums = [func.sum(getattr(Analysis, name)).label(name) for name in USAGE]
+    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), *sums).group_by(
+        Analysis.batch_id, Analysis.state
+    )
+    rows = session.execute(query.where(Analysis.batch_id.in_(batch_ids))).mappings().all()
+    return {batch_id: _tally([row for row in rows if row["batch_id"] == batch_id]) for batch_id in batch_ids}
+
+
+def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values: Any) -> list[Batch]:
+    """Move every matching batch whose state allows it, in one UPDATE; the rows that moved."""
+    values = {"finished_at": func.now() if to in FINISHED else None, **values}
+    return list(
+        session.scalars(
+            update(Batch)
+            .where(Batch.state.in_(sources(BATCH_MOVES, to)), *where)
+            .values(state=to, **values)
+            .returning(Batch)
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> Batch:
+    """Move one batch. Raises WrongState where its state does not allow it."""
+    moved = move(session, to, Batch.id == batch_id, **values)
+    if not moved:
+        raise WrongState(f"The batch cannot become {to} from where it stands.")
+    return moved[0]
+
+
+def items(
+    session: Session, batch_id: str, *, after: int, limit: int, state: str | None = None
+) -> list[Analysis]:
+    """Items in input order, behind position `after`, with their images."""
+    query = select(Analysis).where(Analysis.batch_id == batch_id, Analysis.position > after)
+    if state is not None:
+        query = query.where(Analysis.state == state)
+    return list(
+        session.scalars(query.order_by(Analysis.position).limit(limit).options(analyses.with_images()))
+    )
+
+
+def finished_after(session: Session, batch_id: str, *, xid: int, position: int, limit: int) -> list[Analysis]:
+    """Final items in the order in which they became so, behind a (transaction, position).
+
+    Only transactions below the oldest that still runs are read: nothing can turn up behind the reader.
+    """
+    horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
+    query = (
+        select(Analysis)
+        .where(_behind(batch_id, xid, position), Analysis.finish_xid < horizon)
+        .order_by(Analysis.finish_xid, Analysis.position)
+        .limit(limit)
+        .options(analyses.with_images())
+    )
+    return list(session.scalars(query))
+
+
+def is_behind(session: Session, batch_id: str, *, xid: int, position: int) -> bool:
+    """Whether any item became final behind a (transaction, position), readable yet or not."""
+    return bool(session.scalar(select(exists().where(_behind(batch_id, xid, position)))))
+
+
+def silence(session: Session, batch_id: str) -> None:
+    """Forget the bells of its waiting items: they will be refused, or are to be rung anew."""
+    waiting = (Analysis.batch_id == batch_id, Analysis.state == AnalysisState.QUEUED)
+    session.execute(
+        update(Analysis)
+        .where(*waiting, Analysis.rung_at.is_not(None))
+        .values(rung_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget_lost_bells(session: Session, seconds: float) -> None:
+    """Forget bells of items that were rung longer ago than that and are still waiting."""
+    session.execute(
+        update(Analysis)
+        .where(
+            Analysis.batch_id.is_not(None),
+            Analysis.state == AnalysisState.QUEUED,
+            Analysis.rung_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+        )
+        .values(rung_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def pick(session: Session, limit: int) -> list[str]:
+    """The next items in (priority, virtual start) order, marked as rung; virtual time moves on with them."""
+    waiting = (
+        select(Analysis.id, Analysis.position)
+        .where(
+            Analysis.batch_id == Batch.id,
+            Analysis.state == AnalysisState.QUEUED,
+            Analysis.rung_at.is_(None),
+            Analysis.next_attempt_at <= func.now(),
+            Analysis.position < func.coalesce(Batch.dispatch_limit, Batch.total),
+        )
+        .order_by(Analysis.position)
+        .limit(limit)
+        .lateral()
+    )
+    tag = (Batch.start_tag + waiting.c.position).label("tag")
+    picked = session.execute(
+        select(waiting.c.id, tag)
+        .select_from(Batch)
+        .join(waiting, true())
+        .where(Batch.state == BatchState.RUNNING)
+        .order_by(Batch.priority, tag)
+        .limit(limit)
+    ).all()
+    if not picked:
+        return []
+    ids = [row.id for row in picked]
+    session.execute(
+        update(Analysis)
+        .where(Analysis.id.in_(ids))
+        .values(rung_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    furthest = max(row.tag for row in picked)
+    session.execute(
+        update(Dispatch)
+        .values(virtual_time=func.greatest(Dispatch.virtual_time, furthest))
+        .execution_options(synchronize_session=False)
+    )
+    return ids
+
+
+def items_in(state: AnalysisState) -> ColumnElement[bool]:
+    """Whether a batch has items in this state."""
+    return (
+        select(literal(1))
+        .where(Analysis.batch_id == Batch.id, Analysis.state == state)
+        .correlate(Batch)
+        .exists()
+    )
+
+
+def open_items(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a batch has items that are not final."""
+    query = select(literal(1)).where(Analysis.batch_id == Batch.id, Analysis.state.in_(OPEN), *where)
+    return query.correlate(Batch).exists()
+
+
+def cancel_some(session: Session, limit: int) -> list[str]:
+    """Cancel some waiting items of batches that are being cancelled; the batches they belong to."""
+    doomed = (
+        select(Analysis.id)
+        .join(Batch, Batch.id == Analysis.batch_id)
+        .where(Batch.state == BatchState.CANCELLING, Analysis.state == AnalysisState.QUEUED)
+        .limit(limit)
+    )
+    moved = analyses.move(
+        session, AnalysisState.CANCELLED, Analysis.id.in_(doomed), reason="its batch was cancelled"
+    )
+    return sorted({row.batch_id for row in moved if row.batch_id})
+
+
+def retry_items(session: Session, batch_id: str, states: Sequence[AnalysisState]) -> int:
+    """Put final items back to waiting with a clean slate; how many. What they cost stays with them."""
+    result = session.execute(
+        update(Analysis)
+        .where(Analysis.batch_id == batch_id, Analysis.state.in_(states))
+        .values(
+            state=AnalysisState.QUEUED,
+            reason="tried again on request",
+            error_code=None,
+            error_message=None,
+            answer=None,
+            attempts=0,
+            lease_expiries=0,
+            finished_at=None,
+            finish_xid=None,
+            rung_at=None,
+            next_attempt_at=func.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult
+
+
+def extend_items(session: Session, batch_id: str) -> None:
+    """Give the open items of a batch its deadline."""
+    deadline = select(Batch.deadline_at).where(Batch.id == batch_id).scalar_subquery()
+    session.execute(
+        update(Analysis)
+        .where(Analysis.batch_id == batch_id, Analysis.state.in_(OPEN))
+        .values(deadline_at=deadline)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def speed(session: Session, batch_id: str) -> float | None:
+    """Items per second over the latest that finished; None before there are two."""
+    latest = (
+        select(Analysis.finished_at)
+        .where(Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None))
+        .order_by(Analysis.finish_xid.desc(), Analysis.position.desc())
+        .limit(SPEED_ITEMS)
+        .subquery()
+    )
+    span = func.extract("epoch", func.max(latest.c.finished_at) - func.min(latest.c.finished_at))
+    count, seconds = session.execute(select(func.count(), span).select_from(latest)).one()
+    return (count - 1) / float(seconds) if seconds else None
+
+
+def _behind(batch_id: str, xid: int, position: int) -> ColumnElement[bool]:
+    place = tuple_(Analysis.finish_xid, Analysis.position)
+    behind = place > tuple_(literal(xid, BigInteger), literal(position))
+    return and_(Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None), behind)
+
+
+def _tally(rows: Sequence[Any]) -> Tally:
+    def total(name: str) -> Any:
+        known = [row[name] for row in rows if row[name] is not None]
+        return sum(known) if known else None
+
+    usage = {name: int(total(name) or 0) for name in USAGE if name.endswith("_tokens")}
+    states = {row["state"]: row["items"] for row in rows}
+    return Tally(states, usage, total("prompt_cost"), total("completion_cost"))

@@ -1,0 +1,191 @@
+"""What makes a batch: all of it or nothing, and every problem told."""
+
+import io
+import json
+
+import pytest
+from sqlalchemy import func, select
+
+from core.models import Analysis, Batch
+from core.services import items
+
+
+@pytest.fixture
+def file_id(client, photo):
+    data = {"file": (io.BytesIO(photo("olive")), "p.jpg"), "question": "?!"}
+    return client.post("/api/v1/analyses", data=data).json["images"][0]["file_id"]
+
+
+def submit(client, **body):
+    return client.post("/api/v1/batches", json=body)
+
+
+def upload(client, content, name="in.jsonl"):
+    data = {"file": (io.BytesIO(content), name), "purpose": "batch"}
+    answer = client.post("/api/v1/files", data=data)
+    assert answer.status_code == 201, answer.text
+    return answer.json["id"]
+
+
+def stored(desk, account_id):
+    with desk.database.transaction() as session:
+        batches = session.scalar(
+            select(func.count()).select_from(Batch).where(Batch.account_id == account_id)
+        )
+        rows = select(func.count()).where(Analysis.account_id == account_id, Analysis.batch_id.is_not(None))
+        return batches, session.scalar(rows)
+
+
+def line(file_id, **more):
+    return json.dumps({"image": file_id, "question": "?!", **more}).encode()
+
+
+def test_items_take_defaults_and_say_otherwise_where_they_want(client, file_id):
+    defaults = {"question": "Which colour?", "detail": "low", "max_tokens": 50, "metadata": {"a": 1}}
+    inputs = [{"custom_id": "one", "image": file_id}, {"images": [{"file_id": file_id}], "question": "Why?"}]
+    answer = submit(client, inputs=inputs, defaults=defaults, completion_window="90m", priority="high")
+    assert answer.status_code == 202
+    assert answer.json["counts"] == {
+        "total": 2, "completed": 0, "failed": 0, "cancelled": 0, "expired": 0, "pending": 2
+    }  # fmt: skip
+    assert (answer.json["priority"], answer.json["retry_after"]) == ("high", 5)
+    rows = client.get(answer.headers["Location"] + "/results").json["data"]
+    assert [(row["custom_id"], row["question"]) for row in rows] == [
+        ("one", "Which colour?"),
+        ("item-2", "Why?"),
+    ]
+    assert rows[0]["metadata"] == {"a": 1}
+
+
+def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, desk, file_id):
+    inputs = [
+        {"custom_id": "a", "image": file_id, "question": "?!"},
+        {"custom_id": "a", "image": file_id, "question": "?!"},
+        {"custom_id": "b", "question": "?!"},
+        {"custom_id": "c", "image": file_id, "question": "  "},
+        {"custom_id": "d", "image": file_id, "question": "?!", "model": "gpt-17", "max_tokens": 0},
+        {"custom_id": "e", "image": file_id, "question": "?!", "metadata": {"x": "\0"}},
+        {"custom_id": "f", "image": file_id},
+        {"custom_id": "", "image": file_id, "question": "?!", "colour": 1},
+        "not an object",
+    ]
+    answer = submit(client, inputs=inputs)
+    assert answer.status_code == 400
+    problems = {(found["line"], found["field"]) for found in answer.json["details"]["errors"]}
+    assert problems == {
+        (2, "custom_id"),
+        (3, "images"),
+        (4, "question"),
+        (5, "model"),
+        (5, "max_tokens"),
+        (6, "metadata"),
+        (7, "question"),
+        (8, "custom_id"),
+        (8, "colour"),
+        (9, "line"),
+    }
+    assert answer.json["details"]["error_count"] == len(problems)
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+BAD = {
+    "no items": {"inputs": []},
+    "nothing": {},
+    "both sources": {"inputs": [{}], "input_file_id": "file_x"},
+    "a window that is none": {"inputs": [{}], "completion_window": "soon"},
+    "a window too long": {"inputs": [{}], "completion_window": "31d"},
+    "an unknown priority": {"inputs": [{}], "priority": "now"},
+    "a pilot of none": {"inputs": [{}], "pilot": 0},
+    "unknown defaults": {"inputs": [{}], "defaults": {"colour": 1}},
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_batch_is_refused_and_leaves_nothing(client, key, desk, case):
+    answer = submit(client, **BAD[case])
+    assert answer.status_code == 400
+    assert answer.json["error"]
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+def test_fifty_thousand_items_are_taken_and_one_more_is_not(client, key, desk, file_id):
+    inputs = [{"image": file_id, "question": "?!"}] * items.MOST_ITEMS
+    assert submit(client, inputs=[*inputs, inputs[0]]).status_code == 400
+    assert stored(desk, key.key.account_id) == (0, 0)
+    answer = submit(client, inputs=inputs)
+    assert answer.status_code == 202
+    assert stored(desk, key.key.account_id) == (1, items.MOST_ITEMS)
+    assert client.post(answer.headers["Location"] + "/cancel").json["status"] == "cancelling"
+
+
+def test_json_lines_with_a_mark_blank_lines_and_windows_line_ends_are_read(client, file_id):
+    content = b"\xef\xbb\xbf" + line(file_id, custom_id="신발") + b"\r\n\r\n" + line(file_id) + b"\r\n"
+    answer = submit(client, input_file_id=upload(client, content))
+    assert answer.status_code == 202, answer.text
+    rows = client.get(answer.headers["Location"] + "/results").json["data"]
+    assert [row["custom_id"] for row in rows] == ["신발", "item-3"]
+
+
+def test_csv_is_read_with_its_quoted_cells_and_its_numbers(client, file_id):
+    text = f'custom_id,image,question,max_tokens,metadata\r\nA,{file_id},"One,\ntwo?",7,"{{""sku"": 1}}"\r\n'
+    answer = submit(client, input_file_id=upload(client, text.encode("utf-8-sig"), "in.csv"))
+    assert answer.status_code == 202, answer.text
+    [row] = client.get(answer.headers["Location"] + "/results").json["data"]
+    assert (row["custom_id"], row["question"], row["metadata"]) == ("A", "One,\ntwo?", {"sku": 1})
+
+
+def test_good_and_bad_lines_of_a_file_are_told_apart_by_their_numbers(client, key, desk, file_id):
+    lines = [
+        line(file_id),
+        b'{"image": ',
+        line(file_id, custom_id="x"),
+        b"[1]",
+        line(file_id, context="x" * 70_000),  # beyond what an upload is sniffed by
+        b'{"image": "\xff\xfe"}',
+        line(file_id, custom_id="x"),
+        b'{"image": "' + b"a" * 2_000_000 + b'"}',
+    ]
+    answer = submit(client, input_file_id=upload(client, b"\n".join(lines)))
+    assert answer.status_code == 400
+    assert {found["line"] for found in answer.json["details"]["errors"]} == {2, 4, 5, 6, 7, 8}
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+BAD_CSV = {
+    "two columns of one name": b"image,image\na,b\n",
+    "a row too long": b"image,question\na,b,c\n",
+    "an open quote": b'image,question\n"a,b\n',
+    "no rows": b"image,question\n",
+}
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_bad_csv_is_refused(client, case):
+    assert submit(client, input_file_id=upload(client, BAD_CSV[case], "in.csv")).status_code == 400
+
+
+def test_questions_of_a_form_are_one_for_all_or_one_each(client, photo):
+    def form(count, questions):
+        images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(count)]
+        return client.post("/api/v1/batches", data={"images": images, "questions": questions})
+
+    assert form(3, ["one?"]).json["counts"]["total"] == 3
+    each = form(2, ["one?", "two?"])
+    rows = client.get(each.headers["Location"] + "/results").json["data"]
+    assert [row["question"] for row in rows] == ["one?", "two?"]
+    assert form(3, ["one?", "two?"]).status_code == 400
+
+
+@pytest.mark.parametrize(("path", "field"), [("batch-analyze", "images"), ("image/analyze-batch", "files")])
+def test_the_short_forms_make_batches_too(client, photo, path, field):
+    images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(3)]
+    answer = client.post(f"/api/v1/{path}", data={field: images, "questions": ["a?", "b?", "c?"]})
+    assert (answer.status_code, answer.json["counts"]["total"]) == (202, 3)
+    too_many = [(io.BytesIO(b"x"), "x.jpg") for _ in range(101)]
+    assert client.post(f"/api/v1/{path}", data={field: too_many, "question": "?!"}).status_code == 400
+
+
+def test_a_place_that_no_stream_gave_is_refused(client, file_id):
+    batch = submit(client, inputs=[{"image": file_id, "question": "?!"}])
+    answer = client.get(batch.headers["Location"] + "/stream", headers={"Last-Event-ID": "x"})
+    assert answer.status_code == 400

@@ -1,0 +1,339 @@
+"""Batches as a resource."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from flask import Response, g, request, stream_with_context, url_for
+from flask_smorest import Blueprint
+from marshmallow import ValidationError
+
+from core.desk import Desk
+from core.errors import InvalidRequest
+from core.models import Analysis
+from core.services import batches, files
+from core.services.batches import Order, Standing
+from core.services.files import Upload
+from core.services.inputs import rows_of
+from core.services.items import DEFAULTS, Items
+from core.services.keys import Scope
+from core.states import AnalysisState
+from webapp import present
+from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_query
+from webapp.schemas.analyses import decoded
+from webapp.schemas.batches import (
+    BatchFilesForm,
+    BatchForm,
+    BatchJson,
+    BatchPage,
+    BatchQuery,
+    BatchView,
+    ItemView,
+    ResultsPage,
+    ResultsQuery,
+    RetryJson,
+    seconds_of,
+)
+from webapp.streams import HEARTBEAT, HEARTBEAT_SECONDS, event, streams
+from webapp.uploads import received, spooled
+
+WAIT_SECONDS = 1.0
+"""How long a stream relies on events before it looks into the database itself."""
+PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
+START = (0, -1)
+LINES = {"type": "string", "description": "A line for each item."}
+CSV_COLUMNS = (
+    "position",
+    "custom_id",
+    "id",
+    "status",
+    "answer",
+    "data",
+    "confidence",
+    "error_code",
+    "error",
+    "total_tokens",
+    "total_cost",
+    "file_names",
+)
+
+blueprint = Blueprint(
+    "batches", __name__, description="Many analyses submitted, counted and delivered together."
+)
+
+
+@blueprint.route("/batches", methods=["POST"])
+@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@signed_in(Scope.WRITE)
+@takes_body(json=BatchJson, multipart=BatchForm)
+@may_answer(404)
+def submit(body: dict[str, Any]) -> Any:
+    """Submit a batch: all of it is accepted, or nothing."""
+    return _submitted(body)
+
+
+@blueprint.route("/batch-analyze", methods=["POST"])
+@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@signed_in(Scope.WRITE)
+@takes_body(multipart=BatchForm)
+def batch_analyze(body: dict[str, Any]) -> Any:
+    """Submit up to 100 images as a batch: the short form."""
+    return _submitted(body)
+
+
+@blueprint.route("/image/analyze-batch", methods=["POST"])
+@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@signed_in(Scope.WRITE)
+@takes_body(multipart=BatchFilesForm)
+def image_analyze_batch(body: dict[str, Any]) -> Any:
+    """Submit up to 100 files with their questions as a batch: the short form."""
+    return _submitted(body | {"images": body.pop("files")})
+
+
+@blueprint.route("/batches", methods=["GET"])
+@blueprint.response(200, BatchPage)
+@signed_in(Scope.READ)
+@takes_query(BatchQuery)
+def listing(query: dict[str, Any]) -> Any:
+    """List batches, the newest first."""
+    rows, more = batches.page(
+        desk(),
+        key().account_id,
+        before=query.get("cursor"),
+        limit=query["limit"],
+        state=query.get("status"),
+    )
+    return present.page([present.batch(row) for row in rows], more=more)
+
+
+@blueprint.route("/batches/<id(batch):batch_id>", methods=["GET"])
+@blueprint.response(200, BatchView)
+@signed_in(Scope.READ)
+@may_answer(404)
+def one(batch_id: str) -> Any:
+    """Look at a batch."""
+    return _answer(batches.get(desk(), key().account_id, batch_id))
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/pause", methods=["POST"])
+@blueprint.response(200, BatchView)
+@signed_in(Scope.WRITE)
+@may_answer(404, 409)
+def pause(batch_id: str) -> Any:
+    """Ask nothing new until it is resumed."""
+    return _answer(batches.pause(desk(), key().account_id, batch_id))
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/resume", methods=["POST"])
+@blueprint.response(200, BatchView)
+@signed_in(Scope.WRITE)
+@may_answer(404, 409)
+def resume(batch_id: str) -> Any:
+    """Go on after a pause or a pilot."""
+    return _answer(batches.resume(desk(), key().account_id, batch_id))
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/cancel", methods=["POST"])
+@blueprint.response(200, BatchView)
+@signed_in(Scope.WRITE)
+@may_answer(404, 409)
+def cancel(batch_id: str) -> Any:
+    """Ask nothing new; results that are there stay."""
+    return _answer(batches.cancel(desk(), key().account_id, batch_id))
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/retry", methods=["POST"])
+@blueprint.response(200, BatchView)
+@signed_in(Scope.WRITE)
+@takes_body(json=RetryJson)
+@may_answer(404, 409)
+def retry(body: dict[str, Any], batch_id: str) -> Any:
+    """Run failed (or cancelled, or expired) items again."""
+    states = frozenset(AnalysisState(state) for state in body["states"])
+    return _answer(batches.retry(desk(), key().account_id, batch_id, states))
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/results", methods=["GET"])
+@blueprint.response(200, ResultsPage)
+@blueprint.alt_response(200, schema=LINES, content_type="application/x-ndjson", success=True)
+@blueprint.alt_response(200, schema=LINES, content_type="text/csv", success=True)
+@signed_in(Scope.READ)
+@takes_query(ResultsQuery)
+@may_answer(404)
+def results(query: dict[str, Any], batch_id: str) -> Any:
+    """Read results in input order, also while it runs: a page, or all of them as NDJSON or CSV."""
+    account_id, state = key().account_id, query.get("status")
+    if query["format"] != "json":
+        batches.get(desk(), account_id, batch_id)  # a 404 must come before the first byte
+        everything = batches.all_results(desk(), account_id, batch_id, state=state)
+        return _whole(everything, query["format"], batch_id)
+    rows, more = batches.results(
+        desk(), account_id, batch_id, after=query["cursor"], limit=query["limit"], state=state
+    )
+    return {
+        "data": [present.item(row) for row in rows],
+        "has_more": more,
+        "next_cursor": rows[-1].position if more else None,
+    }
+
+
+@blueprint.route("/batches/<id(batch):batch_id>/stream", methods=["GET"])
+@blueprint.response(200, content_type="text/event-stream", description="`status`, `item` and `done` events.")
+@blueprint.doc(
+    parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}, "required": False}]
+)
+@signed_in(Scope.READ)
+@may_answer(400, 404)
+def stream(batch_id: str) -> Any:
+    """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
+    place = _place(request.headers.get("Last-Event-ID", ""))
+    standing = batches.get(desk(), key().account_id, batch_id)
+    return streams().response(stream_with_context(_events(desk(), standing, place)))
+
+
+def _sent(image: dict[str, Any]) -> Upload:
+    """The upload of an image inside an item. Raises InvalidRequest, FileTooLarge."""
+    encoded, name = image["base64"], image.get("name", "")
+    if not isinstance(encoded, str) or not isinstance(name, str):
+        raise InvalidRequest("base64 and name must be texts.")
+    try:
+        return spooled(decoded(encoded), name)
+    except ValidationError as error:
+        raise InvalidRequest(error.messages[0]) from error
+
+
+def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """What every way of submitting a loaded body does."""
+    order = Order(
+        metadata=body.pop("metadata"),
+        window=timedelta(seconds=seconds_of(body.pop("completion_window"))),
+        priority=body.pop("priority"),
+        pilot=body.pop("pilot", None),
+    )
+    defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
+    items = Items(desk(), defaults, _sent).read(_rows(body))
+    standing = batches.submit(desk(), key(), items, order, g.request_id)
+    return present.batch(standing), 202, _headers(standing)
+
+
+def _rows(body: dict[str, Any]) -> Iterable[tuple[int, Any]]:
+    """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
+    if "input_file_id" in body:
+        return rows_of(desk(), files.get(desk(), key().account_id, body["input_file_id"]))
+    return enumerate(body["inputs"] if "inputs" in body else _files(body), 1)
+
+
+def _files(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items of a form: an image each, with the question for all or the one in its place."""
+    uploads = [received(file) for file in body["images"]]
+    questions = body.get("questions", [])
+    if questions and len(questions) not in {1, len(uploads)}:
+        raise InvalidRequest(
+            f"Send one question, or one for each of the {len(uploads)} images, not {len(questions)}.",
+            details={"field": "questions"},
+        )
+    asked = questions * len(uploads) if len(questions) == 1 else questions
+    rows: list[dict[str, Any]] = [{"image": upload} for upload in uploads]
+    return [{**row, "question": text} for row, text in zip(rows, asked, strict=True)] if asked else rows
+
+
+def _answer(standing: Standing) -> tuple[dict[str, Any], int, dict[str, str]]:
+    return present.batch(standing), 200, _headers(standing)
+
+
+def _headers(standing: Standing) -> dict[str, str]:
+    headers = {"Location": url_for("batches.one", batch_id=standing.batch.id)}
+    if standing.batch.finished_at is None:
+        headers["Retry-After"] = str(present.BATCH_RETRY_AFTER)
+    return headers
+
+
+def _whole(rows: Iterable[Analysis], form: str, batch_id: str) -> Response:
+    lines, mimetype = (
+        (_ndjson(rows), "application/x-ndjson") if form == "ndjson" else (_csv(rows), "text/csv")
+    )
+    response = Response(stream_with_context(lines), mimetype=mimetype)
+    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.{form}"'
+    return response
+
+
+def _ndjson(rows: Iterable[Analysis]) -> Iterator[str]:
+    schema = ItemView()
+    for row in rows:
+        yield json.dumps(schema.dump(present.item(row)), ensure_ascii=False) + "\n"
+
+
+def _csv(rows: Iterable[Analysis]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in _csv_row(row).items()})
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _csv_row(row: Analysis) -> dict[str, Any]:
+    return {
+        "position": row.position,
+        "custom_id": row.custom_id,
+        "id": row.id,
+        "status": row.state,
+        "answer": row.answer,
+        "data": None if row.data is None else json.dumps(row.data, ensure_ascii=False),
+        "confidence": row.confidence,
+        "error_code": row.error_code,
+        "error": row.error_message,
+        "total_tokens": present.usage(row)["total_tokens"],
+        "total_cost": present.cost(row)["total_cost"],
+        "file_names": "; ".join(image.file.name for image in row.images),
+    }
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    return "'" + value if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
+
+
+def _place(last_event_id: str) -> tuple[int, int]:
+    """Where a stream goes on. Raises InvalidRequest for an id that never was one."""
+    if not last_event_id:
+        return START
+    match = PLACE.fullmatch(last_event_id)
+    if match is None:
+        raise InvalidRequest("This Last-Event-ID is none of this stream's.")
+    return int(match[1]), int(match[2])
+
+
+def _events(desk: Desk, standing: Standing, place: tuple[int, int]) -> Iterator[str]:
+    """Every item that became final behind a place, each once, and the standing whenever it changed."""
+    account_id, batch_id = standing.batch.account_id, standing.batch.id
+    told, quiet_since = None, time.monotonic()
+    while True:
+        standing = batches.get(desk, account_id, batch_id)
+        found = batches.finished_after(desk, batch_id, place)
+        for row in found:
+            place = (row.finish_xid or 0, row.position or 0)
+            yield event("item", ItemView().dump(present.item(row)), f"{place[0]}.{place[1]}")
+        view = BatchView().dump(present.batch(standing))
+        status = {name: view[name] for name in ("id", "status", "reason", "counts", "progress", "cost")}
+        if status != told:
+            told, quiet_since = status, time.monotonic()
+            yield event("status", status)
+        if standing.batch.finished_at is not None and not batches.has_more_to_tell(desk, batch_id, place):
+            yield event("done", status)
+            return
+        if time.monotonic() - quiet_since > HEARTBEAT_SECONDS:
+            quiet_since = time.monotonic()
+            yield HEARTBEAT
+        if not found:
+            desk.events.wait_for_news(batch_id, WAIT_SECONDS)

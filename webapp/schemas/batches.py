@@ -1,0 +1,210 @@
+"""Batches as clients send and see them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.batches import PRIORITIES
+from core.services.items import MOST_ITEMS
+from core.states import REOPENABLE, AnalysisState, BatchState
+from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, UsageSchema, file_part
+from webapp.schemas.values import Metadata, Question, Real, Text, Whole
+
+WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
+UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+LONGEST_WINDOW = 30 * 86_400
+MOST_FILES = 100
+"""In one request; more come as files that were uploaded before."""
+
+
+class Window(fields.String):
+    """A completion window such as 24h."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not 0 < seconds_of(text) <= LONGEST_WINDOW:
+            raise ValidationError("Must be minutes, hours or days up to 30d, such as 90m, 24h or 7d.")
+        return text
+
+
+def seconds_of(window: str) -> int:
+    """The seconds of a completion window; 0 for what is none."""
+    match = WINDOW.fullmatch(window)
+    return int(match[1]) * UNITS[match[2]] if match else 0
+
+
+class Defaults(Schema):
+    """What holds for every item that does not say otherwise."""
+
+    question = Question(
+        validate=validate.Length(max=QUESTION_LENGTH), metadata={"minLength": 1, "pattern": r"\S"}
+    )
+    context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
+    preset = Text(validate=validate.Length(1, 100))
+    model = Text(validate=validate.Length(1, 200))
+    max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
+    temperature = Real(strict=True, validate=validate.Range(0, 2))
+    detail = Text(validate=validate.OneOf(DETAILS))
+    metadata = Metadata()
+
+
+class _Order(Schema):
+    metadata = Metadata(load_default=dict, metadata={"description": "The client's own, of the batch."})
+    completion_window = Window(load_default="24h", metadata={"pattern": r"^[1-9][0-9]{0,3}[mhd]$"})
+    priority = Text(load_default="normal", validate=validate.OneOf(list(PRIORITIES)))
+    pilot = Whole(
+        validate=validate.Range(1, MOST_ITEMS),
+        metadata={"description": "Run so many items first, then pause with a projection."},
+    )
+
+
+class BatchJson(_Order):
+    """A batch to be run."""
+
+    inputs = fields.List(
+        fields.Raw(metadata={"type": "object"}),  # judged by the service, all of them at once
+        metadata={
+            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
+            " file_id or base64), and question, context,"
+            " preset, model, max_tokens, temperature, detail, metadata.",
+        },
+    )
+    input_file_id = Text(
+        validate=validate.Length(1, 40),
+        metadata={
+            "description": "A file of JSON Lines or CSV, uploaded with purpose batch, instead of inputs."
+        },
+    )
+    defaults = fields.Nested(Defaults, load_default=dict)
+
+    @validates_schema
+    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
+        if ("inputs" in data) == ("input_file_id" in data):
+            raise ValidationError("Give either inputs or input_file_id.")
+
+
+class _FormFields(_Order):
+    question = Question(validate=validate.Length(max=QUESTION_LENGTH))
+    questions = fields.List(Question(validate=validate.Length(max=QUESTION_LENGTH)))
+    context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
+    preset = Text(validate=validate.Length(1, 100))
+    model = Text(validate=validate.Length(1, 200))
+    detail = Text(validate=validate.OneOf(DETAILS))
+    pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
+
+
+class BatchForm(_FormFields):
+    """A batch of files: one question for all, or as many questions as files."""
+
+    images = fields.List(file_part(), required=True, validate=validate.Length(1, MOST_FILES))
+
+
+class BatchFilesForm(_FormFields):
+    """The same, with the files named so."""
+
+    files = fields.List(file_part(), required=True, validate=validate.Length(1, MOST_FILES))
+
+
+class RetryJson(Schema):
+    """Which items are to be tried again."""
+
+    states = fields.List(
+        Text(validate=validate.OneOf(sorted(REOPENABLE))),
+        load_default=["failed"],
+        validate=validate.Length(min=1),
+    )
+
+
+class BatchQuery(Schema):
+    """Which batches, and which page of them."""
+
+    limit = Whole(load_default=20, validate=validate.Range(1, 100))
+    cursor = Text(
+        validate=validate.Regexp(r"^batch_[0-9a-z]{26}$", error="Take next_cursor from the page before.")
+    )
+    status = Text(validate=validate.OneOf([state.value for state in BatchState]))
+
+
+class ResultsQuery(Schema):
+    """Which results, and in what form."""
+
+    format = Text(load_default="json", validate=validate.OneOf(["json", "ndjson", "csv"]))
+    limit = Whole(load_default=100, validate=validate.Range(1, 1000))
+    cursor = Whole(
+        load_default=-1,
+        validate=validate.Range(-1),
+        metadata={"description": "next_cursor of the page before."},
+    )
+    status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))
+
+
+class Counts(Schema):
+    """Items by outcome; total is the sum of the others."""
+
+    total = fields.Integer(required=True)
+    completed = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    cancelled = fields.Integer(required=True)
+    expired = fields.Integer(required=True)
+    pending = fields.Integer(required=True)
+
+
+class Projection(Schema):
+    """What the whole batch will come to if it goes on as the pilot went."""
+
+    items = fields.Integer(required=True)
+    total_cost = fields.Float(required=True, allow_none=True)
+    seconds = fields.Float(required=True, allow_none=True)
+    error_rate = fields.Float(required=True)
+
+
+class BatchView(Schema):
+    """A batch as it stands."""
+
+    id = fields.String(required=True)
+    object = fields.String(required=True, metadata={"enum": ["batch"]})
+    status = fields.String(required=True, metadata={"enum": [state.value for state in BatchState]})
+    reason = fields.String(required=True, allow_none=True)
+    counts = fields.Nested(Counts, required=True)
+    progress = fields.Float(
+        required=True, metadata={"description": "0 to 1: the share of items that are final."}
+    )
+    usage = fields.Nested(UsageSchema, required=True)
+    cost = fields.Nested(CostSchema, required=True)
+    projection = fields.Nested(Projection, required=True, allow_none=True)
+    priority = fields.String(required=True)
+    metadata = fields.Dict(required=True)
+    created_at = fields.DateTime(required=True)
+    expected_at = fields.DateTime(required=True, allow_none=True)
+    completed_at = fields.DateTime(required=True, allow_none=True)
+    deadline_at = fields.DateTime(required=True)
+    retry_after = fields.Integer(required=True, allow_none=True)
+    request_id = fields.String(required=True)
+
+
+class BatchPage(Schema):
+    """A page of batches, the newest first."""
+
+    data = fields.List(fields.Nested(BatchView), required=True)
+    has_more = fields.Boolean(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ItemView(AnalysisView):
+    """An item of a batch: an analysis, and its place."""
+
+    batch_id = fields.String(required=True)
+    custom_id = fields.String(required=True)
+    position = fields.Integer(required=True)
+
+
+class ResultsPage(Schema):
+    """A page of results in input order."""
+
+    data = fields.List(fields.Nested(ItemView), required=True)
+    has_more = fields.Boolean(required=True)
+    next_cursor = fields.Integer(required=True, allow_none=True)

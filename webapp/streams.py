@@ -1,0 +1,59 @@
+"""Live streams (server-sent events): resumable, with heartbeats, and never so many that requests starve.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask, Response, current_app
+
+from core.errors import Unavailable
+
+HEARTBEAT = ": still here\n\n"
+HEARTBEAT_SECONDS = 10.0
+RETRY_AFTER = 10.0
+KEPT_FREE = 16
+"""Threads of a process that streams may not take: requests need them."""
+
+
+class StreamsFull(Unavailable):
+    """This server has as many live streams open as it can: poll, or try again shortly."""
+
+
+class Streams:
+    """Counts the open streams of this process."""
+
+    def __init__(self, threads: int) -> None:
+        self._free = threading.BoundedSemaphore(max(1, threads - KEPT_FREE))
+
+    def response(self, events: Iterator[str]) -> Response:
+        """A response that streams the events. Raises StreamsFull where there are too many already."""
+        if not self._free.acquire(blocking=False):
+            raise StreamsFull(retry_after=RETRY_AFTER)
+        response = Response(events, mimetype="text/event-stream")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+        response.call_on_close(self._free.release)
+        return response
+
+
+def register(app: Flask, threads: int) -> None:
+    """Give the app its streams."""
+    app.extensions["streams"] = Streams(threads)
+
+
+def streams() -> Streams:
+    """The streams of this app."""
+    found: Streams = current_app.extensions["streams"]
+    return found
+
+
+def event(name: str, data: Any, event_id: str | None = None) -> str:
+    """One event on the wire; data is JSON on a single line."""
+    head = f"id: {event_id}\n" if event_id is not None else ""
+    return f"{head}event: {name}\ndata: {json.dumps(data, default=str)}\n\n"

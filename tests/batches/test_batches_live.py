@@ -23,10 +23,10 @@ def file_id(quick, session, photo):
     answer = session.post(
         f"{quick.url}/api/v1/analyses",
         files={"file": ("p.jpg", photo("teal"))},
-        data={"question": "?!"},
-        timeout=20,
+        data={"question": "?!", "wait": 20},
+        timeout=30,
     )
-    quick.wait_for(lambda: quick.analyst.ledger()["answered"] == 1)
+    assert answer.json()["status"] == "completed"
     quick.analyst.reset()
     return answer.json()["images"][0]["file_id"]
 

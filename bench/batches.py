@@ -27,9 +27,9 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from bench import system
+from bench import _system as system
+from bench._system import ROOT, System, until
 from bench.imaging import THREE_MEGAPIXELS, photo
-from bench.system import ROOT, System, until
 from core.ids import new_id
 
 MANY = 50_000
@@ -238,7 +238,7 @@ class Run:
 
 
 def _script(vitrine: System, photos: Path) -> Run:
-    command = [sys.executable, "-m", "bench.plain", f"{vitrine.analyst}/v1", str(photos), str(2 * SLOTS)]
+    command = [sys.executable, "-m", "bench._plain", f"{vitrine.analyst}/v1", str(photos), str(2 * SLOTS)]
     outcome = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     figures = json.loads(outcome.stdout)
     return Run(figures["seconds"], figures["cpu"])

@@ -21,7 +21,8 @@ SWEEP_SECONDS = 5.0
 REPORT_SECONDS = 5.0
 PING_SECONDS = 30.0
 TIDY_SECONDS = 300.0
-DISPATCH_SECONDS = 0.5
+DISPATCH_SECONDS = 0.25
+MOVE_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,14 @@ class Upkeep:
         self._pace = Pace()
         self._dispatched = time.monotonic()
         self._timetables = [
-            Timetable("dispatch", [(DISPATCH_SECONDS, self._dispatch), (SWEEP_SECONDS, self._sweep)]),
+            Timetable(
+                "dispatch",
+                [
+                    (DISPATCH_SECONDS, self._dispatch),
+                    (MOVE_SECONDS, self._move_on),
+                    (SWEEP_SECONDS, self._sweep),
+                ],
+            ),
             Timetable(
                 "upkeep",
                 [(PING_SECONDS, self._ping), (REPORT_SECONDS, self._report), (TIDY_SECONDS, self._tidy)],
@@ -78,6 +86,9 @@ class Upkeep:
         now = time.monotonic()
         dispatching.turn(self._desk, self._pace, now - self._dispatched)
         self._dispatched = now
+
+    def _move_on(self) -> None:
+        dispatching.move_on(self._desk)
 
     def _sweep(self) -> None:
         rung = outcomes.sweep(self._desk, bells_waiting=self._desk.doorbell.waiting(INTERACTIVE))

@@ -1,6 +1,6 @@
 """Keeps a short window of bells for items in Redis, and moves batches on when their items are done.
 
-Run every half second by whichever worker holds the lock. Everything is decided from rows, so pausing,
+Run several times a second by whichever worker holds the lock. Everything is decided from rows, so pausing,
 cancelling and priorities count from the moment they are committed.
 """
 
@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from core.desk import Desk
 from core.models import Analysis, Batch
 from core.queue import BULK, Task
-from core.services import fleet
 from core.states import AnalysisState, BatchState
-from core.store import analyses, batches, workers
+from core.store import analyses, batches
 
-WINDOW_SECONDS = 2.0
+WINDOW_SECONDS = 0.6
+"""Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
 LEAST_WINDOW = 16
 MOST_WINDOW = 4_000
 LOST_AFTER, ANYHOW_AFTER = 5.0, 60.0
@@ -42,28 +42,33 @@ class Pace:
         rate = max(0, self.waiting - waiting) / max(seconds, 0.05)
         self.per_second = max(rate, 0.7 * self.per_second)
 
-    def room(self, waiting: int, slots: int) -> int:
-        """How many bells may be rung: about two seconds of work, and enough to keep every slot busy."""
-        window = max(LEAST_WINDOW, 2 * slots, int(self.per_second * WINDOW_SECONDS))
+    def room(self, waiting: int) -> int:
+        """How many bells may be rung; the window grows as fast as bells are heard."""
+        window = max(LEAST_WINDOW, int(self.per_second * WINDOW_SECONDS))
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
-    """One turn, `seconds` after the last: move batches on, then ring for the next items; how many."""
+    """One turn, `seconds` after the last: ring for the next items; how many."""
     waiting = desk.doorbell.waiting(BULK)
+    if waiting is None:
+        return 0
     with desk.database.transaction() as session:
         if not analyses.try_lock(session, "dispatch"):
             return 0
-        _move_on(desk, session)
-        if waiting is None:
-            return 0
         pace.heard(waiting, seconds)
         batches.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
-        slots = sum(worker.slots for worker in workers.seen(session, fleet.SEEN_WITHIN))
-        ids = batches.pick(session, pace.room(waiting, slots))
+        ids = batches.pick(session, pace.room(waiting))
     desk.doorbell.ring(Task.ANALYZE, ids, BULK)
     pace.waiting = waiting + len(ids)
     return len(ids)
+
+
+def move_on(desk: Desk) -> None:
+    """Cancel what is to be cancelled, and move batches whose items are done, or whose pilot is."""
+    with desk.database.transaction() as session:
+        if analyses.try_lock(session, "batches"):
+            _move_on(desk, session)
 
 
 def _move_on(desk: Desk, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""What a shop's own script would be: `python -m bench.plain ENDPOINT FOLDER CONCURRENCY`.
+"""What a shop's own script would be: `python -m bench._plain ENDPOINT FOLDER CONCURRENCY`.
 
 A process pool prepares, one HTTP client asks, a list keeps. No queue, no database, no second try. Prints
 seconds and CPU seconds as JSON; starting up is in neither.
@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from bench.system import tree_cpu_seconds
+from bench._system import tree_cpu_seconds
 from worker.imaging import Policy, prepare
 
 POLICY = Policy()

@@ -17,10 +17,9 @@ import structlog
 from core.desk import Desk
 from core.errors import InternalError, InvalidOutput, Unavailable, VitrineError, WrongState
 from core.media import allowed_kinds
-from core.models import Analysis
 from core.presets import Preset
 from core.services import outcomes
-from core.services.outcomes import Answer, Closing
+from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, prompt
 from worker.answers import EmptyReply
 from worker.imaging import Policy, Prepared
@@ -88,14 +87,14 @@ class Analyzer:
             ):
                 self._run(claimed)
 
-    def _claim(self, analysis_id: str) -> Analysis | None:
+    def _claim(self, analysis_id: str) -> Claim | None:
         try:
             return outcomes.claim(self._desk, analysis_id, self._name)
         except Unavailable:
             log.warning("claim_failed")  # the sweep rings again
             return None
 
-    def _run(self, claimed: Analysis) -> None:
+    def _run(self, claimed: Claim) -> None:
         start = time.monotonic()
         try:
             answer, closing = self._answer(claimed)
@@ -113,7 +112,7 @@ class Analyzer:
             log.exception("analysis_broke")
             self._give_back(claimed, Ended(InternalError()))
 
-    def _answer(self, claimed: Analysis) -> tuple[Answer, Closing]:
+    def _answer(self, claimed: Claim) -> tuple[Answer, Closing]:
         preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
         images = self._prepare(claimed)
         messages = prompt.build(preset, claimed, [image.data_url() for image in images])
@@ -135,7 +134,7 @@ class Analyzer:
         """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
         return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
 
-    def _prepare(self, claimed: Analysis) -> list[Prepared]:
+    def _prepare(self, claimed: Claim) -> list[Prepared]:
         settings = self._desk.settings
         policy = Policy(
             best_side=BEST_SIDES[claimed.detail],
@@ -143,12 +142,9 @@ class Analyzer:
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
-        contents = (self._desk.blobs.get(image.file.digest) for image in claimed.images)
-        return [self._preparer.prepare(content, policy) for content in contents]
+        return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
 
-    def _ask(
-        self, claimed: Analysis, preset: Preset, messages: list[Message], images: list[Prepared]
-    ) -> Asked:
+    def _ask(self, claimed: Claim, preset: Preset, messages: list[Message], images: list[Prepared]) -> Asked:
         """One paid call, in the books before it leaves. Raises Ended, or WrongState for a lost lease."""
         price = self._desk.prices.find(claimed.model)
         sizes = [(image.width, image.height) for image in images]
@@ -173,14 +169,14 @@ class Analyzer:
         cost = price.cost(reply.usage) if price else None
         return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
 
-    def _give_back(self, claimed: Analysis, end: Ended) -> None:
+    def _give_back(self, claimed: Claim, end: Ended) -> None:
         """Record an end; if even that breaks, the lease runs out and the sweep takes over."""
         try:
             self._record_end(claimed, end)
         except Exception:
             log.exception("outcome_broke")
 
-    def _record_end(self, claimed: Analysis, end: Ended) -> None:
+    def _record_end(self, claimed: Claim, end: Ended) -> None:
         """Another try later where that makes sense and tries are left, else a failure."""
         tries = claimed.attempts + 1
         log.warning(

@@ -10,8 +10,8 @@ import structlog
 
 from core.desk import Desk
 from core.errors import VitrineError
-from core.models import Analysis
 from core.services import outcomes
+from core.services.outcomes import Claim
 
 HEARTBEAT_SECONDS = 10.0
 
@@ -30,7 +30,7 @@ class Leases:
         self._thread.start()
 
     @contextmanager
-    def holding(self, claimed: Analysis) -> Iterator[None]:
+    def holding(self, claimed: Claim) -> Iterator[None]:
         """Renew this claim for as long as the block runs."""
         with self._lock:
             self._held[claimed.id] = claimed.fence

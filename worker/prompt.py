@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.models import Analysis
 from core.presets import Preset
+from core.services.outcomes import Claim
 
 Message = dict[str, Any]
 
@@ -20,7 +20,7 @@ REPAIR = (
 )
 
 
-def build(preset: Preset, analysis: Analysis, images: Sequence[str]) -> list[Message]:
+def build(preset: Preset, analysis: Claim, images: Sequence[str]) -> list[Message]:
     """The messages of a first call; images are data URLs in their order."""
     parts = [{"type": "text", "text": analysis.question or preset.question}]
     if analysis.context:

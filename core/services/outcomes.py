@@ -13,17 +13,16 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, func
-from sqlalchemy.orm import Session
 
 from core.desk import Desk
 from core.errors import Expired, VitrineError, WorkerCrash, WrongState
 from core.ids import new_id
-from core.models import Analysis, Call
 from core.pricing import Cost, Usage
 from core.queue import Task
 from core.states import FINAL, AnalysisState, CallState
-from core.store import analyses, calls
+from core.store import analyses, calls, claims
+
+Claim = claims.Claim
 
 LEASE = timedelta(seconds=45)
 LEASE_EXPIRIES = 3
@@ -47,13 +46,10 @@ class Answer:
     finish_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(claims.CallEnd):
     """How a call ended, for the books; made by one of its three constructors."""
 
-    call_id: str
-    state: CallState
-    values: Mapping[str, Any]
+    __slots__ = ()
 
     @classmethod
     def settled(cls, call_id: str, usage: Usage, cost: Cost | None, upstream_id: str | None) -> Closing:
@@ -70,54 +66,45 @@ class Closing:
     @classmethod
     def unknown(cls, call_id: str, error: VitrineError) -> Closing:
         """Nobody knows what it cost: the worst case stands."""
-        worst = {"prompt_cost": Call.reserved_cost, "completion_cost": 0}
-        return cls(call_id, CallState.UNKNOWN, {"error_code": error.code} | worst)
+        return cls(call_id, CallState.UNKNOWN, {"error_code": error.code})
 
 
-def claim(desk: Desk, analysis_id: str, worker: str) -> Analysis | None:
+def claim(desk: Desk, analysis_id: str, worker: str) -> Claim | None:
     """Take the lease of an analysis; None where there is nothing to do for this bell."""
     with desk.database.transaction() as session:
-        return analyses.claim(session, analysis_id, worker=worker, lease=LEASE)
+        return claims.take(session, analysis_id, worker=worker, lease=LEASE)
 
 
-def renew(desk: Desk, claims: Mapping[str, int]) -> set[str]:
+def renew(desk: Desk, held: Mapping[str, int]) -> set[str]:
     """Keep the leases of these claims (id to fence); the ids that are still held."""
     with desk.database.transaction() as session:
-        return analyses.renew(session, claims, LEASE)
+        return claims.renew(session, held, LEASE)
 
 
-def reserve(
-    desk: Desk, claimed: Analysis, worst_case: Decimal | None, reports: Sequence[dict[str, Any]]
-) -> str:
+def reserve(desk: Desk, claimed: Claim, worst_case: Decimal | None, reports: Sequence[dict[str, Any]]) -> str:
     """Enter a call into the books before it is made; its id. Raises WrongState where the lease is lost.
 
     The lease is renewed on the way: nobody pays for work that is no longer theirs.
     """
-    call = Call(
-        id=new_id("call"),
-        analysis_id=claimed.id,
-        account_id=claimed.account_id,
-        key_id=claimed.key_id,
-        fence=claimed.fence,
-        model=claimed.model,
-        state=CallState.RESERVED,
-        reserved_cost=worst_case,
-    )
+    call_id = new_id("call")
     with desk.database.transaction() as session:
-        if not analyses.renew(session, {claimed.id: claimed.fence}, LEASE):
+        if not claims.enter_call(
+            session, claimed, call_id, reserved_cost=worst_case, reports=reports, lease=LEASE
+        ):
             raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
-        analyses.report_images(session, claimed.id, reports)
-        calls.add(session, call)
-    return call.id
+    return call_id
 
 
-def close(desk: Desk, claimed: Analysis, closing: Closing) -> None:
+def close(desk: Desk, claimed: Claim, closing: Closing) -> None:
     """Close a call whose answer did not end the analysis, such as the first of two."""
     with desk.database.transaction() as session:
-        _close(session, claimed, closing)
+        analyses.lock(session, claimed.id)
+        if not calls.move(session, closing.call_id, closing.state, closing.values):
+            log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
+        analyses.sum_usage(session, [claimed.id])
 
 
-def succeed(desk: Desk, claimed: Analysis, answer: Answer, closing: Closing) -> None:
+def succeed(desk: Desk, claimed: Claim, answer: Answer, closing: Closing) -> None:
     """Record a paid answer, also one that comes after its lease. A row that is final keeps its state."""
     values = asdict(answer) | {"reason": None}
     _record(desk, claimed, AnalysisState.COMPLETED, closing, values)
@@ -125,21 +112,20 @@ def succeed(desk: Desk, claimed: Analysis, answer: Answer, closing: Closing) -> 
 
 def fail(
     desk: Desk,
-    claimed: Analysis,
+    claimed: Claim,
     error: VitrineError,
     closing: Closing | None,
     *,
     received: str | None = None,
 ) -> None:
     """Give an analysis up; what was received stays with it."""
-    held = Analysis.fence == claimed.fence
     values = {"error_code": error.code, "error_message": error.message, "answer": received}
-    _record(desk, claimed, AnalysisState.FAILED, closing, values, held)
+    _record(desk, claimed, AnalysisState.FAILED, closing, values)
 
 
 def retry(
     desk: Desk,
-    claimed: Analysis,
+    claimed: Claim,
     error: VitrineError,
     closing: Closing | None,
     *,
@@ -147,14 +133,13 @@ def retry(
     counts: bool,
 ) -> None:
     """Put an analysis back for a later try; waiting out a rate limit does not count as one."""
-    held = Analysis.fence == claimed.fence
     values = {
         "lease_until": None,
-        "next_attempt_at": func.now() + timedelta(seconds=seconds),
+        "next_attempt_at": timedelta(seconds=seconds),
         "rung_at": None,
         "reason": error.message,
     }
-    _record(desk, claimed, AnalysisState.QUEUED, closing, values, held, counts=counts)
+    _record(desk, claimed, AnalysisState.QUEUED, closing, values, counts=counts)
 
 
 def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
@@ -195,33 +180,28 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
 
 def _record(
     desk: Desk,
-    claimed: Analysis,
+    claimed: Claim,
     to: AnalysisState,
     closing: Closing | None,
     values: dict[str, Any],
-    *where: ColumnElement[bool],
+    *,
     counts: bool = True,
 ) -> None:
     """Close the call and move the analysis in one transaction.
 
     Where the row is no longer ours to move (cancelled, swept, expired), the books are kept all the same.
     """
+    values["attempts"] = 1 if counts else 0
     with desk.database.transaction() as session:
-        if closing is not None:
-            _close(session, claimed, closing)
-        elif to == AnalysisState.FAILED:
+        # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
+        analyses.lock(session, claimed.id)
+        if closing is None and to == AnalysisState.FAILED:
             calls.give_up(session, [claimed.id])  # a call that broke before anyone could close it
-            analyses.sum_usage(session, [claimed.id])
-        values["attempts"] = Analysis.attempts + (1 if counts else 0)
-        if not analyses.move(session, to, Analysis.id == claimed.id, *where, **values):
+        closed, moved = claims.record(session, claimed, to, values, closing)
+        if closing is not None and not closed:
+            log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
+        if not moved:
             log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
+            analyses.sum_usage(session, [claimed.id])
         elif to in FINAL:
             desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
-
-
-def _close(session: Session, claimed: Analysis, closing: Closing) -> None:
-    # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
-    analyses.lock(session, claimed.id)
-    if not calls.move(session, closing.call_id, closing.state, **closing.values):
-        log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
-    analyses.sum_usage(session, [claimed.id])

@@ -12,21 +12,19 @@ from sqlalchemy import (
     Text,
     cast,
     delete,
-    exists,
     func,
     literal_column,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Batch, Call
+from core.models import Analysis, AnalysisImage, Call
 from core.models.usage import UsageColumns
-from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, BatchState, sources
+from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 
 CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
@@ -83,15 +81,24 @@ def lock(session: Session, analysis_id: str) -> None:
     session.execute(select(Analysis.id).where(Analysis.id == analysis_id).with_for_update())
 
 
+def may_become(to: AnalysisState) -> ColumnElement[bool]:
+    """The guard of every move."""
+    return Analysis.state.in_(sources(ANALYSIS_MOVES, to))
+
+
+def becoming(to: AnalysisState) -> dict[str, Any]:
+    """What every move to a state sets."""
+    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None}
+    return {"state": to, **(final if to in FINAL else {})}
+
+
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
     """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
-    if to in FINAL:
-        values = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None, **values}
     return list(
         session.scalars(
             update(Analysis)
-            .where(Analysis.state.in_(sources(ANALYSIS_MOVES, to)), *where)
-            .values(state=to, **values)
+            .where(may_become(to), *where)
+            .values(becoming(to) | values)
             .returning(Analysis)
             .execution_options(populate_existing=True)
         )
@@ -106,39 +113,6 @@ def move_one(
     if not moved:
         raise WrongState(f"Analysis {analysis_id} cannot become {to} from where it stands.")
     return moved[0]
-
-
-def claim(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -> Analysis | None:
-    """Take the lease of a due row; None where it is not due, not queued, or someone else was first."""
-    batch_runs = exists().where(Batch.id == Analysis.batch_id, Batch.state == BatchState.RUNNING)
-    taken = move(
-        session,
-        AnalysisState.RUNNING,
-        Analysis.id == analysis_id,
-        Analysis.next_attempt_at <= func.now(),
-        Analysis.deadline_at > func.now(),
-        or_(Analysis.batch_id.is_(None), batch_runs),
-        worker=worker,
-        lease_until=func.now() + lease,
-        fence=Analysis.fence + 1,
-        started_at=func.coalesce(Analysis.started_at, func.now()),
-    )
-    return owned(session, taken[0].account_id, analysis_id) if taken else None
-
-
-def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[str]:
-    """Extend the leases of these claims (id to fence); the ids that are still held."""
-    return set(
-        session.scalars(
-            update(Analysis)
-            .where(
-                tuple_(Analysis.id, Analysis.fence).in_(claims.items()),
-                Analysis.state == AnalysisState.RUNNING,
-            )
-            .values(lease_until=func.now() + lease)
-            .returning(Analysis.id)
-        )
-    )
 
 
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
@@ -210,16 +184,6 @@ def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
         .values({name: totals.c[name] for name in USAGE})
         .execution_options(synchronize_session=False)
     )
-
-
-def report_images(session: Session, analysis_id: str, reports: Sequence[dict[str, Any]]) -> None:
-    """Keep what preparation did to each image."""
-    for position, report in enumerate(reports):
-        session.execute(
-            update(AnalysisImage)
-            .where(AnalysisImage.analysis_id == analysis_id, AnalysisImage.position == position)
-            .values(report=report)
-        )
 
 
 def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:

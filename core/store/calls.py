@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Call
 from core.states import CALL_MOVES, AnalysisState, CallState, sources
 
-WORST_CASE = {
-    "state": CallState.UNKNOWN,
-    "finished_at": func.now(),
-    "prompt_cost": Call.reserved_cost,
-    "completion_cost": 0,
-}
-"""How a call ends of which nobody can say what it cost."""
+
+def may_become(to: CallState) -> ColumnElement[bool]:
+    """The guard of every move."""
+    return Call.state.in_(sources(CALL_MOVES, to))
 
 
-def add(session: Session, call: Call) -> None:
-    """Enter a call before it is made."""
-    session.add(call)
-    session.flush()
+def becoming(to: CallState) -> dict[str, Any]:
+    """What every move to a state sets; where nobody can say what it cost, the worst case stands."""
+    worst = {"prompt_cost": Call.reserved_cost, "completion_cost": 0} if to == CallState.UNKNOWN else {}
+    return {"state": to, "finished_at": func.now(), **worst}
 
 
-def move(session: Session, call_id: str, to: CallState, **values: Any) -> bool:
+def move(session: Session, call_id: str, to: CallState, values: Mapping[str, Any]) -> bool:
     """Close a call; False where it was closed before, by someone who knew as much or more."""
     closed = session.execute(
         update(Call)
-        .where(Call.id == call_id, Call.state.in_(sources(CALL_MOVES, to)))
-        .values(state=to, finished_at=func.now(), **values)
+        .where(Call.id == call_id, may_become(to))
+        .values(becoming(to) | dict(values))
         .returning(Call.id)
     ).scalar_one_or_none()
     return closed is not None
@@ -42,7 +40,7 @@ def give_up(session: Session, analysis_ids: list[str]) -> None:
     session.execute(
         update(Call)
         .where(Call.analysis_id.in_(analysis_ids), Call.state == CallState.RESERVED)
-        .values(WORST_CASE)
+        .values(becoming(CallState.UNKNOWN))
         .execution_options(synchronize_session=False)
     )
 
@@ -58,7 +56,7 @@ def give_up_orphans(session: Session, age: timedelta) -> list[str]:
         session.scalars(
             update(Call)
             .where(Call.state == CallState.RESERVED, Call.created_at < func.now() - age, ~held)
-            .values(WORST_CASE)
+            .values(becoming(CallState.UNKNOWN))
             .returning(Call.analysis_id)
             .execution_options(synchronize_session=False)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -29,6 +30,8 @@ def _open(sender: str, **_: Any) -> None:
     os.umask(0o077)
     set_up(settings())
     workbench.open_bench(settings(), f"{sender}-{os.getpid()}")
+    gc.collect()
+    gc.freeze()  # what was imported and opened stays: no collection need look at it again
     log.info("worker_ready", worker=sender, slots=settings().worker_concurrency)
 
 

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import structlog
 
 from core.desk import Desk
 from core.errors import VitrineError
+from core.leader import Leader
 from core.queue import INTERACTIVE
 from core.services import dispatching, files, fleet, outcomes
 from core.services.dispatching import Pace
@@ -52,7 +54,7 @@ class Timetable:
 
 
 class Upkeep:
-    """The chores of one worker process; dispatching has a thread of its own, which no ping delays."""
+    """The chores of one worker process; the leader's have a thread of their own, which no ping delays."""
 
     def __init__(self, desk: Desk, vision: Vision, name: str) -> None:
         self._desk = desk
@@ -61,13 +63,14 @@ class Upkeep:
         self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
         self._pace = Pace()
         self._dispatched = time.monotonic()
+        self._leader = Leader(desk.database, "upkeep")
         self._timetables = [
             Timetable(
                 "dispatch",
                 [
-                    (DISPATCH_SECONDS, self._dispatch),
-                    (MOVE_SECONDS, self._move_on),
-                    (SWEEP_SECONDS, self._sweep),
+                    (DISPATCH_SECONDS, self._if_leader(self._dispatch)),
+                    (MOVE_SECONDS, self._if_leader(self._move_on)),
+                    (SWEEP_SECONDS, self._if_leader(self._sweep)),
                 ],
             ),
             Timetable(
@@ -80,7 +83,18 @@ class Upkeep:
         """Finish the chores in hand and say good-bye."""
         for timetable in self._timetables:
             timetable.close()
+        self._leader.resign()
         done(lambda: fleet.leave(self._desk, self._name))
+
+    def _if_leader(self, chore: Callable[[], object]) -> Callable[[], object]:
+        """The chore, left to whoever leads."""
+
+        @wraps(chore)
+        def led() -> None:
+            if self._leader.leads():
+                chore()
+
+        return led
 
     def _dispatch(self) -> None:
         now = time.monotonic()

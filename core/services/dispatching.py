@@ -1,6 +1,6 @@
 """Keeps a short window of bells for items in Redis, and moves batches on when their items are done.
 
-Run several times a second by whichever worker holds the lock. Everything is decided from rows, so pausing,
+Run several times a second by whichever worker leads. Everything is decided from rows, so pausing,
 cancelling and priorities count from the moment they are committed.
 """
 
@@ -16,7 +16,7 @@ from core.desk import Desk
 from core.models import Analysis, Batch
 from core.queue import BULK, Task
 from core.states import AnalysisState, BatchState
-from core.store import analyses, batches
+from core.store import batches, dispatch
 
 WINDOW_SECONDS = 0.6
 """Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
@@ -54,11 +54,9 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
     if waiting is None:
         return 0
     with desk.database.transaction() as session:
-        if not analyses.try_lock(session, "dispatch"):
-            return 0
         pace.heard(waiting, seconds)
-        batches.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
-        ids = batches.pick(session, pace.room(waiting))
+        dispatch.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
+        ids = dispatch.pick(session, pace.room(waiting))
     desk.doorbell.ring(Task.ANALYZE, ids, BULK)
     pace.waiting = waiting + len(ids)
     return len(ids)
@@ -67,12 +65,12 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
 def move_on(desk: Desk) -> None:
     """Cancel what is to be cancelled, and move batches whose items are done, or whose pilot is."""
     with desk.database.transaction() as session:
-        if analyses.try_lock(session, "batches"):
+        if dispatch.ready(session):
             _move_on(desk, session)
 
 
 def _move_on(desk: Desk, session: Session) -> None:
-    told = set(batches.cancel_some(session, CANCEL_AT_ONCE))
+    told = set(dispatch.cancel_some(session, CANCEL_AT_ONCE))
     done = ~batches.open_items()
     late = Batch.deadline_at <= func.now()
     piloted = ~batches.open_items(Analysis.position < Batch.dispatch_limit)

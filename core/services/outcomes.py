@@ -150,8 +150,6 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
     """
     crash, late = WorkerCrash(), Expired()
     with desk.database.transaction() as session:
-        if not analyses.try_lock(session, "sweep"):
-            return []
         lapsed = analyses.lapse(
             session, limit=LEASE_EXPIRIES, error_code=crash.code, error_message=crash.message
         )

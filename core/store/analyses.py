@@ -13,7 +13,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    literal_column,
     or_,
     select,
     update,
@@ -191,9 +190,3 @@ def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
     return session.execute(
         select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
     ).scalar_one_or_none()
-
-
-def try_lock(session: Session, name: str) -> bool:
-    """Whether this transaction got the advisory lock by that name; released by its end."""
-    key = func.hashtextextended(name, literal_column("0"))
-    return bool(session.execute(select(func.pg_try_advisory_xact_lock(key))).scalar_one())

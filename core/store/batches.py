@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    true,
     tuple_,
     update,
 )
@@ -203,62 +202,6 @@ def silence(session: Session, batch_id: str) -> None:
     )
 
 
-def forget_lost_bells(session: Session, seconds: float) -> None:
-    """Forget bells of items that were rung longer ago than that and are still waiting."""
-    session.execute(
-        update(Analysis)
-        .where(
-            Analysis.batch_id.is_not(None),
-            Analysis.state == AnalysisState.QUEUED,
-            Analysis.rung_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds),
-        )
-        .values(rung_at=None)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def pick(session: Session, limit: int) -> list[str]:
-    """The next items in (priority, virtual start) order, marked as rung; virtual time moves on with them."""
-    waiting = (
-        select(Analysis.id, Analysis.position)
-        .where(
-            Analysis.batch_id == Batch.id,
-            Analysis.state == AnalysisState.QUEUED,
-            Analysis.rung_at.is_(None),
-            Analysis.next_attempt_at <= func.now(),
-            Analysis.position < func.coalesce(Batch.dispatch_limit, Batch.total),
-        )
-        .order_by(Analysis.position)
-        .limit(limit)
-        .lateral()
-    )
-    tag = (Batch.start_tag + waiting.c.position).label("tag")
-    picked = session.execute(
-        select(waiting.c.id, tag)
-        .select_from(Batch)
-        .join(waiting, true())
-        .where(Batch.state == BatchState.RUNNING)
-        .order_by(Batch.priority, tag)
-        .limit(limit)
-    ).all()
-    if not picked:
-        return []
-    ids = [row.id for row in picked]
-    session.execute(
-        update(Analysis)
-        .where(Analysis.id.in_(ids))
-        .values(rung_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-    furthest = max(row.tag for row in picked)
-    session.execute(
-        update(Dispatch)
-        .values(virtual_time=func.greatest(Dispatch.virtual_time, furthest))
-        .execution_options(synchronize_session=False)
-    )
-    return ids
-
-
 def items_in(state: AnalysisState) -> ColumnElement[bool]:
     """Whether a batch has items in this state."""
     return (
@@ -273,20 +216,6 @@ def open_items(*where: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a batch has items that are not final."""
     query = select(literal(1)).where(Analysis.batch_id == Batch.id, Analysis.state.in_(OPEN), *where)
     return query.correlate(Batch).exists()
-
-
-def cancel_some(session: Session, limit: int) -> list[str]:
-    """Cancel some waiting items of batches that are being cancelled; the batches they belong to."""
-    doomed = (
-        select(Analysis.id)
-        .join(Batch, Batch.id == Analysis.batch_id)
-        .where(Batch.state == BatchState.CANCELLING, Analysis.state == AnalysisState.QUEUED)
-        .limit(limit)
-    )
-    moved = analyses.move(
-        session, AnalysisState.CANCELLED, Analysis.id.in_(doomed), reason="its batch was cancelled"
-    )
-    return sorted({row.batch_id for row in moved if row.batch_id})
 
 
 def retry_items(session: Session, batch_id: str, states: Sequence[AnalysisState]) -> int:

@@ -1,0 +1,96 @@
+"""What the dispatcher reads and marks several times a second; statements without entities, made once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Integer, Interval, and_, bindparam, func, or_, select, true, update
+from sqlalchemy.orm import Session
+
+from core.models import Analysis, Base, Batch
+from core.states import AnalysisState, BatchState
+from core.store import analyses
+from core.store.batches import open_items
+
+ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
+WAITING = (ANALYSES.c.batch_id.is_not(None), ANALYSES.c.state == AnalysisState.QUEUED)
+MOST = bindparam("most", type_=Integer)
+
+HEAD = (
+    select(Analysis.id, Analysis.position)
+    .where(
+        Analysis.batch_id == Batch.id,
+        Analysis.state == AnalysisState.QUEUED,
+        Analysis.rung_at.is_(None),
+        Analysis.next_attempt_at <= func.now(),
+        Analysis.position < func.coalesce(Batch.dispatch_limit, Batch.total),
+    )
+    .order_by(Analysis.position)
+    .limit(MOST)
+    .lateral()
+)
+"""The first waiting items of a batch."""
+TAG = (Batch.start_tag + HEAD.c.position).label("tag")
+PICK = (
+    select(HEAD.c.id, TAG)
+    .select_from(Batch)
+    .join(HEAD, true())
+    .where(Batch.state == BatchState.RUNNING)
+    .order_by(Batch.priority, TAG)
+    .limit(MOST)
+)
+MARK = update(ANALYSES).where(ANALYSES.c.id == func.any(bindparam("ids"))).values(rung_at=func.now())
+ADVANCE = update(DISPATCH).values(
+    virtual_time=func.greatest(
+        DISPATCH.c.virtual_time, bindparam("furthest", type_=DISPATCH.c.virtual_time.type)
+    )
+)
+LONG_AGO = func.now() - bindparam("age", type_=Interval)
+FORGET = update(ANALYSES).where(*WAITING, ANALYSES.c.rung_at < LONG_AGO).values(rung_at=None)
+READY = select(
+    select(Batch.id)
+    .where(
+        Batch.finished_at.is_(None),
+        or_(
+            Batch.state == BatchState.CANCELLING,
+            ~open_items(),
+            and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
+        ),
+    )
+    .exists()
+)
+
+
+def forget_lost_bells(session: Session, seconds: float) -> None:
+    """Forget bells of items that were rung longer ago than that and are still waiting."""
+    session.execute(FORGET, {"age": timedelta(seconds=seconds)})
+
+
+def pick(session: Session, limit: int) -> list[str]:
+    """The next items in (priority, virtual start) order, marked as rung; virtual time moves on with them."""
+    picked = session.execute(PICK, {"most": limit}).all()
+    if not picked:
+        return []
+    ids = [row.id for row in picked]
+    session.execute(MARK, {"ids": ids})
+    session.execute(ADVANCE, {"furthest": max(row.tag for row in picked)})
+    return ids
+
+
+def ready(session: Session) -> bool:
+    """Whether there may be a batch to be moved on."""
+    return bool(session.scalar(READY))
+
+
+def cancel_some(session: Session, limit: int) -> list[str]:
+    """Cancel some waiting items of batches that are being cancelled; the batches they belong to."""
+    doomed = (
+        select(Analysis.id)
+        .join(Batch, Batch.id == Analysis.batch_id)
+        .where(Batch.state == BatchState.CANCELLING, Analysis.state == AnalysisState.QUEUED)
+        .limit(limit)
+    )
+    moved = analyses.move(
+        session, AnalysisState.CANCELLED, Analysis.id.in_(doomed), reason="its batch was cancelled"
+    )
+    return sorted({row.batch_id for row in moved if row.batch_id})

@@ -11,6 +11,7 @@ from core.events import Events
 from core.presets import Presets
 from core.pricing import PriceTable
 from core.queue import Doorbell
+from core.quiet import Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,20 @@ class Desk:
     events: Events
     presets: Presets
     prices: PriceTable
+    redis_quiet: Quiet
+    """Shared by all that talks to Redis: where one has waited in vain, the others need not."""
 
     @classmethod
     def open(cls, settings: Settings, *, name: str) -> Desk:
         """A desk for one process; nothing is opened before its first use."""
+        quiet = Quiet()
         return cls(
             settings=settings,
             database=Database(settings.database_url, pool_size=settings.database_connections, name=name),
             blobs=Blobs(settings.storage_url),
-            doorbell=Doorbell(settings.redis_url),
-            events=Events(settings.redis_url),
+            doorbell=Doorbell(settings.redis_url, quiet),
+            events=Events(settings.redis_url, quiet),
             presets=Presets(),
             prices=PriceTable.load(settings.price_table),
+            redis_quiet=quiet,
         )

@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 class Events:
     """One stream per analysis; it ends with the event that tells its final state."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, quiet: Quiet) -> None:
         self._url = redis_url
-        self._quiet = Quiet()
+        self._quiet = quiet
 
     @cached_property
     def _redis(self) -> redis.Redis:

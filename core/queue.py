@@ -37,9 +37,9 @@ class Task(StrEnum):
 class Doorbell:
     """Rings workers for a row. A bell that fails is only late: the sweep rings for rows that nobody took."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, quiet: Quiet) -> None:
         self._url = redis_url
-        self._quiet = Quiet()
+        self._quiet = quiet
 
     @cached_property
     def _redis(self) -> redis.Redis:

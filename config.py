@@ -30,6 +30,8 @@ UNITS = {
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "avif", "tiff", "tif")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MAX_SECONDS = 30 * 86_400
+RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
+"""A number of requests in a time."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -59,6 +61,7 @@ class Settings:
     default_temperature: float
     call_timeout: float
     analysis_deadline: float
+    idempotency_retention: float
     price_table: Path | None
 
     max_file_size: int
@@ -74,6 +77,9 @@ class Settings:
     debug: bool
     request_timeout: float
     cors_origins: tuple[str, ...]
+    rate_limit: str
+    upload_rate_limit: str
+    failure_rate_limit: str
     web_processes: int
     web_threads: int
 
@@ -158,6 +164,7 @@ def _read(env: Env) -> dict[str, Any]:
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
         "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
+        "idempotency_retention": parsed.seconds("IDEMPOTENCY_RETENTION", "86400"),
         "price_table": parsed.file("PRICE_TABLE", ""),
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
@@ -171,6 +178,9 @@ def _read(env: Env) -> dict[str, Any]:
         "debug": env.bool("DEBUG", False),
         "request_timeout": parsed.seconds("REQUEST_TIMEOUT", "30"),
         "cors_origins": parsed.names("CORS_ORIGINS", ""),
+        "rate_limit": parsed.rate("RATE_LIMIT", "50/minute"),
+        "upload_rate_limit": parsed.rate("UPLOAD_RATE_LIMIT", "3000/minute"),
+        "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
@@ -244,6 +254,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _rate(text: str) -> str:
+    if not RATE.fullmatch(rate := text.strip().lower()):
+        raise EnvError("must be a number of requests per second, minute, hour or day, such as 50/minute.")
+    return rate
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -278,6 +294,7 @@ PARSERS = {
     "http": _http,
     "size": _size,
     "seconds": _seconds,
+    "rate": _rate,
     "names": _names,
     "extensions": _extensions,
     "file": _file,

@@ -30,18 +30,31 @@ def keys() -> None:
     help="What it may do; repeat for several. All, when none is given.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; never, by default.")
-@click.option("--unlimited", is_flag=True, help="Exempt from rate limits, once there are any.")
+@click.option("--unlimited", is_flag=True, help="Exempt from rate limits.")
+@click.option(
+    "--rate-limit", metavar="N/TIME", help="How often it may submit, such as 200/minute, not as others may."
+)
 @click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
 def create(
-    account: str, name: str, scopes: tuple[str, ...], days: int | None, *, unlimited: bool, quiet: bool
+    account: str,
+    name: str,
+    scopes: tuple[str, ...],
+    days: int | None,
+    rate_limit: str | None,
+    *,
+    unlimited: bool,
+    quiet: bool,
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""
+    if unlimited and rate_limit:
+        raise click.UsageError("A key is either --unlimited or has a --rate-limit.")
     made = service.create(
         desk(),
         account=account,
         name=name,
         scopes=frozenset(Scope(scope) for scope in scopes) or frozenset(Scope),
         unlimited=unlimited,
+        rate_limit=rate_limit,
         valid_for=timedelta(days=days) if days else None,
     )
     click.echo(made.secret)
@@ -53,12 +66,14 @@ def create(
 @click.option("--account", help="Only this account's.")
 def listing(account: str | None) -> None:
     """List keys; their secrets are not kept."""
-    table = Table("id", "begins", "account", "name", "scopes", "created", "state", box=None, pad_edge=False)
+    table = Table(
+        "id", "begins", "account", "name", "scopes", "created", "limit", "state", box=None, pad_edge=False
+    )
     for key in service.listing(desk(), account):
         created = f"{key.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(
-            key.id, key.prefix, key.account.name, key.name, " ".join(key.scopes), created, _state(key)
-        )
+        limit = "unlimited" if key.unlimited else key.rate_limit or "default"
+        scopes = " ".join(key.scopes)
+        table.add_row(key.id, key.prefix, key.account.name, key.name, scopes, created, limit, _state(key))
     Console(width=None if Console().is_terminal else 200).print(table)
 
 
@@ -75,4 +90,4 @@ def _state(key: ApiKey) -> str:
         return "revoked"
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
         return "expired"
-    return "unlimited" if key.unlimited else "active"
+    return "active"

@@ -7,7 +7,8 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
     ├── InvalidRequest 400 ── ContentPolicyViolation, ContextLengthExceeded, AnswerTruncated,
     │                         InvalidToolCall, InvalidImage
     ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404
-    ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState
+    ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState,
+    │                                                                   RequestInFlight
     ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded
@@ -120,6 +121,12 @@ class WrongState(Conflict):
     """The state does not allow this move."""
 
 
+class RequestInFlight(Conflict):
+    """A request with this Idempotency-Key is being accepted just now: send it again in a moment."""
+
+    code = "request_in_flight"
+
+
 class FileTooLarge(VitrineError):
     """The upload is larger than this server takes."""
 
@@ -139,7 +146,7 @@ class RangeNotSatisfiable(VitrineError):
 
 
 class IdempotencyMismatch(VitrineError):
-    """This Idempotency-Key was used before with another body."""
+    """This Idempotency-Key was used before with another body: take a new key for a new request."""
 
     code, status = "idempotency_mismatch", 422
 

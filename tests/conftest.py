@@ -175,10 +175,10 @@ class Live:
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
     def session(self, key=None):
-        """An HTTP session signed in with a new account's key, or with the one given."""
+        """An HTTP session signed in with a new account's key, which has no limit, or with the one given."""
         signed_in = requests.Session()
         if key is None:
-            key = keys.create(self.desk, account=new_id("shop"), name="test").secret
+            key = keys.create(self.desk, account=new_id("shop"), name="test", unlimited=True).secret
         signed_in.headers["Authorization"] = f"Bearer {key}"
         return signed_in
 

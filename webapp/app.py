@@ -10,7 +10,7 @@ from flask_cors import CORS
 
 from config import Settings
 from core.desk import Desk
-from webapp import errors, streams, tracing
+from webapp import errors, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
@@ -21,7 +21,16 @@ FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
 
 
-READABLE = ("Location", "Retry-After", "ETag", "Content-Range", "Content-Disposition")
+READABLE = (
+    "Location",
+    "Retry-After",
+    "ETag",
+    "Content-Range",
+    "Content-Disposition",
+    tracing.HEADER,
+    idempotency.REPLAYED,
+    *limits.HEADERS,
+)
 """Headers of answers that pages of other origins may read."""
 
 
@@ -47,9 +56,10 @@ class VitrineApp(Flask):
 def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     """The application for these settings; opens nothing before its first request."""
     app = VitrineApp("webapp")
+    desk = desk or Desk.open(settings, name="web")
     app.debug = settings.debug
     app.config |= {
-        "DESK": desk or Desk.open(settings, name="web"),
+        "DESK": desk,
         "MAX_CONTENT_LENGTH": settings.max_request_size,
         "MAX_FORM_MEMORY_SIZE": FORM_FIELD_BYTES,
         "MAX_FORM_PARTS": 200,
@@ -57,12 +67,9 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.converters["id"] = IdConverter
     if settings.cors_origins:
-        CORS(
-            app,
-            origins=list(settings.cors_origins),
-            expose_headers=[*READABLE, tracing.HEADER],
-        )
+        CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)
+    limits.register(app, settings.redis_url, desk.redis_quiet)
     tracing.register(app)
     errors.register(app)
     api = make_api(app)

@@ -17,10 +17,11 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 
 from core.desk import Desk
-from core.errors import InvalidRequest, UnsupportedMediaType
+from core.errors import AuthenticationFailed, InvalidRequest, UnsupportedMediaType
 from core.models import ApiKey
 from core.services import keys
 from core.services.keys import Scope
+from webapp.limits import Counted, limits
 from webapp.uploads import StreamedRequest
 
 View = Callable[..., Any]
@@ -52,11 +53,26 @@ def signed_in(scope: Scope) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            g.key = keys.authenticate(desk(), _secret())
+            g.key = _authenticated()
             keys.demand(g.key, scope)
             return view(*args, **kwargs)
 
-        return _documented(wrapper, security=SECURITY, errors=(401, 403, 503))
+        return documented(wrapper, security=SECURITY, errors=(401, 403, 429, 503))
+
+    return decorator
+
+
+def limited(what: Counted) -> Callable[[View], View]:
+    """Count a request against the limit of its key. Stands above `takes_body`: no body is read in vain."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if not key().unlimited:
+                limits().count(what, key().id, _rate(what))
+            return view(*args, **kwargs)
+
+        return wrapper  # that this may be a 429 is said by `signed_in`
 
     return decorator
 
@@ -87,7 +103,7 @@ def takes_body(
 
         content = {kind: {"schema": schema} for kind, schema in schemas.items()}
         body = {"required": True, "content": content}
-        return _documented(wrapper, requestBody=body, errors=(400, 413, 415))
+        return documented(wrapper, requestBody=body, errors=(400, 413, 415))
 
     return decorator
 
@@ -100,7 +116,7 @@ def takes_query(schema: type[Schema]) -> Callable[[View], View]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             return view(*args, _loaded(schema(), request.args.to_dict()), **kwargs)
 
-        return _documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
+        return documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
 
     return decorator
 
@@ -109,20 +125,35 @@ def takes_headers(*names: str) -> Callable[[View], View]:
     """Document headers that a view looks at; none of them is needed."""
     text = {"type": "string"}
     parameters = [{"in": "header", "name": name, "required": False, "schema": text} for name in names]
-    return lambda view: _documented(view, errors=(), parameters=parameters)
+    return lambda view: documented(view, errors=(), parameters=parameters)
 
 
 def may_answer(*statuses: int) -> Callable[[View], View]:
     """Further errors that a view may answer with."""
-    return lambda view: _documented(view, errors=statuses)
+    return lambda view: documented(view, errors=statuses)
 
 
-def _documented(view: View, *, errors: tuple[int, ...], **doc: Any) -> View:
+def documented(view: View, *, errors: tuple[int, ...], **doc: Any) -> View:
+    """Write a declaration's part of the document: its errors, and what else it has to say."""
     documented: View = Blueprint.doc(**doc)(view) if doc else view
     for status in errors:
         refer = Blueprint.alt_response(cast("Any", None), status, response=HTTPStatus(status).name)
         documented = refer(documented)
     return documented
+
+
+def _authenticated() -> ApiKey:
+    """The key of the request. Failures are counted by address, so that a valid key is never locked out."""
+    try:
+        return keys.authenticate(desk(), _secret())
+    except AuthenticationFailed:
+        limits().count(Counted.FAILURES, request.remote_addr or "", desk().settings.failure_rate_limit)
+        raise
+
+
+def _rate(what: Counted) -> str:
+    settings = desk().settings
+    return settings.upload_rate_limit if what == Counted.UPLOADS else key().rate_limit or settings.rate_limit
 
 
 def _secret() -> str:

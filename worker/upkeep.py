@@ -15,7 +15,7 @@ from core.desk import Desk
 from core.errors import VitrineError
 from core.leader import Leader
 from core.queue import INTERACTIVE
-from core.services import dispatching, files, fleet, outcomes
+from core.services import dispatching, files, fleet, idempotency, outcomes
 from core.services.dispatching import Pace
 from worker.vision import CallFailed, Vision
 
@@ -124,6 +124,7 @@ class Upkeep:
     def _tidy(self) -> None:
         files.expire(self._desk)
         files.collect_abandoned(self._desk)
+        idempotency.forget_old(self._desk)
         fleet.forget(self._desk, timedelta(days=1))
 
 

@@ -6,6 +6,7 @@ from core.models.base import Base
 from core.models.batch import Batch, Dispatch
 from core.models.call import Call
 from core.models.file import Blob, File
+from core.models.idempotency import IdempotencyKey
 from core.models.worker import Worker
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "Call",
     "Dispatch",
     "File",
+    "IdempotencyKey",
     "Worker",
 ]

@@ -32,6 +32,8 @@ class ApiKey(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String(40)))
     unlimited: Mapped[bool]
+    rate_limit: Mapped[str | None] = mapped_column(String(40))
+    """Submissions in a time, such as 200/minute; None takes the server's."""
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[Timestamp | None]
     revoked_at: Mapped[Timestamp | None]

@@ -18,7 +18,9 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
+from core.services import idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
+from core.services.idempotency import Once
 from core.states import FINAL, AnalysisState
 from core.store import analyses, files
 
@@ -48,10 +50,13 @@ class Submission:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def submit(desk: Desk, key: ApiKey, submission: Submission, request_id: str) -> Analysis:
+def submit(
+    desk: Desk, key: ApiKey, submission: Submission, request_id: str, once: Once | None = None
+) -> Analysis:
     """Accept a submission: bytes, files and analysis are durable when this returns, then a worker is rung.
 
-    Raises InvalidRequest, NotFound, InvalidImage, UnsupportedMediaType, Unavailable; nothing is half-stored.
+    What `once` has made before is given instead. Raises Conflict, IdempotencyMismatch, InvalidRequest,
+    NotFound, InvalidImage, UnsupportedMediaType, Unavailable; nothing is half-stored.
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
@@ -62,10 +67,12 @@ def submit(desk: Desk, key: ApiKey, submission: Submission, request_id: str) -> 
         named(upload, account_id=key.account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
+    analysis = _row(desk, key, submission, preset, request_id)
     with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, analysis.id):
+            return analyses.owned(session, key.account_id, earlier)
         files.add(session, fresh)
         file_ids = _file_ids(session, key.account_id, submission.images, fresh)
-        analysis = _row(desk, key, submission, preset, request_id)
         analyses.add(session, analysis, file_ids)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         return analyses.owned(session, key.account_id, analysis.id)

@@ -16,7 +16,9 @@ from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
 from core.media import HEAD, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, File
+from core.services import idempotency
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
+from core.services.idempotency import Once
 from core.services.items import Item, file_ids_of, uploads_of
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
 from core.store import batches, files
@@ -55,19 +57,29 @@ class Standing:
         return datetime.now(UTC) + timedelta(seconds=left / self.speed)
 
 
-def submit(desk: Desk, key: ApiKey, items: Sequence[Item], order: Order, request_id: str) -> Standing:
+def submit(
+    desk: Desk,
+    key: ApiKey,
+    items: Sequence[Item],
+    order: Order,
+    request_id: str,
+    once: Once | None = None,
+) -> Standing:
     """Accept a batch, all or nothing: bytes, files, batch and items are durable when this returns.
 
-    Raises InvalidRequest for files that the account does not have, or Unavailable.
+    What `once` has made before is given instead. Raises NotFound for files that the account does not have,
+    Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
-    uploads = uploads_of(items)
+    batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
     try:
         with desk.database.transaction() as session:
+            if earlier := idempotency.earlier(desk, session, once, batch_id):
+                return _standing(session, key.account_id, earlier)
             _demand_files(session, key.account_id, file_ids_of(items))
             files.add(session, list(fresh.values()))
-            batch = _batch(session, key, len(items), order, request_id)
+            batch = _batch(session, batch_id, key, len(items), order, request_id)
             ids = [new_id("an") for _ in items]
             batches.copy_items(
                 session,
@@ -82,10 +94,7 @@ def submit(desk: Desk, key: ApiKey, items: Sequence[Item], order: Order, request
 def get(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """One batch as it stands. Raises NotFound."""
     with desk.database.transaction() as session:
-        batch = batches.owned(session, account_id, batch_id)
-        tally = batches.tallies(session, [batch_id])[batch_id]
-        speed = batches.speed(session, batch_id) if batch.finished_at is None else None
-    return Standing(batch, tally, speed)
+        return _standing(session, account_id, batch_id)
 
 
 def page(
@@ -196,6 +205,13 @@ def counts(standing: Standing) -> dict[str, int]:
     return {"total": standing.batch.total, **found, "pending": standing.batch.total - sum(found.values())}
 
 
+def _standing(session: Session, account_id: str, batch_id: str) -> Standing:
+    batch = batches.owned(session, account_id, batch_id)
+    tally = batches.tallies(session, [batch_id])[batch_id]
+    speed = batches.speed(session, batch_id) if batch.finished_at is None else None
+    return Standing(batch, tally, speed)
+
+
 def _named(upload: Upload, account_id: str) -> File:
     """The file of an upload, whatever it is: a bad image fails its own item, when it is decoded."""
     upload.content.seek(0)
@@ -213,9 +229,9 @@ def _demand_files(session: Session, account_id: str, file_ids: Sequence[str]) ->
         )
 
 
-def _batch(session: Session, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
+def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
     batch = Batch(
-        id=new_id("batch"),
+        id=batch_id,
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,

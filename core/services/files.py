@@ -17,6 +17,8 @@ from core.ids import new_id
 from core.media import HEAD, TEXT_HEAD, ImageKind, allowed_kinds, batch_input_type, recognise
 from core.models import File
 from core.models.file import Purpose
+from core.services import idempotency
+from core.services.idempotency import Once
 from core.store import files
 
 WITH_ANALYSIS = Purpose.ANALYSIS
@@ -70,17 +72,25 @@ def named(
 
 
 def keep(
-    desk: Desk, account_id: str, upload: Upload, *, purpose: Purpose, lifetime: timedelta | None
+    desk: Desk,
+    account_id: str,
+    upload: Upload,
+    *,
+    purpose: Purpose,
+    lifetime: timedelta | None,
+    once: Once | None = None,
 ) -> File:
     """Keep an upload as a file of the account: bytes and name are durable when this returns.
 
-    Raises InvalidRequest, InvalidImage, UnsupportedMediaType, FileTooLarge or Unavailable; nothing is stored
-    then.
+    What `once` has made before is given instead. Raises InvalidRequest, InvalidImage, UnsupportedMediaType,
+    FileTooLarge, Conflict, IdempotencyMismatch or Unavailable; nothing is stored then.
     """
     media_type = _batch_input(upload) if purpose == Purpose.BATCH else _image(desk, upload)
     keep_bytes(desk, [upload])
     file = named(upload, account_id=account_id, media_type=media_type, purpose=purpose, lifetime=lifetime)
     with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, file.id):
+            return files.get(session, account_id, earlier)
         files.add(session, [file])
         return files.get(session, account_id, file.id)
 

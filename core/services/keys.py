@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from config import RATE
 from core.desk import Desk
 from core.errors import AuthenticationFailed, InvalidRequest, NotFound, PermissionDenied
 from core.ids import new_id
@@ -46,12 +47,18 @@ def create(
     name: str,
     scopes: frozenset[Scope] = frozenset(Scope),
     unlimited: bool = False,
+    rate_limit: str | None = None,
     valid_for: timedelta | None = None,
 ) -> NewKey:
-    """Make a key of the account by that name, which is made too where it is new. Raises InvalidRequest."""
+    """Make a key of the account by that name, which is made too where it is new. Raises InvalidRequest.
+
+    `rate_limit` is of submissions, such as 200/minute; without it the server's holds, unless `unlimited`.
+    """
     for what, text in (("account", account), ("name", name)):
         if not text.strip() or len(text) > 200 or not text.isprintable():
             raise InvalidRequest(f"The {what} needs 1 to 200 printable characters.")
+    if rate_limit is not None and not RATE.fullmatch(rate_limit):
+        raise InvalidRequest("A rate limit is a number of submissions in a time, such as 200/minute.")
     secret = BRAND + secrets.token_urlsafe(SECRET_BYTES)
     with desk.database.transaction() as session:
         key = ApiKey(
@@ -62,6 +69,7 @@ def create(
             digest=_digest(secret),
             scopes=sorted(scopes),
             unlimited=unlimited,
+            rate_limit=rate_limit,
             expires_at=datetime.now(UTC) + valid_for if valid_for else None,
         )
         accounts.add_key(session, key)

@@ -15,7 +15,9 @@ from core.services.files import Upload
 from core.services.keys import Scope
 from core.states import FINAL
 from webapp import present
-from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_query
+from webapp.idempotency import idempotent, once
+from webapp.limits import Counted
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.analyses import AnalysisPage, AnalysisView, Deleted, PageQuery, SubmitForm, SubmitJson
 from webapp.uploads import received, spooled
 
@@ -31,13 +33,14 @@ blueprint = Blueprint(
 @blueprint.response(202, AnalysisView, headers={"Location": {"schema": {"type": "string"}}})
 @blueprint.alt_response(200, schema=AnalysisView, description="Answered within `wait`.", success=True)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(json=SubmitJson, multipart=SubmitForm)
-@may_answer(404)
+@idempotent
 def submit(body: dict[str, Any]) -> Any:
     """Submit images and a question."""
     wait = body.pop("wait", 0)
     submission = Submission(images=images_of(body), **body)
-    found = analyses.submit(desk(), key(), submission, g.request_id)
+    found = analyses.submit(desk(), key(), submission, g.request_id, once())
     if wait:
         found = analyses.wait(desk(), key().account_id, found.id, wait)
     return present.analysis(found), 200 if found.state in FINAL else 202, headers_of(found)

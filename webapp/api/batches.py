@@ -26,7 +26,9 @@ from core.services.items import DEFAULTS, Items
 from core.services.keys import Scope
 from core.states import AnalysisState
 from webapp import present
-from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_query
+from webapp.idempotency import idempotent, once
+from webapp.limits import Counted
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.analyses import decoded
 from webapp.schemas.batches import (
     BatchFilesForm,
@@ -72,8 +74,9 @@ blueprint = Blueprint(
 @blueprint.route("/batches", methods=["POST"])
 @blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchJson, multipart=BatchForm)
-@may_answer(404)
+@idempotent
 def submit(body: dict[str, Any]) -> Any:
     """Submit a batch: all of it is accepted, or nothing."""
     return _submitted(body)
@@ -82,7 +85,9 @@ def submit(body: dict[str, Any]) -> Any:
 @blueprint.route("/batch-analyze", methods=["POST"])
 @blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchForm)
+@idempotent
 def batch_analyze(body: dict[str, Any]) -> Any:
     """Submit up to 100 images as a batch: the short form."""
     return _submitted(body)
@@ -91,7 +96,9 @@ def batch_analyze(body: dict[str, Any]) -> Any:
 @blueprint.route("/image/analyze-batch", methods=["POST"])
 @blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchFilesForm)
+@idempotent
 def image_analyze_batch(body: dict[str, Any]) -> Any:
     """Submit up to 100 files with their questions as a batch: the short form."""
     return _submitted(body | {"images": body.pop("files")})
@@ -219,7 +226,7 @@ def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     items = Items(desk(), defaults, _sent).read(_rows(body))
-    standing = batches.submit(desk(), key(), items, order, g.request_id)
+    standing = batches.submit(desk(), key(), items, order, g.request_id, once())
     return present.batch(standing), 202, _headers(standing)
 
 

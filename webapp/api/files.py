@@ -13,7 +13,18 @@ from core.services import files
 from core.services.keys import Scope
 from webapp import present
 from webapp.downloads import download
-from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_headers, takes_query
+from webapp.idempotency import idempotent, once
+from webapp.limits import Counted
+from webapp.operations import (
+    desk,
+    key,
+    limited,
+    may_answer,
+    signed_in,
+    takes_body,
+    takes_headers,
+    takes_query,
+)
 from webapp.schemas.analyses import Deleted
 from webapp.schemas.files import FilePage, FilesQuery, FileView, UploadForm
 from webapp.uploads import received
@@ -28,7 +39,9 @@ blueprint = Blueprint("files", __name__, description="Bytes that are sent once a
 @blueprint.route("/files", methods=["POST"])
 @blueprint.response(201, FileView, headers={"Location": TEXT})
 @signed_in(Scope.WRITE)
+@limited(Counted.UPLOADS)
 @takes_body(multipart=UploadForm, upload=True)
+@idempotent
 def upload(body: dict[str, Any]) -> Any:
     """Upload a file."""
     seconds = body.get("expires_after")
@@ -38,6 +51,7 @@ def upload(body: dict[str, Any]) -> Any:
         received(body["file"]),
         purpose=Purpose(body["purpose"]),
         lifetime=None if seconds is None else timedelta(seconds=seconds),
+        once=once(),
     )
     return present.file(found), 201, {"Location": url_for("files.one", file_id=found.id)}
 

@@ -16,7 +16,9 @@ from core.services.keys import Scope
 from core.states import FINAL, AnalysisState
 from webapp import present
 from webapp.api.analyses import headers_of
-from webapp.operations import desk, key, may_answer, signed_in, takes_body
+from webapp.idempotency import idempotent, once
+from webapp.limits import Counted
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm
 from webapp.schemas.plain import PlainAnswer, PlainData, PlainPending
 from webapp.uploads import received
@@ -30,7 +32,9 @@ blueprint = Blueprint("image", __name__, description="Ask about one image and wa
 @blueprint.response(200, PlainAnswer)
 @blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(multipart=AskForm, files=1)
+@idempotent
 @may_answer(*FAILURES)
 def analyze(body: dict[str, Any]) -> Any:
     """Ask a question about an image."""
@@ -41,7 +45,9 @@ def analyze(body: dict[str, Any]) -> Any:
 @blueprint.response(200, PlainAnswer)
 @blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(multipart=AskWithContextForm, files=1)
+@idempotent
 @may_answer(*FAILURES)
 def analyze_with_context(body: dict[str, Any]) -> Any:
     """Ask a question about an image, with what the shop knows of it."""
@@ -52,7 +58,9 @@ def analyze_with_context(body: dict[str, Any]) -> Any:
 @blueprint.response(200, PlainData)
 @blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(multipart=ProductForm, files=1)
+@idempotent
 @may_answer(*FAILURES)
 def analyze_product(body: dict[str, Any]) -> Any:
     """Describe a product for a catalogue."""
@@ -62,7 +70,7 @@ def analyze_product(body: dict[str, Any]) -> Any:
 def _answered(submission: Submission) -> Any:
     """Submit, wait, and answer as far as it got. Raises the error that the analysis failed with."""
     account_id = key().account_id
-    found = analyses.submit(desk(), key(), submission, g.request_id)
+    found = analyses.submit(desk(), key(), submission, g.request_id, once())
     found = analyses.wait(desk(), account_id, found.id, desk().settings.request_timeout)
     if found.state == AnalysisState.COMPLETED:
         return _plain(found)

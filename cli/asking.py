@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from cli.client import SUBMIT_WAIT, Analysis, BrokenOff, Client
+from cli.client import SUBMIT_WAIT, Analysis, Client
 from cli.failure import Interrupted
 from cli.images import Image
 from cli.multipart import StoppedSending, Upload
@@ -17,7 +16,6 @@ from core.states import FINAL
 FIRST_PAUSES = (0.5, 1.0)
 """Seconds before the first looks; after those, the server's Retry-After."""
 PAUSE = 2.0
-RECENT = 100
 
 
 def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,18 +56,8 @@ def ask(
 
 
 def _submit(client: Client, images: Sequence[Image], fields: Mapping[str, str]) -> Analysis:
-    """Submit once, even when the connection breaks: what was accepted is found by its request id."""
-    request_id = f"cli-{uuid.uuid4().hex}"
     upload = Upload({**fields, "wait": str(SUBMIT_WAIT)}, images, client.interrupt)
     try:
-        try:
-            return client.submit(upload, request_id)
-        except BrokenOff:
-            return _accepted(client, request_id) or client.submit(upload, request_id)
+        return client.submit(upload)
     except StoppedSending:
         raise Interrupted("Stopped before anything was asked.") from None
-
-
-def _accepted(client: Client, request_id: str) -> Analysis | None:
-    recent: list[Analysis] = client.page(limit=RECENT)["data"]
-    return next((analysis for analysis in recent if analysis["request_id"] == request_id), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,7 +26,8 @@ SUBMIT_WAIT = 2
 TRIES = 5
 LONGEST_PAUSE = 60.0
 """Seconds of Retry-After beyond which a person would rather hear of it."""
-BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+BUSY = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Answers that may be different in a moment, where they say in how long."""
 HOPELESS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -66,10 +68,17 @@ class Client:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def submit(self, upload: Upload, request_id: str) -> Analysis:
-        """Submit an analysis and wait for it a little. Raises Refused, Unreachable, or StoppedSending."""
-        headers = {"Content-Type": upload.content_type, "X-Request-ID": request_id}
-        return self._patiently("POST", "", data=upload, headers=headers).body
+    def submit(self, upload: Upload) -> Analysis:
+        """Submit an analysis once, even when the connection breaks, and wait for it a little.
+
+        Raises Refused, Unreachable, or StoppedSending.
+        """
+        name = f"cli-{uuid.uuid4().hex}"
+        headers = {"Content-Type": upload.content_type, "X-Request-ID": name, "Idempotency-Key": name}
+        try:
+            return self._patiently("POST", "", data=upload, headers=headers).body
+        except BrokenOff:
+            return self._patiently("POST", "", data=upload, headers=headers).body
 
     def look(self, analysis_id: str) -> Reply:
         """An analysis as it stands; asks again when the connection breaks. Raises Refused or Unreachable."""

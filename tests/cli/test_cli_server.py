@@ -128,23 +128,29 @@ def test_a_server_that_is_busy_for_long_is_not_waited_for(scripted_user, scripte
 def test_a_submission_that_was_accepted_before_the_line_broke_is_not_paid_twice(
     scripted_user, scripted, analysis, photo
 ):
-    def page():
-        _, _, headers = scripted.asked[0]
-        return 200, {"data": [analysis(request_id=headers["X-Request-ID"])], "has_more": False}, {}
-
     scripted.hang_up()
-    scripted.answers.append(page)
+    scripted.say(analysis())
     done = scripted_user("ask", scripted_user.write("p.jpg", photo()), "What is it?")
     assert (done.returncode, done.stdout) == (0, "It is red.\n")
-    assert scripted.methods == ["POST", "GET"]
+    first, again = (headers["Idempotency-Key"] for _, _, headers in scripted.asked)
+    assert first == again
 
 
-def test_a_submission_that_did_not_arrive_is_sent_again(scripted_user, scripted, analysis, photo):
+def test_a_submission_that_is_still_being_accepted_is_sent_again(
+    scripted_user, scripted, analysis, refusal, photo
+):
     scripted.hang_up()
-    scripted.say({"data": [], "has_more": False})
+    scripted.say(refusal("request_in_flight", "Send it again in a moment."), status=409, Retry_After="1")
     scripted.say(analysis())
     assert scripted_user("ask", scripted_user.write("p.jpg", photo()), "What is it?").returncode == 0
-    assert scripted.methods == ["POST", "GET", "POST"]
+    assert scripted.methods == ["POST", "POST", "POST"]
+
+
+def test_two_submissions_have_two_idempotency_keys(scripted_user, scripted, analysis, photo):
+    scripted.say(analysis())
+    for _ in range(2):
+        assert scripted_user("ask", scripted_user.write("p.jpg", photo()), "What is it?").returncode == 0
+    assert len({headers["Idempotency-Key"] for _, _, headers in scripted.asked}) == 2
 
 
 def test_a_server_that_is_away_while_it_works_is_looked_for_again(scripted_user, scripted, analysis, photo):

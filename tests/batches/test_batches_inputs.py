@@ -189,3 +189,9 @@ def test_a_place_that_no_stream_gave_is_refused(client, file_id):
     batch = submit(client, inputs=[{"image": file_id, "question": "?!"}])
     answer = client.get(batch.headers["Location"] + "/stream", headers={"Last-Event-ID": "x"})
     assert answer.status_code == 400
+
+
+def test_a_place_in_the_results_that_no_batch_has_is_a_400(client, file_id):
+    made = submit(client, inputs=[{"image": file_id, "question": "?!"}])
+    answer = client.get(made.headers["Location"] + "/results?cursor=9437236758")
+    assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")

@@ -136,7 +136,7 @@ class ResultsQuery(Schema):
     limit = Whole(load_default=100, validate=validate.Range(1, 1000))
     cursor = Whole(
         load_default=-1,
-        validate=validate.Range(-1),
+        validate=validate.Range(-1, MOST_ITEMS),
         metadata={"description": "next_cursor of the page before."},
     )
     status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))

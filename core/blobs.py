@@ -7,7 +7,8 @@ from the AWS_* variables that obstore reads itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
@@ -25,6 +26,9 @@ PROBE = "probe"
 PART = 5 * 2**20
 """Bytes of a large blob that go into the store at a time: the least that S3 takes. One part at a time, since
 many uploads may come at once: obstore's own twelve hold 60 MB of each in memory."""
+WRITERS = 4
+"""Blobs of one submission that are written at once: a disk makes several durable in one go, and a bucket is
+far away. 400 photos of 50 kB went to a disk in 1.24 ms each by one writer, 0.74 by four, 0.69 by eight."""
 PIECE = 2**20
 """Bytes of a blob that are in memory at once while it is read in pieces."""
 RETRY_AFTER = 5.0
@@ -51,6 +55,14 @@ class Blobs:
                 return
             self._store.put(_path(digest), content, chunk_size=PART, max_concurrency=1)
             self._sync(digest)
+
+    def put_all(self, contents: Mapping[str, BinaryIO]) -> None:
+        """Store the bytes under each digest as `put` does, from their beginning, a few at a time."""
+        for content in contents.values():
+            content.seek(0)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for _ in pool.map(self.put, contents.keys(), contents.values()):
+                """Raises what went wrong; what has not begun then is left."""
 
     def get(self, digest: str) -> bytes:
         """The bytes. Raises NotFound where they are gone."""

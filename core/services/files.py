@@ -47,12 +47,12 @@ def check_images(desk: Desk, uploads: Sequence[Upload]) -> list[ImageKind]:
 
 def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:
     """Put the bytes into the blob store. Until a file names them they are only kept for a while."""
+    distinct = {upload.digest: upload for upload in uploads}
+    if not distinct:
+        return
     with desk.database.transaction() as session:
-        for upload in sorted(uploads, key=lambda upload: upload.digest):  # one order of locks for everyone
-            files.touch_blob(session, upload.digest, upload.byte_size)
-    for upload in uploads:
-        upload.content.seek(0)
-        desk.blobs.put(upload.digest, upload.content)
+        files.touch_blobs(session, {digest: upload.byte_size for digest, upload in distinct.items()})
+    desk.blobs.put_all({digest: upload.content for digest, upload in distinct.items()})
 
 
 def named(

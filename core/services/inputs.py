@@ -1,4 +1,4 @@
-"""Items out of a file that was uploaded before: JSON Lines or CSV, read piece by piece.
+"""Items out of a file that was uploaded before: JSON Lines, CSV or a ZIP of images, read piece by piece.
 
 A line that cannot be read becomes a `Broken` in its place, so that every bad line is told.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from core.desk import Desk
 from core.errors import InvalidRequest
-from core.media import CSV, JSONL
+from core.media import CSV, JSONL, ZIP
 from core.models import File
+from core.services import archives
 from core.services.items import Broken
 
 LONGEST_LINE = 1_000_000
@@ -22,14 +24,20 @@ BOM = b"\xef\xbb\xbf"
 NUMBERS = {"max_tokens": int, "temperature": float}
 
 
-def rows_of(desk: Desk, file: File) -> Iterator[tuple[int, Any]]:
-    """Line numbers (from 1) and what stands there: an object or Broken. Raises InvalidRequest, NotFound."""
+def opened(desk: Desk, file: File) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
+    """Line numbers (from 1) and what stands there: an object or Broken. Raises InvalidRequest, NotFound.
+
+    Of an archive, places by name; images that come with the rows can be read until this is left.
+    """
+    pieces = desk.blobs.pieces(file.digest, 0, file.byte_size)
+    if file.media_type == ZIP:
+        return archives.opened(desk, pieces)
     if file.media_type not in READERS:
         raise InvalidRequest(
-            f"The file {file.name!r} is {file.media_type}: a batch is made from JSON Lines or CSV.",
+            f"The file {file.name!r} is {file.media_type}: a batch is made from JSON Lines, CSV or a ZIP.",
             details={"field": "input_file_id"},
         )
-    return READERS[file.media_type](_lines(desk.blobs.pieces(file.digest, 0, file.byte_size)))
+    return nullcontext(READERS[file.media_type](_lines(pieces)))
 
 
 def _json_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:

@@ -44,9 +44,11 @@ Reader = Callable[[Any], Upload]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A line that is no item."""
+    """A line, or a member of an archive, that is no item."""
 
     why: str
+    custom_id: str | None = None
+    field: str = "line"
 
 
 @dataclass(slots=True)
@@ -124,8 +126,8 @@ class Items:
 
     def _item(self, line: int, row: Any) -> Item | None:
         if not isinstance(row, dict):
-            why = row.why if isinstance(row, Broken) else "An item is a JSON object."
-            self.problems.add(line, None, "line", why)
+            broken = row if isinstance(row, Broken) else Broken("An item is a JSON object.")
+            self.problems.add(line, broken.custom_id, broken.field, broken.why)
             return None
         custom_id = self._custom_id(line, row)
 

@@ -17,13 +17,11 @@ from core.states import FINAL
 from core.store.pages import newest_first
 
 
-def touch_blob(session: Session, digest: str, byte_size: int) -> None:
-    """Say that these bytes are about to be used, so that nobody removes them meanwhile."""
-    session.execute(
-        insert(Blob)
-        .values(digest=digest, byte_size=byte_size)
-        .on_conflict_do_update(index_elements=[Blob.digest], set_={"touched_at": func.now()})
-    )
+def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
+    """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
+    touch = insert(Blob).on_conflict_do_update(index_elements=[Blob.digest], set_={"touched_at": func.now()})
+    # In one order of locks for everyone.
+    session.execute(touch, [{"digest": digest, "byte_size": sizes[digest]} for digest in sorted(sizes)])
 
 
 def add(session: Session, files: Sequence[File]) -> None:

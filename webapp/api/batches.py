@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from core.models import Analysis
 from core.services import batches, files
 from core.services.batches import Order, Standing
 from core.services.files import Upload
-from core.services.inputs import rows_of
+from core.services.inputs import opened
 from core.services.items import DEFAULTS, Items
 from core.services.keys import Scope
 from core.states import AnalysisState
@@ -225,16 +226,17 @@ def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
         pilot=body.pop("pilot", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
-    items = Items(desk(), defaults, _sent).read(_rows(body))
-    standing = batches.submit(desk(), key(), items, order, g.request_id, once())
+    with _rows(body) as rows:
+        items = Items(desk(), defaults, _sent).read(rows)
+        standing = batches.submit(desk(), key(), items, order, g.request_id, once())
     return present.batch(standing), 202, _headers(standing)
 
 
-def _rows(body: dict[str, Any]) -> Iterable[tuple[int, Any]]:
+def _rows(body: dict[str, Any]) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
     """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
     if "input_file_id" in body:
-        return rows_of(desk(), files.get(desk(), key().account_id, body["input_file_id"]))
-    return enumerate(body["inputs"] if "inputs" in body else _files(body), 1)
+        return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]))
+    return nullcontext(enumerate(body["inputs"] if "inputs" in body else _files(body), 1))
 
 
 def _files(body: dict[str, Any]) -> list[dict[str, Any]]:

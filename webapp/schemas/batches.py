@@ -76,7 +76,8 @@ class BatchJson(_Order):
     input_file_id = Text(
         validate=validate.Length(1, 40),
         metadata={
-            "description": "A file of JSON Lines or CSV, uploaded with purpose batch, instead of inputs."
+            "description": "A file uploaded with purpose batch, instead of inputs: JSON Lines or CSV with the"
+            " items, or a ZIP archive, each image of which is an item called by its path."
         },
     )
     defaults = fields.Nested(Defaults, load_default=dict)

@@ -16,7 +16,7 @@ except ConfigurationError as error:
 
 bind = f"{ours.host}:{ours.port}"
 # Threads, because requests wait: for answers now, for streams later. gevent measured no better.
-worker_class = "gthread"
+worker_class = "webapp.connections.Worker"
 workers = ours.web_processes
 threads = ours.web_threads
 preload_app = False  # obstore and database pools do not survive a fork

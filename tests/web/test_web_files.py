@@ -6,8 +6,6 @@ import io
 import os
 import re
 import socket
-import subprocess
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,14 +14,13 @@ from urllib.parse import quote, unquote
 
 import pytest
 import requests
-from endpoint import BIN, ROOT
 from sqlalchemy import delete, func, select, update
+from webprocess import WebProcess, wait_until
 
 from core.errors import Unavailable
 from core.models import Analysis, Blob, File
 from core.services import files
 from core.services.keys import Scope
-from local.ports import free_port
 from webapp.app import create_app
 from webapp.uploads import Spool
 
@@ -525,40 +522,10 @@ def test_expiring_goes_in_steps_and_passes_over_what_others_hold(client, desk):
 
 
 @pytest.fixture(scope="module")
-def server(environment, settings, folder):
-    """One gunicorn process on its own: its port, and the id of the process that serves."""
-    port, log = free_port(), (folder / "files.log").open("wb")
-    env = {**os.environ, **environment, "PORT": str(port), "WEB_PROCESSES": "1", "TMPDIR": str(folder)}
-    process = subprocess.Popen([BIN / "gunicorn", "wsgi:app"], cwd=ROOT, env=env, stdout=log, stderr=log)
-    try:
-        end = time.monotonic() + 30
-        while not _answers(port):
-            assert time.monotonic() < end, (folder / "files.log").read_text()
-            time.sleep(0.1)
-        yield port, int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port):
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-def memory(process, name):
-    """VmRSS (now) or VmHWM (at most) of a process in bytes."""
-    return int(re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[1]) * 1_024
-
-
-def most_memory_during(process, action):
-    """How far the memory of a process rises above where it stood, in bytes."""
-    Path(f"/proc/{process}/clear_refs").write_text("5")  # VmHWM starts again from VmRSS
-    before = memory(process, "VmRSS")
-    result = action()
-    return result, memory(process, "VmHWM") - before
+def server(environment, folder):
+    process = WebProcess(environment, folder)
+    yield process
+    process.stop()
 
 
 def send_large(port, secret, size):
@@ -588,17 +555,17 @@ def read_large(port, secret, file):
 
 
 def test_memory_stays_flat_while_sixty_megabytes_go_in_and_out(server, key):
-    port, process = server
+    port = server.port
     size, flat = 60_000_000, 24_000_000
     read_large(port, key.secret, send_large(port, key.secret, 1_000))  # whatever is made on first use
-    file, rise_in = most_memory_during(process, lambda: send_large(port, key.secret, size))
-    length, rise_out = most_memory_during(process, lambda: read_large(port, key.secret, file))
+    file, rise_in = server.most_memory_during(lambda: send_large(port, key.secret, size))
+    length, rise_out = server.most_memory_during(lambda: read_large(port, key.secret, file))
     assert (file["file_size"], length) == (size, size)
     assert (rise_in < flat, rise_out < flat) == (True, True), (rise_in, rise_out)
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server, key, desk, folder):
-    port, process = server
+    port = server.port
     head = (
         f"POST {FILES} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n"
         f"Authorization: Bearer {key.secret}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -609,28 +576,17 @@ def test_an_upload_that_breaks_off_leaves_nothing(server, key, desk, folder):
         place = Path(desk.settings.storage_url.removeprefix("file://"))
         return {path for path in place.rglob("*") if path.is_file()}
 
-    def spools():
-        links = (str(path.readlink()) for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
-        return [link for link in links if link.startswith(str(folder)) and "(deleted)" in link]
-
     before = blobs()
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(head.encode() + opening() + mark * 100_000)
-        wait_until(spools)  # it has gone to disk
-    wait_until(lambda: not spools())
+        wait_until(server.spools)  # it has gone to disk
+    wait_until(lambda: not server.spools())
     assert blobs() == before
     assert count(desk, key.key.account_id) == 0
 
 
-def wait_until(look, seconds=10):
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_an_upload_that_says_it_is_too_large_is_refused_before_it_is_sent(server, key):
-    port, _ = server
+    port = server.port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest("POST", FILES)
     connection.putheader("Authorization", f"Bearer {key.secret}")

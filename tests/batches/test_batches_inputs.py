@@ -115,7 +115,50 @@ def test_fifty_thousand_items_are_taken_and_one_more_is_not(client, key, desk, f
     answer = submit(client, inputs=inputs)
     assert answer.status_code == 202
     assert stored(desk, key.key.account_id) == (1, items.MOST_ITEMS)
-    assert client.post(answer.headers["Location"] + "/cancel").json["status"] == "cancelling"
+    assert client.post(answer.headers["Location"] + "/pause").json["status"] == "paused"
+
+
+def test_a_file_takes_as_many_lines_as_a_body_takes_items(client, key, desk, file_id):
+    lines = (line(file_id) + b"\n") * items.MOST_ITEMS
+    answer = submit(client, input_file_id=upload(client, lines + line(file_id)))
+    assert (answer.status_code, answer.json["details"]["limit"]) == (400, items.MOST_ITEMS)
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+def test_of_very_many_problems_the_first_thousand_are_told_and_all_are_counted(client, key, desk, file_id):
+    answer = submit(
+        client, inputs=[{"image": file_id, "question": "?!"}, *({"image": 1} for _ in range(2_000))]
+    )
+    assert answer.status_code == 400
+    assert answer.json["details"]["error_count"] == 4_000  # neither an image nor a question
+    assert [found["line"] for found in answer.json["details"]["errors"]] == [
+        number for number in range(2, 502) for _ in range(2)
+    ]
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+BAD_BODIES = {
+    "not JSON": b'{"inputs": [',
+    "not UTF-8": b'{"inputs": [{"question": "\xff\xfe"}]}',
+    "not an object": b"[]",
+    "no list of items": b'{"inputs": {"image": "x"}}',
+    "a number too long": b'{"inputs": [' + b"9" * 5_000 + b"]}",
+    "nested too deeply": b'{"inputs": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "not a number": b'{"inputs": [{"image": "file_x", "question": "?!", "temperature": NaN}]}',
+}
+
+
+@pytest.mark.parametrize("case", BAD_BODIES)
+def test_a_body_that_cannot_be_read_is_refused_and_leaves_nothing(client, key, desk, case):
+    answer = client.post("/api/v1/batches", data=BAD_BODIES[case], content_type="application/json")
+    assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
+    assert stored(desk, key.key.account_id) == (0, 0)
+
+
+def test_a_body_may_begin_with_a_mark(client, file_id):
+    body = b"\xef\xbb\xbf" + json.dumps({"inputs": [{"image": file_id, "question": "?!"}]}).encode()
+    answer = client.post("/api/v1/batches", data=body, content_type="application/json")
+    assert answer.status_code == 202, answer.text
 
 
 def test_json_lines_with_a_mark_blank_lines_and_windows_line_ends_are_read(client, file_id):

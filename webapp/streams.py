@@ -1,4 +1,4 @@
-"""Live streams (server-sent events): resumable, with heartbeats, and never so many that requests starve.
+"""Live streams (server-sent events), and how many requests may stay: never so many that the others starve.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, Response, current_app
@@ -18,7 +19,7 @@ HEARTBEAT = ": still here\n\n"
 HEARTBEAT_SECONDS = 10.0
 RETRY_AFTER = 10.0
 KEPT_FREE = 16
-"""Threads of a process that streams may not take: requests need them."""
+"""Threads of a process for requests that do not stay: streams and those that wait may take the others."""
 
 
 class StreamsFull(Unavailable):
@@ -26,7 +27,7 @@ class StreamsFull(Unavailable):
 
 
 class Streams:
-    """Counts the open streams of this process."""
+    """Counts the open streams of this process, and the requests that wait for an answer."""
 
     def __init__(self, threads: int) -> None:
         self._free = threading.BoundedSemaphore(max(1, threads - KEPT_FREE))
@@ -40,6 +41,16 @@ class Streams:
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.call_on_close(self._free.release)
         return response
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """A place for a request that waits; False where too many stay already, who then should not."""
+        taken = self._free.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._free.release()
 
 
 def register(app: Flask, threads: int) -> None:

@@ -3,13 +3,16 @@
 import base64
 import json
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from io import BytesIO
 
 import pytest
 from sqlalchemy import func, select
 
 from core.models import Analysis, AnalysisImage, Blob, File
+from webapp.streams import KEPT_FREE
 
 
 def form(content, name="photo.jpg", field="file", **fields):
@@ -38,6 +41,34 @@ def test_a_submission_is_accepted_with_where_and_when_to_look(client, photo):
     assert answer.headers["Location"] == f"/api/v1/analyses/{answer.json['id']}"
     assert int(answer.headers["Retry-After"]) > 0
     assert client.get(answer.headers["Location"]).json == answer.json
+
+
+def test_a_look_that_waits_gets_what_there_is_when_the_time_is_up(client, photo):
+    place = submit(client, photo()).headers["Location"]
+    answer = client.get(f"{place}?wait=0.1")
+    assert (answer.status_code, answer.json["status"]) == (200, "queued")
+    assert int(answer.headers["Retry-After"]) > 0
+    client.post(f"{place}/cancel")
+    answer = client.get(f"{place}?wait=60")
+    assert (answer.json["status"], "Retry-After" in answer.headers) == ("cancelled", False)
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "soon", "nan", ""])
+def test_a_look_waits_no_longer_than_a_minute(client, photo, wait):
+    place = submit(client, photo()).headers["Location"]
+    assert client.get(f"{place}?wait={wait}").status_code == 400
+
+
+def test_where_too_many_wait_already_others_are_answered_at_once(app, client, settings, photo):
+    place = submit(client, photo()).headers["Location"]
+    with ExitStack() as stack:
+        taken = [stack.enter_context(app.extensions["streams"].place()) for _ in range(settings.web_threads)]
+        assert taken.count(True) == settings.web_threads - KEPT_FREE
+        started = time.monotonic()
+        assert client.get(f"{place}?wait=60").json["status"] == "queued"
+        waiting = submit(client, photo(), wait="60")
+        assert (waiting.status_code, waiting.json["status"]) == (202, "queued")
+        assert time.monotonic() - started < 60
 
 
 def test_json_takes_base64_data_urls_and_files_from_before(client, photo):

@@ -18,7 +18,16 @@ from webapp import present
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
-from webapp.schemas.analyses import AnalysisPage, AnalysisView, Deleted, PageQuery, SubmitForm, SubmitJson
+from webapp.schemas.analyses import (
+    AnalysisPage,
+    AnalysisView,
+    Deleted,
+    PageQuery,
+    SubmitForm,
+    SubmitJson,
+    WaitQuery,
+)
+from webapp.streams import streams
 from webapp.uploads import received, spooled
 
 RETRY_AFTER = 2
@@ -42,7 +51,7 @@ def submit(body: dict[str, Any]) -> Any:
     submission = Submission(images=images_of(body), **body)
     found = analyses.submit(desk(), key(), submission, g.request_id, once())
     if wait:
-        found = analyses.wait(desk(), key().account_id, found.id, wait)
+        found = awaited(found.id, wait)
     return present.analysis(found), 200 if found.state in FINAL else 202, headers_of(found)
 
 
@@ -61,10 +70,12 @@ def listing(query: dict[str, Any]) -> Any:
 @blueprint.route("/analyses/<id(an):analysis_id>", methods=["GET"])
 @blueprint.response(200, AnalysisView)
 @signed_in(Scope.READ)
+@takes_query(WaitQuery)
 @may_answer(404)
-def one(analysis_id: str) -> Any:
-    """Look at an analysis."""
-    found = analyses.get(desk(), key().account_id, analysis_id)
+def one(query: dict[str, Any], analysis_id: str) -> Any:
+    """Look at an analysis, with `wait` as soon as it is finished."""
+    wait = query["wait"]
+    found = awaited(analysis_id, wait) if wait else analyses.get(desk(), key().account_id, analysis_id)
     return present.analysis(found), 200, headers_of(found)
 
 
@@ -85,6 +96,12 @@ def delete(analysis_id: str) -> Any:
     """Delete a finished analysis, and the images that came with it unless something else uses them."""
     analyses.delete(desk(), key().account_id, analysis_id)
     return {"id": analysis_id, "object": "analysis", "deleted": True}
+
+
+def awaited(analysis_id: str, seconds: float) -> Analysis:
+    """The analysis as soon as it is final, or as it stands when the time is up or too many wait already."""
+    with streams().place() as taken:
+        return analyses.wait(desk(), key().account_id, analysis_id, seconds if taken else 0)
 
 
 def images_of(body: dict[str, Any]) -> Sequence[Image]:

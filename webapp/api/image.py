@@ -15,7 +15,7 @@ from core.services.analyses import Submission
 from core.services.keys import Scope
 from core.states import FINAL, AnalysisState
 from webapp import present
-from webapp.api.analyses import headers_of
+from webapp.api.analyses import awaited, headers_of
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
@@ -69,9 +69,8 @@ def analyze_product(body: dict[str, Any]) -> Any:
 
 def _answered(submission: Submission) -> Any:
     """Submit, wait, and answer as far as it got. Raises the error that the analysis failed with."""
-    account_id = key().account_id
     found = analyses.submit(desk(), key(), submission, g.request_id, once())
-    found = analyses.wait(desk(), account_id, found.id, desk().settings.request_timeout)
+    found = awaited(found.id, desk().settings.request_timeout)
     if found.state == AnalysisState.COMPLETED:
         return _plain(found)
     if found.state in FINAL:

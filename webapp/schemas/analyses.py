@@ -153,6 +153,16 @@ class ProductForm(_FormNumbers):
         exclude = ("preset",)
 
 
+class WaitQuery(Schema):
+    """How long to look."""
+
+    wait = Real(
+        load_default=0,
+        validate=validate.Range(0, LONGEST_WAIT),
+        metadata={"description": "Seconds to wait until it is finished."},
+    )
+
+
 class PageQuery(PageSize):
     """Which analyses, and which page of them."""
 

@@ -69,13 +69,13 @@ def accept(*, quick: bool) -> Table:
     rounds = 2 if quick else 7
     with system.running({"worker-1": [], "worker-2": []}) as vitrine:
         session = vitrine.session("a shop")
-        file_ids = _upload(vitrine, session, _small_photos())
+        file_ids = upload(vitrine, session, small_photos())
         for _ in range(8):  # until each web process has served, so that what they grow by is the batch's
-            _pause(vitrine, session, _post(vitrine, session, _batch(file_ids, 100)))
+            _pause(vitrine, session, post(vitrine, session, batch_body(file_ids, 100)))
         idle = {process.pid: _memory(process.pid)["VmRSS"] for process in vitrine.web()}
         idle_valkey = _valkey_memory(vitrine)
         seen = [_accept_once(vitrine, session, file_ids) for _ in range(rounds)]
-        _post(vitrine, session, _batch(file_ids, MANY))
+        post(vitrine, session, batch_body(file_ids, MANY))
         peak_valkey = _watch_valkey(vitrine, 8 if quick else 30)
         kept = max(_memory(pid)["VmRSS"] - before for pid, before in idle.items())
         peak = max(_memory(pid)["VmHWM"] - before for pid, before in idle.items())
@@ -105,11 +105,11 @@ class Accepted:
 
 
 def _accept_once(vitrine: System, session: requests.Session, file_ids: Sequence[str]) -> Accepted:
-    body = _batch(file_ids, MANY)
+    body = batch_body(file_ids, MANY)
     with vitrine.database() as connection:
         connection.execute("CHECKPOINT")
         started = time.perf_counter()
-        batch_id = _post(vitrine, session, body)
+        batch_id = post(vitrine, session, body)
         posted, now = time.perf_counter() - started, time.time()
         first = (until(lambda: _first_started(connection, batch_id), "nothing ran", 30) or now) - now
         _pause(vitrine, session, batch_id)
@@ -167,7 +167,7 @@ def _write_bytes(cursor: psycopg.Cursor[Any], query: str, rows: list[list[str]])
 
 def _first_started(connection: psycopg.Connection[Any], batch_id: str) -> float | None:
     query = "SELECT extract(epoch FROM min(started_at))::float FROM analyses WHERE batch_id = %s"
-    found: float | None = _one(connection, query, batch_id)
+    found: float | None = scalar(connection, query, batch_id)
     return found
 
 
@@ -190,7 +190,7 @@ def _memory(pid: int) -> dict[str, float]:
 
 def _count_done(vitrine: System) -> int:
     with vitrine.database() as connection:
-        return int(_one(connection, "SELECT count(*) FROM analyses WHERE state = 'completed'"))
+        return int(scalar(connection, "SELECT count(*) FROM analyses WHERE state = 'completed'"))
 
 
 def throughput(*, quick: bool) -> Table:
@@ -205,8 +205,8 @@ def throughput(*, quick: bool) -> Table:
         for number, content in enumerate(photos):
             (Path(name) / f"{number:04}.jpg").write_bytes(content)
         session = vitrine.session("a shop")
-        file_ids = _upload(vitrine, session, photos)
-        _finish(vitrine, _post(vitrine, session, _batch(file_ids[:64], 64)))  # both are warm when it counts
+        file_ids = upload(vitrine, session, photos)
+        finish(vitrine, post(vitrine, session, batch_body(file_ids[:64], 64)))  # both are warm when it counts
         vitrine.turn(latency=1.0)
         for _ in range(rounds):
             seen.append((_script(vitrine, Path(name)), _run(vitrine, session, file_ids)))  # noqa: PERF401
@@ -245,9 +245,9 @@ def _script(vitrine: System, photos: Path) -> Run:
 
 
 def _run(vitrine: System, session: requests.Session, file_ids: Sequence[str]) -> Run:
-    body = _batch(file_ids, len(file_ids))
+    body = batch_body(file_ids, len(file_ids))
     before, started = vitrine.cpu_seconds(), time.time()
-    ended = _finish(vitrine, _post(vitrine, session, body))
+    ended = finish(vitrine, post(vitrine, session, body))
     spent = {part: seconds - before[part] for part, seconds in vitrine.cpu_seconds().items()}
     return Run(ended - started, sum(spent.values()), spent)
 
@@ -259,10 +259,10 @@ def fairness(*, quick: bool) -> Table:
     waits, batches = Pair(), Pair()
     with system.running(workers, WORKER_CONCURRENCY=str(FAIR_SLOTS)) as vitrine:
         a, b = vitrine.session("account A"), vitrine.session("account B")
-        files_of_a, files_of_b = (_upload(vitrine, one, _small_photos()) for one in (a, b))
+        files_of_a, files_of_b = (upload(vitrine, one, small_photos()) for one in (a, b))
         _singles(vitrine, b, files_of_b, 20)
         vitrine.turn(latency=0.3)
-        batch_id = _post(vitrine, a, _batch(files_of_a, MANY))
+        batch_id = post(vitrine, a, batch_body(files_of_a, MANY))
         for _ in range(rounds):
             _pause(vitrine, a, batch_id)
             waits.idle += _singles(vitrine, b, files_of_b, singles)
@@ -315,14 +315,15 @@ def _singles(vitrine: System, session: requests.Session, file_ids: Sequence[str]
 def _batch_of_b(vitrine: System, session: requests.Session, file_ids: Sequence[str]) -> float:
     """Seconds from the POST of a small batch until it is completed."""
     started = time.time()
-    return _finish(vitrine, _post(vitrine, session, _batch(file_ids, ITEMS_OF_B))) - started
+    return finish(vitrine, post(vitrine, session, batch_body(file_ids, ITEMS_OF_B))) - started
 
 
 def _p95(values: Sequence[float]) -> float:
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
-def _small_photos(count: int = 20) -> list[bytes]:
+def small_photos(count: int = 20) -> list[bytes]:
+    """JPEG files of 160 by 120 pixels."""
     return [_jpeg(160, 120, seed) for seed in range(count)]
 
 
@@ -345,7 +346,7 @@ def _question() -> str:
     return f"Which colour is the article {new_id('no')}, and is its background fit for the catalogue?"
 
 
-def _batch(file_ids: Sequence[str], count: int) -> bytes:
+def batch_body(file_ids: Sequence[str], count: int) -> bytes:
     """The body of a batch, each item with a question of its own."""
     inputs = [
         {"custom_id": f"sku-{number:06}", "image": file_ids[number % len(file_ids)], "question": _question()}
@@ -354,7 +355,8 @@ def _batch(file_ids: Sequence[str], count: int) -> bytes:
     return json.dumps({"inputs": inputs}).encode()
 
 
-def _upload(vitrine: System, session: requests.Session, contents: Sequence[bytes]) -> list[str]:
+def upload(vitrine: System, session: requests.Session, contents: Sequence[bytes]) -> list[str]:
+    """Upload images; their file ids."""
     ids = []
     for number, content in enumerate(contents):
         answer = session.post(
@@ -367,7 +369,7 @@ def _upload(vitrine: System, session: requests.Session, contents: Sequence[bytes
     return ids
 
 
-def _post(vitrine: System, session: requests.Session, body: bytes) -> str:
+def post(vitrine: System, session: requests.Session, body: bytes) -> str:
     """Submit a batch; its id."""
     headers = {"Content-Type": "application/json"}
     answer = session.post(f"{vitrine.url}{API}/batches", data=body, headers=headers, timeout=120)
@@ -383,21 +385,22 @@ def _pause(vitrine: System, session: requests.Session, batch_id: str) -> None:
         answer.raise_for_status()
     query = "SELECT count(*) FROM analyses WHERE batch_id = %s AND state = 'running'"
     with vitrine.database() as connection:
-        until(lambda: _one(connection, query, batch_id) == 0, "the batch still runs", 30)
+        until(lambda: scalar(connection, query, batch_id) == 0, "the batch still runs", 30)
 
 
-def _finish(vitrine: System, batch_id: str) -> float:
+def finish(vitrine: System, batch_id: str) -> float:
     """When a batch was completed, on this machine's clock, which is also the database's."""
     query = "SELECT extract(epoch FROM finished_at)::float FROM batches WHERE id = %s"
     with vitrine.database() as connection:
-        ended: float = until(lambda: _one(connection, query, batch_id), "the batch is not done", 300, 0.1)
+        ended: float = until(lambda: scalar(connection, query, batch_id), "the batch is not done", 300, 0.1)
         query = "SELECT count(*) FROM analyses WHERE batch_id = %s AND state <> 'completed'"
-        if _one(connection, query, batch_id):
+        if scalar(connection, query, batch_id):
             raise RuntimeError("items of a batch failed")
     return ended
 
 
-def _one(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+def scalar(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+    """The first value of the first row that a query finds; None without any."""
     found = connection.execute(query.encode(), values).fetchone()
     return found[0] if found else None
 

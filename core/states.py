@@ -82,7 +82,10 @@ BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
     BatchState.RUNNING: frozenset(
         {BatchState.PAUSED, BatchState.CANCELLING, BatchState.COMPLETED, BatchState.EXPIRED}
     ),
-    BatchState.PAUSED: frozenset({BatchState.RUNNING, BatchState.CANCELLING, BatchState.EXPIRED}),
+    # What was asked before a pause may have been the last of it.
+    BatchState.PAUSED: frozenset(
+        {BatchState.RUNNING, BatchState.CANCELLING, BatchState.COMPLETED, BatchState.EXPIRED}
+    ),
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
     # Retrying what failed opens a batch again.
     BatchState.COMPLETED: frozenset({BatchState.RUNNING}),

@@ -10,7 +10,7 @@ from flask_cors import CORS
 
 from config import Settings
 from core.desk import Desk
-from webapp import errors, idempotency, limits, streams, tracing
+from webapp import errors, feeds, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
@@ -70,6 +70,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)
     limits.register(app, settings.redis_url, desk.redis_quiet)
+    feeds.register(app)
     tracing.register(app)
     errors.register(app)
     api = make_api(app)

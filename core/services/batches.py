@@ -50,11 +50,12 @@ class Standing:
 
     @property
     def expected_at(self) -> datetime | None:
-        """When it should be done, if it goes on like this."""
+        """When it should be done if it goes on like this: by its deadline, when the rest expires."""
         left = self.batch.total - sum(self.tally.states.get(state, 0) for state in FINAL)
         if not left or not self.speed or self.batch.state != BatchState.RUNNING:
             return None
-        return datetime.now(UTC) + timedelta(seconds=left / self.speed)
+        now = datetime.now(UTC)
+        return now + min(timedelta(seconds=left / self.speed), max(self.batch.deadline_at - now, timedelta()))
 
 
 def submit(
@@ -132,6 +133,12 @@ def finished_after(desk: Desk, batch_id: str, place: tuple[int, int], limit: int
         return batches.finished_after(session, batch_id, xid=place[0], position=place[1], limit=limit)
 
 
+def told_until(desk: Desk, batch_id: str) -> tuple[int, int]:
+    """The place of the item that became final last, of those that `finished_after` reads."""
+    with desk.database.transaction() as session:
+        return batches.told_until(session, batch_id)
+
+
 def has_more_to_tell(desk: Desk, batch_id: str, place: tuple[int, int]) -> bool:
     """Whether items are final behind that place, readable or not yet."""
     with desk.database.transaction() as session:
@@ -141,7 +148,7 @@ def has_more_to_tell(desk: Desk, batch_id: str, place: tuple[int, int]) -> bool:
 def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """Ask nothing new until it is resumed; paused already is fine. Raises NotFound, WrongState."""
     with desk.database.transaction() as session:
-        if batches.owned(session, account_id, batch_id).state != BatchState.PAUSED:
+        if batches.owned(session, account_id, batch_id, lock=True).state != BatchState.PAUSED:
             batches.move_one(session, batch_id, BatchState.PAUSED, reason="paused by the client")
             batches.silence(session, batch_id)
             desk.events.tell_after_commit(session, batch_id, BatchState.PAUSED)
@@ -151,7 +158,7 @@ def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
 def resume(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """Go on, also after a pilot; running already is fine. Raises NotFound, WrongState."""
     with desk.database.transaction() as session:
-        batch = batches.owned(session, account_id, batch_id)
+        batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state != BatchState.RUNNING:
             if batch.state != BatchState.PAUSED:
                 raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
@@ -166,7 +173,7 @@ def cancel(desk: Desk, account_id: str, batch_id: str) -> Standing:
     What waits is cancelled by the dispatcher, some thousand items at a time. Raises NotFound, WrongState.
     """
     with desk.database.transaction() as session:
-        batch = batches.owned(session, account_id, batch_id)
+        batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state not in {BatchState.CANCELLING, BatchState.CANCELLED}:
             batches.move_one(session, batch_id, BatchState.CANCELLING, reason="cancelled by the client")
             desk.events.tell_after_commit(session, batch_id, BatchState.CANCELLING)
@@ -179,7 +186,7 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
     Raises NotFound, InvalidRequest where none is in these states, WrongState while it is being cancelled.
     """
     with desk.database.transaction() as session:
-        batch = batches.owned(session, account_id, batch_id)
+        batch = batches.owned(session, account_id, batch_id, lock=True)
         if not states <= REOPENABLE:
             raise InvalidRequest(f"Only these can be tried again: {', '.join(sorted(REOPENABLE))}.")
         if batch.state == BatchState.CANCELLING:
@@ -196,6 +203,15 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
         batches.extend_items(session, batch_id)
         desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
     return get(desk, account_id, batch_id)
+
+
+def delete(desk: Desk, account_id: str, batch_id: str) -> None:
+    """Delete a final batch with its items and the files that came with it. Raises NotFound, WrongState."""
+    with desk.database.transaction() as session:
+        batches.owned(session, account_id, batch_id, lock=True)
+        came_with_it = files.of_batch(session, batch_id, WITH_ANALYSIS)
+        batches.remove(session, batch_id)
+        files.remove_unused(session, came_with_it, WITH_ANALYSIS)
 
 
 def counts(standing: Standing) -> dict[str, int]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
+    delete,
     exists,
     func,
     literal,
@@ -30,6 +31,7 @@ from core.store import analyses
 from core.store.analyses import USAGE
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
+ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
 FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
 ITEM_COLUMNS = (
     "id",
@@ -53,6 +55,8 @@ ITEM_COLUMNS = (
 )
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
 SPEED_ITEMS = 500
+HORIZON = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
+"""The oldest transaction that still runs: nothing can turn up below it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,10 @@ def as_json(value: Any) -> Any:
     return Jsonb(value)
 
 
-def owned(session: Session, account_id: str, batch_id: str) -> Batch:
-    """A batch of the account. Raises NotFound, also for another account's."""
+def owned(session: Session, account_id: str, batch_id: str, *, lock: bool = False) -> Batch:
+    """A batch of the account, with `lock` held until the commit. Raises NotFound, also for another's."""
     query = select(Batch).where(Batch.account_id == account_id, Batch.id == batch_id)
-    found = session.scalars(query).one_or_none()
+    found = session.scalars(query.with_for_update(key_share=True) if lock else query).one_or_none()
     if found is None:
         raise NotFound(f"There is no batch {batch_id!r}.")
     return found
@@ -158,6 +162,13 @@ def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> 
     return moved[0]
 
 
+def remove(session: Session, batch_id: str) -> None:
+    """Remove a final batch with its items; their calls stay in the books. Raises WrongState."""
+    final = (Batch.id == batch_id, Batch.state.in_(FINISHED))
+    if session.scalar(delete(Batch).where(*final).returning(Batch.id)) is None:
+        raise WrongState("The batch is not finished: cancel it first, and wait until it is cancelled.")
+
+
 def items(
     session: Session, batch_id: str, *, after: int, limit: int, state: str | None = None
 ) -> list[Analysis]:
@@ -173,17 +184,28 @@ def items(
 def finished_after(session: Session, batch_id: str, *, xid: int, position: int, limit: int) -> list[Analysis]:
     """Final items in the order in which they became so, behind a (transaction, position).
 
-    Only transactions below the oldest that still runs are read: nothing can turn up behind the reader.
+    Only transactions below the horizon are read: nothing can turn up behind the reader.
     """
-    horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
     query = (
         select(Analysis)
-        .where(_behind(batch_id, xid, position), Analysis.finish_xid < horizon)
+        .where(_behind(batch_id, xid, position), Analysis.finish_xid < HORIZON)
         .order_by(Analysis.finish_xid, Analysis.position)
         .limit(limit)
         .options(analyses.with_images())
     )
     return list(session.scalars(query))
+
+
+def told_until(session: Session, batch_id: str) -> tuple[int, int]:
+    """The (transaction, position) of the item that became final last, of those that may be read."""
+    latest = (
+        select(Analysis.finish_xid, Analysis.position)
+        .where(_behind(batch_id, 0, -1), Analysis.finish_xid < HORIZON)
+        .order_by(Analysis.finish_xid.desc(), Analysis.position.desc())
+        .limit(1)
+    )
+    found = session.execute(latest).one_or_none()
+    return (found.finish_xid, found.position) if found else (0, -1)
 
 
 def is_behind(session: Session, batch_id: str, *, xid: int, position: int) -> bool:
@@ -193,13 +215,12 @@ def is_behind(session: Session, batch_id: str, *, xid: int, position: int) -> bo
 
 def silence(session: Session, batch_id: str) -> None:
     """Forget the bells of its waiting items: they will be refused, or are to be rung anew."""
-    waiting = (Analysis.batch_id == batch_id, Analysis.state == AnalysisState.QUEUED)
-    session.execute(
-        update(Analysis)
-        .where(*waiting, Analysis.rung_at.is_not(None))
-        .values(rung_at=None)
-        .execution_options(synchronize_session=False)
+    rung = (
+        Analysis.batch_id == batch_id,
+        Analysis.state == AnalysisState.QUEUED,
+        Analysis.rung_at.is_not(None),
     )
+    _ring_or_forget(session, None, *rung)
 
 
 def items_in(state: AnalysisState) -> ColumnElement[bool]:
@@ -256,7 +277,11 @@ def speed(session: Session, batch_id: str) -> float | None:
     """Items per second over the latest that finished; None before there are two."""
     latest = (
         select(Analysis.finished_at)
-        .where(Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None))
+        .where(
+            Analysis.batch_id == batch_id,
+            Analysis.finish_xid.is_not(None),
+            Analysis.state.in_(ANSWERED),  # the others become final by the thousand, at no speed at all
+        )
         .order_by(Analysis.finish_xid.desc(), Analysis.position.desc())
         .limit(SPEED_ITEMS)
         .subquery()
@@ -264,6 +289,16 @@ def speed(session: Session, batch_id: str) -> float | None:
     span = func.extract("epoch", func.max(latest.c.finished_at) - func.min(latest.c.finished_at))
     count, seconds = session.execute(select(func.count(), span).select_from(latest)).one()
     return (count - 1) / float(seconds) if seconds else None
+
+
+def _ring_or_forget(session: Session, rung_at: Any, *where: ColumnElement[bool]) -> set[str]:
+    """Note when bells of items were rung; the ids. Those that somebody else holds are passed over.
+
+    Whoever changes many items at once would otherwise wait for another who does, and be waited for.
+    """
+    free = select(Analysis.id).where(*where).with_for_update(skip_locked=True)
+    noted = update(Analysis).where(Analysis.id.in_(free)).values(rung_at=rung_at).returning(Analysis.id)
+    return set(session.scalars(noted.execution_options(synchronize_session=False)))
 
 
 def _behind(batch_id: str, xid: int, position: int) -> ColumnElement[bool]:

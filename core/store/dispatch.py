@@ -16,6 +16,12 @@ ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispa
 WAITING = (ANALYSES.c.batch_id.is_not(None), ANALYSES.c.state == AnalysisState.QUEUED)
 MOST = bindparam("most", type_=Integer)
 
+
+def _free(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Rows that nobody holds: who clears or cancels a whole batch is not waited for, nor met in a deadlock."""
+    return ANALYSES.c.id.in_(select(ANALYSES.c.id).where(*where).with_for_update(skip_locked=True))
+
+
 HEAD = (
     select(Analysis.id, Analysis.position)
     .where(
@@ -39,14 +45,19 @@ PICK = (
     .order_by(Batch.priority, TAG)
     .limit(MOST)
 )
-MARK = update(ANALYSES).where(ANALYSES.c.id == func.any(bindparam("ids"))).values(rung_at=func.now())
+MARK = (
+    update(ANALYSES)
+    .where(_free(ANALYSES.c.id == func.any(bindparam("ids")), ANALYSES.c.state == AnalysisState.QUEUED))
+    .values(rung_at=func.now())
+    .returning(ANALYSES.c.id)
+)
 ADVANCE = update(DISPATCH).values(
     virtual_time=func.greatest(
         DISPATCH.c.virtual_time, bindparam("furthest", type_=DISPATCH.c.virtual_time.type)
     )
 )
 LONG_AGO = func.now() - bindparam("age", type_=Interval)
-FORGET = update(ANALYSES).where(*WAITING, ANALYSES.c.rung_at < LONG_AGO).values(rung_at=None)
+FORGET = update(ANALYSES).where(_free(*WAITING, ANALYSES.c.rung_at < LONG_AGO)).values(rung_at=None)
 READY = select(
     select(Batch.id)
     .where(
@@ -72,9 +83,9 @@ def pick(session: Session, limit: int) -> list[str]:
     if not picked:
         return []
     ids = [row.id for row in picked]
-    session.execute(MARK, {"ids": ids})
+    rung = set(session.scalars(MARK, {"ids": ids}))
     session.execute(ADVANCE, {"furthest": max(row.tag for row in picked)})
-    return ids
+    return [analysis_id for analysis_id in ids if analysis_id in rung]
 
 
 def ready(session: Session) -> bool:
@@ -89,6 +100,7 @@ def cancel_some(session: Session, limit: int) -> list[str]:
         .join(Batch, Batch.id == Analysis.batch_id)
         .where(Batch.state == BatchState.CANCELLING, Analysis.state == AnalysisState.QUEUED)
         .limit(limit)
+        .with_for_update(of=Analysis, skip_locked=True)
     )
     moved = analyses.move(
         session, AnalysisState.CANCELLED, Analysis.id.in_(doomed), reason="its batch was cancelled"

@@ -92,12 +92,20 @@ def remove_expired(session: Session, limit: int) -> int:
     return len(session.scalars(gone).all())
 
 
+def of_batch(session: Session, batch_id: str, purpose: str) -> list[str]:
+    """The files of this purpose that items of a batch use."""
+    items = select(AnalysisImage.file_id).join(Analysis).where(Analysis.batch_id == batch_id)
+    return list(session.scalars(select(File.id).where(File.purpose == purpose, File.id.in_(items))))
+
+
 def remove_unused(session: Session, file_ids: Sequence[str], purpose: str) -> None:
     """Remove those of the files that have this purpose and that no analysis needs any more."""
+    among_them = File.id == any_(literal(list(file_ids), ARRAY(String)))  # one parameter, however many
     # Held first and judged by a second statement, which sees what a submission committed meanwhile.
-    session.execute(select(File.id).where(File.id.in_(file_ids)).order_by(File.id).with_for_update())
+    session.execute(select(File.id).where(among_them).order_by(File.id).with_for_update())
     needed = exists().where(AnalysisImage.file_id == File.id)
-    session.execute(delete(File).where(File.id.in_(file_ids), File.purpose == purpose, ~needed))
+    unused = delete(File).where(among_them, File.purpose == purpose, ~needed)
+    session.execute(unused.execution_options(synchronize_session=False))
 
 
 def abandoned_blobs(session: Session, age: timedelta, limit: int) -> list[str]:

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-
-FINAL = {"completed", "cancelled", "expired"}
+from batch_client import act, finished, look, paged, read_stream, submit
 
 
 @pytest.fixture
@@ -29,57 +28,6 @@ def file_id(quick, session, photo):
     assert answer.json()["status"] == "completed"
     quick.analyst.reset()
     return answer.json()["images"][0]["file_id"]
-
-
-def submit(live, session, inputs, **order):
-    order.setdefault("defaults", {"question": "What colour is it?"})
-    answer = session.post(f"{live.url}/api/v1/batches", json={"inputs": inputs, **order}, timeout=30)
-    assert answer.status_code == 202, answer.text
-    return answer.json()
-
-
-def look(live, session, batch_id):
-    view = session.get(f"{live.url}/api/v1/batches/{batch_id}", timeout=10).json()
-    counts = view["counts"]
-    assert counts["total"] == sum(counts[name] for name in counts if name != "total")
-    return view
-
-
-def finished(live, session, batch_id, seconds=60):
-    def final():
-        view = look(live, session, batch_id)
-        return view if view["status"] in FINAL else None
-
-    return live.wait_for(final, seconds, every=0.3)
-
-
-def act(live, session, batch_id, verb, **body):
-    return session.post(f"{live.url}/api/v1/batches/{batch_id}/{verb}", json=body or None, timeout=10)
-
-
-def read_stream(live, session, batch_id, last_id=None, most=None):
-    """Events of a stream, and the last id; stops after so many events, as a broken connection would."""
-    headers = {"Last-Event-ID": last_id} if last_id else {}
-    events = []
-    with session.get(
-        f"{live.url}/api/v1/batches/{batch_id}/stream", headers=headers, stream=True, timeout=30
-    ) as answer:
-        assert answer.status_code == 200, answer.text
-        block = {}
-        for line in answer.iter_lines(decode_unicode=True):
-            if line.startswith(":"):
-                continue
-            if line:
-                name, _, value = line.partition(": ")
-                block[name] = value
-                continue
-            if block:
-                events.append((block["event"], json.loads(block["data"])))
-                last_id = block.get("id", last_id)
-                block = {}
-            if (events and events[-1][0] == "done") or (most and len(events) >= most):
-                break
-    return events, last_id
 
 
 def test_a_batch_is_polled_streamed_and_read_and_every_item_is_seen_once(quick, session, file_id):
@@ -108,12 +56,8 @@ def test_a_batch_is_polled_streamed_and_read_and_every_item_is_seen_once(quick, 
     assert [json.loads(line)["custom_id"] for line in lines] == [item["custom_id"] for item in inputs]
     rows = list(csv.DictReader(io.StringIO(session.get(f"{url}?format=csv", timeout=20).text)))
     assert [row["custom_id"] for row in rows] == [item["custom_id"] for item in inputs]
-    paged, cursor = [], -1
-    while cursor is not None:
-        page = session.get(f"{url}?limit=70&cursor={cursor}", timeout=10).json()
-        paged += [row["custom_id"] for row in page["data"]]
-        cursor = page["next_cursor"]
-    assert paged == [item["custom_id"] for item in inputs]
+    found = [row["custom_id"] for row in paged(quick, session, batch["id"], limit=70)]
+    assert found == [item["custom_id"] for item in inputs]
 
 
 def test_cancelling_half_way_keeps_what_is_done_and_asks_nothing_new(quick, session, file_id):

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -16,7 +15,6 @@ from flask import Response, g, request, stream_with_context, url_for
 from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
-from core.desk import Desk
 from core.errors import InvalidRequest
 from core.models import Analysis
 from core.services import batches, files
@@ -27,10 +25,11 @@ from core.services.items import DEFAULTS, Items
 from core.services.keys import Scope
 from core.states import AnalysisState
 from webapp import present
+from webapp.feeds import START, Place, feeds
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
-from webapp.schemas.analyses import decoded
+from webapp.schemas.analyses import Deleted, decoded
 from webapp.schemas.batches import (
     BatchFilesForm,
     BatchForm,
@@ -44,13 +43,10 @@ from webapp.schemas.batches import (
     RetryJson,
     seconds_of,
 )
-from webapp.streams import HEARTBEAT, HEARTBEAT_SECONDS, event, streams
+from webapp.streams import streams
 from webapp.uploads import received, spooled
 
-WAIT_SECONDS = 1.0
-"""How long a stream relies on events before it looks into the database itself."""
 PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
-START = (0, -1)
 LINES = {"type": "string", "description": "A line for each item."}
 CSV_COLUMNS = (
     "position",
@@ -130,6 +126,16 @@ def one(batch_id: str) -> Any:
     return _answer(batches.get(desk(), key().account_id, batch_id))
 
 
+@blueprint.route("/batches/<id(batch):batch_id>", methods=["DELETE"])
+@blueprint.response(200, Deleted)
+@signed_in(Scope.WRITE)
+@may_answer(404, 409)
+def delete(batch_id: str) -> Any:
+    """Delete a finished batch with its items, and the images that came with it unless something uses them."""
+    batches.delete(desk(), key().account_id, batch_id)
+    return {"id": batch_id, "object": "batch", "deleted": True}
+
+
 @blueprint.route("/batches/<id(batch):batch_id>/pause", methods=["POST"])
 @blueprint.response(200, BatchView)
 @signed_in(Scope.WRITE)
@@ -203,7 +209,7 @@ def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
     place = _place(request.headers.get("Last-Event-ID", ""))
     standing = batches.get(desk(), key().account_id, batch_id)
-    return streams().response(stream_with_context(_events(desk(), standing, place)))
+    return streams().response(feeds().events(desk(), standing, place))
 
 
 def _sent(image: dict[str, Any]) -> Upload:
@@ -236,7 +242,14 @@ def _rows(body: dict[str, Any]) -> AbstractContextManager[Iterable[tuple[int, An
     """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
     if "input_file_id" in body:
         return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]))
-    return nullcontext(enumerate(body["inputs"] if "inputs" in body else _files(body), 1))
+    return nullcontext(enumerate(_drained(body.pop("inputs")) if "inputs" in body else _files(body), 1))
+
+
+def _drained(rows: list[Any]) -> Iterator[Any]:
+    """Each row once, in their order, and gone from memory when the next is taken."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def _files(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -313,7 +326,7 @@ def _cell(value: Any) -> Any:
     return "'" + value if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
 
 
-def _place(last_event_id: str) -> tuple[int, int]:
+def _place(last_event_id: str) -> Place:
     """Where a stream goes on. Raises InvalidRequest for an id that never was one."""
     if not last_event_id:
         return START
@@ -321,28 +334,3 @@ def _place(last_event_id: str) -> tuple[int, int]:
     if match is None:
         raise InvalidRequest("This Last-Event-ID is none of this stream's.")
     return int(match[1]), int(match[2])
-
-
-def _events(desk: Desk, standing: Standing, place: tuple[int, int]) -> Iterator[str]:
-    """Every item that became final behind a place, each once, and the standing whenever it changed."""
-    account_id, batch_id = standing.batch.account_id, standing.batch.id
-    told, quiet_since = None, time.monotonic()
-    while True:
-        standing = batches.get(desk, account_id, batch_id)
-        found = batches.finished_after(desk, batch_id, place)
-        for row in found:
-            place = (row.finish_xid or 0, row.position or 0)
-            yield event("item", ItemView().dump(present.item(row)), f"{place[0]}.{place[1]}")
-        view = BatchView().dump(present.batch(standing))
-        status = {name: view[name] for name in ("id", "status", "reason", "counts", "progress", "cost")}
-        if status != told:
-            told, quiet_since = status, time.monotonic()
-            yield event("status", status)
-        if standing.batch.finished_at is not None and not batches.has_more_to_tell(desk, batch_id, place):
-            yield event("done", status)
-            return
-        if time.monotonic() - quiet_since > HEARTBEAT_SECONDS:
-            quiet_since = time.monotonic()
-            yield HEARTBEAT
-        if not found:
-            desk.events.wait_for_news(batch_id, WAIT_SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -64,10 +64,10 @@ class Feed:
         self._stand(standing)
         self.watchers = 0
 
-    def events(self, place: Place) -> Iterator[str]:
+    def events(self, place: Place, has_gone: Callable[[], bool]) -> Iterator[str]:
         """Every item that became final behind a place, each once, and the standing whenever it changed."""
         told, joined, quiet_since = "", self._reads, time.monotonic()
-        while True:
+        while not has_gone():
             reads, status, done = self._reads, self._status, self._done
             for item in (items := self._behind(place)):
                 place = item.place
@@ -87,11 +87,10 @@ class Feed:
 
     def _behind(self, place: Place) -> Sequence[Sent]:
         """Items behind a place: those kept here, or a page from the database for a watcher far behind."""
-        if place < self._start and (page := self._page(place)):
-            return page
-        with self._news:
+        with self._news:  # both at one moment: what is dropped in between would be missed
+            far_behind = place < self._start
             newest_first = list(takewhile(lambda item: item.place > place, reversed(self._items)))
-        return newest_first[::-1]
+        return (far_behind and self._page(place)) or newest_first[::-1]
 
     def _wait(self, reads: int) -> None:
         """Return when the feed was read more often than that; whoever comes first does the reading."""
@@ -150,10 +149,12 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
         self._lock = threading.Lock()
 
-    def events(self, desk: Desk, standing: Standing, place: Place) -> Iterator[str]:
-        """Follow a batch from behind a place to its end."""
+    def events(
+        self, desk: Desk, standing: Standing, place: Place, has_gone: Callable[[], bool]
+    ) -> Iterator[str]:
+        """Follow a batch from behind a place to its end, or until the watcher has gone."""
         with self._joined(desk, standing) as feed:
-            yield from feed.events(place)
+            yield from feed.events(place, has_gone)
 
     @contextmanager
     def _joined(self, desk: Desk, standing: Standing) -> Iterator[Feed]:

@@ -6,12 +6,13 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 
 from core.errors import Unavailable
 
@@ -51,6 +52,25 @@ class Streams:
         finally:
             if taken:
                 self._free.release()
+
+
+def watch_for_hang_up() -> Callable[[], bool]:
+    """Tells whether the client of this request has gone.
+
+    A write to a closed connection fails only the second time, which is two heartbeats later; until then a
+    stream would hold its place for nobody.
+    """
+    connection = request.environ.get("gunicorn.socket")
+
+    def has_hung_up() -> bool:
+        try:
+            return connection is not None and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return has_hung_up
 
 
 def register(app: Flask, threads: int) -> None:

@@ -43,7 +43,7 @@ from webapp.schemas.batches import (
     RetryJson,
     seconds_of,
 )
-from webapp.streams import streams
+from webapp.streams import streams, watch_for_hang_up
 from webapp.uploads import received, spooled
 
 PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
@@ -209,7 +209,7 @@ def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
     place = _place(request.headers.get("Last-Event-ID", ""))
     standing = batches.get(desk(), key().account_id, batch_id)
-    return streams().response(feeds().events(desk(), standing, place))
+    return streams().response(feeds().events(desk(), standing, place, watch_for_hang_up()))
 
 
 def _sent(image: dict[str, Any]) -> Upload:

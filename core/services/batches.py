@@ -21,7 +21,7 @@ from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.items import Item, file_ids_of, uploads_of
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
-from core.store import batches, files
+from core.store import batches, dispatch, files
 from core.store.batches import Tally
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
@@ -150,7 +150,7 @@ def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
     with desk.database.transaction() as session:
         if batches.owned(session, account_id, batch_id, lock=True).state != BatchState.PAUSED:
             batches.move_one(session, batch_id, BatchState.PAUSED, reason="paused by the client")
-            batches.silence(session, batch_id)
+            dispatch.silence(session, batch_id)
             desk.events.tell_after_commit(session, batch_id, BatchState.PAUSED)
     return get(desk, account_id, batch_id)
 

@@ -91,6 +91,16 @@ def becoming(to: AnalysisState) -> dict[str, Any]:
     return {"state": to, **(final if to in FINAL else {})}
 
 
+def free(*where: ColumnElement[bool], limit: int | None = None) -> ColumnElement[bool]:
+    """Rows that nobody holds: who changes many is neither waited for by another who does, nor waits."""
+    return Analysis.id.in_(select(Analysis.id).where(*where).limit(limit).with_for_update(skip_locked=True))
+
+
+def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Rows locked in the order of their ids: who may pass over none cannot meet another in a deadlock."""
+    return Analysis.id.in_(select(Analysis.id).where(*where).order_by(Analysis.id).with_for_update())
+
+
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
     """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
     return list(
@@ -116,7 +126,7 @@ def move_one(
 
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
     """Take back every dead lease: the row waits again, or fails where it outlived `limit` workers."""
-    dead = Analysis.lease_until < func.now()
+    dead = free(Analysis.state == AnalysisState.RUNNING, Analysis.lease_until < func.now())
     spent = Analysis.lease_expiries + 1
     poison = move(
         session,
@@ -143,8 +153,7 @@ def lapse(session: Session, *, limit: int, error_code: str, error_message: str) 
 def overdue(limit: int) -> ColumnElement[bool]:
     """Some of the rows whose deadline has passed."""
     open_ones = Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING))
-    late = select(Analysis.id).where(open_ones, Analysis.deadline_at <= func.now()).limit(limit)
-    return Analysis.id.in_(late)
+    return free(open_ones, Analysis.deadline_at <= func.now(), limit=limit)
 
 
 def unrung(session: Session, *, stale: timedelta, limit: int) -> list[str]:

@@ -213,16 +213,6 @@ def is_behind(session: Session, batch_id: str, *, xid: int, position: int) -> bo
     return bool(session.scalar(select(exists().where(_behind(batch_id, xid, position)))))
 
 
-def silence(session: Session, batch_id: str) -> None:
-    """Forget the bells of its waiting items: they will be refused, or are to be rung anew."""
-    rung = (
-        Analysis.batch_id == batch_id,
-        Analysis.state == AnalysisState.QUEUED,
-        Analysis.rung_at.is_not(None),
-    )
-    _ring_or_forget(session, None, *rung)
-
-
 def items_in(state: AnalysisState) -> ColumnElement[bool]:
     """Whether a batch has items in this state."""
     return (
@@ -267,7 +257,7 @@ def extend_items(session: Session, batch_id: str) -> None:
     deadline = select(Batch.deadline_at).where(Batch.id == batch_id).scalar_subquery()
     session.execute(
         update(Analysis)
-        .where(Analysis.batch_id == batch_id, Analysis.state.in_(OPEN))
+        .where(analyses.in_order(Analysis.batch_id == batch_id, Analysis.state.in_(OPEN)))
         .values(deadline_at=deadline)
         .execution_options(synchronize_session=False)
     )
@@ -289,16 +279,6 @@ def speed(session: Session, batch_id: str) -> float | None:
     span = func.extract("epoch", func.max(latest.c.finished_at) - func.min(latest.c.finished_at))
     count, seconds = session.execute(select(func.count(), span).select_from(latest)).one()
     return (count - 1) / float(seconds) if seconds else None
-
-
-def _ring_or_forget(session: Session, rung_at: Any, *where: ColumnElement[bool]) -> set[str]:
-    """Note when bells of items were rung; the ids. Those that somebody else holds are passed over.
-
-    Whoever changes many items at once would otherwise wait for another who does, and be waited for.
-    """
-    free = select(Analysis.id).where(*where).with_for_update(skip_locked=True)
-    noted = update(Analysis).where(Analysis.id.in_(free)).values(rung_at=rung_at).returning(Analysis.id)
-    return set(session.scalars(noted.execution_options(synchronize_session=False)))
 
 
 def _behind(batch_id: str, xid: int, position: int) -> ColumnElement[bool]:

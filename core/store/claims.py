@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
-from core.models import AnalysisImage, Base, Batch, File
+from core.models import Analysis, AnalysisImage, Base, Batch, File
 from core.states import AnalysisState, BatchState, CallState
 from core.store import analyses, calls
 from core.store.analyses import USAGE
@@ -151,11 +151,11 @@ def take(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -
 
 def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[str]:
     """Extend the leases of these claims (id to fence); the ids that are still held."""
-    held = tuple_(ANALYSES.c.id, ANALYSES.c.fence).in_(claims.items())
+    held = tuple_(Analysis.id, Analysis.fence).in_(claims.items())
     return set(
         session.scalars(
             update(ANALYSES)
-            .where(held, ANALYSES.c.state == AnalysisState.RUNNING)
+            .where(analyses.in_order(held, Analysis.state == AnalysisState.RUNNING))
             .values(lease_until=func.now() + lease)
             .returning(ANALYSES.c.id)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Integer, Interval, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, Batch
@@ -13,14 +13,8 @@ from core.store import analyses
 from core.store.batches import open_items
 
 ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
-WAITING = (ANALYSES.c.batch_id.is_not(None), ANALYSES.c.state == AnalysisState.QUEUED)
+WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == AnalysisState.QUEUED)
 MOST = bindparam("most", type_=Integer)
-
-
-def _free(*where: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Rows that nobody holds: who clears or cancels a whole batch is not waited for, nor met in a deadlock."""
-    return ANALYSES.c.id.in_(select(ANALYSES.c.id).where(*where).with_for_update(skip_locked=True))
-
 
 HEAD = (
     select(Analysis.id, Analysis.position)
@@ -47,7 +41,7 @@ PICK = (
 )
 MARK = (
     update(ANALYSES)
-    .where(_free(ANALYSES.c.id == func.any(bindparam("ids")), ANALYSES.c.state == AnalysisState.QUEUED))
+    .where(analyses.free(WAITING, Analysis.id == func.any(bindparam("ids"))))
     .values(rung_at=func.now())
     .returning(ANALYSES.c.id)
 )
@@ -57,7 +51,12 @@ ADVANCE = update(DISPATCH).values(
     )
 )
 LONG_AGO = func.now() - bindparam("age", type_=Interval)
-FORGET = update(ANALYSES).where(_free(*WAITING, ANALYSES.c.rung_at < LONG_AGO)).values(rung_at=None)
+FORGET = update(ANALYSES).where(analyses.free(WAITING, Analysis.rung_at < LONG_AGO)).values(rung_at=None)
+SILENCE = (
+    update(ANALYSES)
+    .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
+    .values(rung_at=None)
+)
 READY = select(
     select(Batch.id)
     .where(
@@ -70,6 +69,11 @@ READY = select(
     )
     .exists()
 )
+
+
+def silence(session: Session, batch_id: str) -> None:
+    """Forget the bells of a batch's waiting items: they will be refused, or are to be rung anew."""
+    session.execute(SILENCE, {"of": batch_id})
 
 
 def forget_lost_bells(session: Session, seconds: float) -> None:
@@ -95,14 +99,7 @@ def ready(session: Session) -> bool:
 
 def cancel_some(session: Session, limit: int) -> list[str]:
     """Cancel some waiting items of batches that are being cancelled; the batches they belong to."""
-    doomed = (
-        select(Analysis.id)
-        .join(Batch, Batch.id == Analysis.batch_id)
-        .where(Batch.state == BatchState.CANCELLING, Analysis.state == AnalysisState.QUEUED)
-        .limit(limit)
-        .with_for_update(of=Analysis, skip_locked=True)
-    )
-    moved = analyses.move(
-        session, AnalysisState.CANCELLED, Analysis.id.in_(doomed), reason="its batch was cancelled"
-    )
+    ending = exists().where(Batch.id == Analysis.batch_id, Batch.state == BatchState.CANCELLING)
+    doomed = analyses.free(ending, Analysis.state == AnalysisState.QUEUED, limit=limit)
+    moved = analyses.move(session, AnalysisState.CANCELLED, doomed, reason="its batch was cancelled")
     return sorted({row.batch_id for row in moved if row.batch_id})

@@ -9,8 +9,9 @@ import click
 from cli import asking, wording
 from cli.client import Analysis, Client
 from cli.failure import Failure
-from cli.images import Image, is_image, look_at
+from cli.images import is_image, look_at
 from cli.interrupt import Interrupt
+from cli.local_file import LocalFile
 from cli.reading import answer_of
 from cli.server import Server, asks_server
 from cli.terminal import Screen
@@ -57,7 +58,7 @@ def ask(
     return _status(analysis, screen, interrupted=interrupt.asked)
 
 
-def _told_apart(arguments: tuple[str, ...], preset: str | None) -> tuple[list[Image], str | None]:
+def _told_apart(arguments: tuple[str, ...], preset: str | None) -> tuple[list[LocalFile], str | None]:
     """The images and the question of a command line. Raises UsageError."""
     *paths, last = arguments
     if preset and is_image(last):

@@ -9,7 +9,7 @@ import click
 
 from cli.client import SUBMIT_WAIT, Analysis, Client
 from cli.failure import Interrupted
-from cli.images import Image
+from cli.local_file import LocalFile
 from cli.multipart import StoppedSending, Upload
 from core.states import FINAL
 
@@ -34,7 +34,7 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ask(
-    client: Client, images: Sequence[Image], fields: Mapping[str, Any], *, keep: bool = False
+    client: Client, images: Sequence[LocalFile], fields: Mapping[str, Any], *, keep: bool = False
 ) -> Analysis:
     """Submit and wait until the analysis is final; after an interrupt, cancelled (with `keep`, as it stands).
 
@@ -55,7 +55,7 @@ def ask(
     return client.cancel(analysis["id"])
 
 
-def _submit(client: Client, images: Sequence[Image], fields: Mapping[str, str]) -> Analysis:
+def _submit(client: Client, images: Sequence[LocalFile], fields: Mapping[str, str]) -> Analysis:
     upload = Upload({**fields, "wait": str(SUBMIT_WAIT)}, images, client.interrupt)
     try:
         return client.submit(upload)

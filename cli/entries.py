@@ -15,10 +15,12 @@ from rich.text import Text
 
 from cli import wording
 from cli.client import Analysis
-from cli.images import Image
+from cli.local_file import LocalFile
 from cli.terminal import Screen
 
 ROOMY_COLUMNS = 100
+FORMULA = frozenset("=+-@")
+"""What a spreadsheet takes for the beginning of a formula."""
 FROM_DATA = {
     "category": "category",
     "subcategory": "subcategory",
@@ -40,7 +42,7 @@ COLUMNS = ("file", "id", "status", *FROM_DATA, "model", "tokens", "cost", "curre
 class Entry:
     """An image and its analysis."""
 
-    image: Image
+    image: LocalFile
     analysis: Analysis
 
     @property
@@ -105,7 +107,7 @@ class Csv:
 class TableAtTheEnd:
     """A table for people; of each entry only its cells are kept until then."""
 
-    def __init__(self, images: Sequence[Image], screen: Screen) -> None:
+    def __init__(self, images: Sequence[LocalFile], screen: Screen) -> None:
         self._screen = screen
         self._rows: list[list[str]] = []
         self._roomy = screen.columns >= ROOMY_COLUMNS
@@ -156,5 +158,10 @@ def _table(rows: Sequence[Sequence[str]], *, roomy: bool) -> Table:
 
 
 def _cell(value: Any) -> str:
-    """A value for a spreadsheet: nothing where there is none, and no line breaks."""
-    return "" if value is None or value == [] else wording.one_line(value)
+    """A value for a spreadsheet: nothing where there is none, no line breaks, and nothing it would calculate.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = "" if value is None or value == [] else wording.one_line(value)
+    is_formula = text[:1] in FORMULA and text != wording.NOTHING and not isinstance(value, (int, float))
+    return f"'{text}" if is_formula else text

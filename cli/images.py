@@ -7,36 +7,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from cli.failure import Failure
+from cli.local_file import LocalFile
 from core.media import KINDS
 
 STANDARD_INPUT = "-"
 EXTENSIONS = frozenset(f".{extension}" for kind in KINDS for extension in kind.extensions)
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image to be sent."""
-
-    path: str
-    """As it was given."""
-    name: str
-    byte_size: int
-    source: Path
-    """Where its bytes are."""
-
-    def open(self) -> BinaryIO:
-        """Its bytes. Raises Failure."""
-        try:
-            return self.source.open("rb")
-        except OSError as problem:
-            raise Failure(f"{self.path} cannot be read: {problem.strerror}.") from problem
 
 
 def is_image(path: str) -> bool:
@@ -47,7 +27,7 @@ def is_image(path: str) -> bool:
         return False
 
 
-def look_at(paths: Sequence[str]) -> list[Image]:
+def look_at(paths: Sequence[str]) -> list[LocalFile]:
     """The images of these paths, all of which must be files. Raises UsageError for the first that is not."""
     if paths.count(STANDARD_INPUT) > 1:
         raise click.UsageError("Standard input (-) can be read only once.")
@@ -57,7 +37,7 @@ def look_at(paths: Sequence[str]) -> list[Image]:
     return images
 
 
-def gather(paths: Sequence[str]) -> list[Image]:
+def gather(paths: Sequence[str]) -> list[LocalFile]:
     """The images of files and folders, in this order, each folder's sorted by name. Raises UsageError.
 
     A file that is empty is let through: it fails alone, as any other that is no image does.
@@ -86,7 +66,7 @@ def _inside(folder: str) -> list[str]:
     return found
 
 
-def _image(path: str) -> Image:
+def _image(path: str) -> LocalFile:
     if path == STANDARD_INPUT:
         return _copied(path, sys.stdin.buffer)
     source = Path(path)
@@ -103,17 +83,17 @@ def _image(path: str) -> Image:
         raise click.UsageError(
             f"{path} cannot be read: {getattr(problem, 'strerror', problem)}."
         ) from problem
-    return Image(path, source.name, about.st_size, source)
+    return LocalFile(path, source.name, about.st_size, source)
 
 
-def _copied(path: str, stream: BinaryIO) -> Image:
+def _copied(path: str, stream: BinaryIO) -> LocalFile:
     """What comes through a pipe, copied to disk: its length must be known before it is sent."""
     if stream.isatty():
         raise click.UsageError("Standard input (-) is this terminal: pipe an image into the command.")
     copy = click.get_current_context().with_resource(tempfile.NamedTemporaryFile(prefix="vitrine-"))  # noqa: SIM115
     shutil.copyfileobj(stream, copy)
     copy.flush()
-    return Image(path, "standard-input", copy.tell(), Path(copy.name))
+    return LocalFile(path, "standard-input", copy.tell(), Path(copy.name))
 
 
 def _name(path: str) -> str:

@@ -7,11 +7,19 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.operator import desk
 from core.models import ApiKey
 from core.services import keys as service
 from core.services.keys import Scope
+
+COLUMNS = ("id", "begins", "account", "name", "scopes", "created", "limit", "state")
+UNCUT = frozenset({"id", "begins", "state"})
+LESS_NEEDED = frozenset({"begins", "created"})
+"""Left out where there is no room for them beside the whole id, which `revoke` takes."""
+ROOMY_COLUMNS = 110
+PIPED_COLUMNS = 200
 
 
 @click.group()
@@ -66,15 +74,16 @@ def create(
 @click.option("--account", help="Only this account's.")
 def listing(account: str | None) -> None:
     """List keys; their secrets are not kept."""
-    table = Table(
-        "id", "begins", "account", "name", "scopes", "created", "limit", "state", box=None, pad_edge=False
-    )
+    console = Console(width=None if Console().is_terminal else PIPED_COLUMNS)
+    hidden = frozenset() if console.width >= ROOMY_COLUMNS else LESS_NEEDED
+    table = Table(box=None, pad_edge=False)
+    for name in COLUMNS:
+        if name not in hidden:
+            table.add_column(name, no_wrap=name in UNCUT, overflow="ignore" if name in UNCUT else "fold")
     for key in service.listing(desk(), account):
-        created = f"{key.created_at:%Y-%m-%d %H:%M}"
-        limit = "unlimited" if key.unlimited else key.rate_limit or "default"
-        scopes = " ".join(key.scopes)
-        table.add_row(key.id, key.prefix, key.account.name, key.name, scopes, created, limit, _state(key))
-    Console(width=None if Console().is_terminal else 200).print(table)
+        row = _row(key)
+        table.add_row(*(Text(row[name]) for name in COLUMNS if name not in hidden))
+    console.print(table)
 
 
 @keys.command()
@@ -83,6 +92,20 @@ def revoke(key: str) -> None:
     """Revoke the key with this id or beginning; it stops working at once."""
     revoked = service.revoke(desk(), key)
     click.echo(f"Revoked {revoked.id} ({revoked.name}).")
+
+
+def _row(key: ApiKey) -> dict[str, str]:
+    """What the columns say of a key."""
+    return {
+        "id": key.id,
+        "begins": key.prefix,
+        "account": key.account.name,
+        "name": key.name,
+        "scopes": " ".join(key.scopes),
+        "created": f"{key.created_at:%Y-%m-%d %H:%M}",
+        "limit": "unlimited" if key.unlimited else key.rate_limit or "default",
+        "state": _state(key),
+    }
 
 
 def _state(key: ApiKey) -> str:

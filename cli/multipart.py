@@ -8,21 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib3.fields import RequestField
 
 from cli.failure import Failure
-from cli.images import Image
 from cli.interrupt import Interrupt
+from cli.local_file import LocalFile
 
 PIECE = 64 * 1024
 
 
 class Upload:
-    """A multipart/form-data body of fields and images (RFC 7578); may be sent again from its beginning."""
+    """A multipart/form-data body of fields and files (RFC 7578); may be sent again from its beginning."""
 
-    def __init__(self, fields: Mapping[str, str], images: Sequence[Image], interrupt: Interrupt) -> None:
+    def __init__(self, fields: Mapping[str, str], files: Sequence[LocalFile], interrupt: Interrupt) -> None:
         self._interrupt = interrupt
-        self._images = images
+        self._files = files
         self._border = secrets.token_hex(16)
         self._fields = b"".join(self._head(name) + _bytes(value) + b"\r\n" for name, value in fields.items())
-        self._heads = [self._head("file", image.name) for image in images]
+        self._heads = [self._head("file", file.name) for file in files]
         self._end = f"--{self._border}--\r\n".encode()
 
     @property
@@ -31,28 +31,26 @@ class Upload:
         return f"multipart/form-data; boundary={self._border}"
 
     def __len__(self) -> int:
-        sizes = (
-            len(head) + image.byte_size + 2 for head, image in zip(self._heads, self._images, strict=True)
-        )
+        sizes = (len(head) + file.byte_size + 2 for head, file in zip(self._heads, self._files, strict=True))
         return len(self._fields) + sum(sizes) + len(self._end)
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._fields
-        for head, image in zip(self._heads, self._images, strict=True):
+        for head, file in zip(self._heads, self._files, strict=True):
             yield head
-            yield from self._pieces(image)
+            yield from self._pieces(file)
             yield b"\r\n"
         yield self._end
 
-    def _pieces(self, image: Image) -> Iterator[bytes]:
-        left = image.byte_size
-        with image.open() as file:
+    def _pieces(self, file: LocalFile) -> Iterator[bytes]:
+        left = file.byte_size
+        with file.open() as content:
             while left:
                 if self._interrupt.asked:
                     raise StoppedSending
-                piece = file.read(min(PIECE, left))
+                piece = content.read(min(PIECE, left))
                 if not piece:
-                    raise Failure(f"{image.path} became shorter while it was sent.")
+                    raise Failure(f"{file.path} became shorter while it was sent.")
                 left -= len(piece)
                 yield piece
 

@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from cli import asking, wording
-from cli.client import HOPELESS, Analysis, Client, Refused
+from cli.client import Analysis, Client
+from cli.connection import HOPELESS, Refused
 from cli.crew import Crew
 from cli.entries import Csv, Entry, JsonLines, Sheet, TableAtTheEnd
 from cli.failure import Failure, Interrupted, Unreachable
-from cli.images import Image, gather
+from cli.images import gather
 from cli.interrupt import Interrupt
+from cli.local_file import LocalFile
 from cli.server import Server, asks_server
 from cli.terminal import Screen
 
@@ -74,12 +76,12 @@ class Describing:
         self._fields = {"preset": "product", **said}
         self.hopeless: Failure | None = None
 
-    def entries(self, images: list[Image], parallel: int) -> Iterator[Entry]:
+    def entries(self, images: list[LocalFile], parallel: int) -> Iterator[Entry]:
         """What came of each image that was asked about, in their order."""
         crew = Crew(self._describe, images, min(parallel, len(images)))
         return (entry for entry in crew if entry is not None)
 
-    def _describe(self, image: Image) -> Entry | None:
+    def _describe(self, image: LocalFile) -> Entry | None:
         if self._client.interrupt.asked or self.hopeless:
             return None
         try:
@@ -150,7 +152,7 @@ def _refused(refusal: Refused) -> Analysis:
     return {"status": "failed", "error": {"code": refusal.code, "message": refusal.message}}
 
 
-def _sheet(form: str | None, images: list[Image], screen: Screen) -> Sheet:
+def _sheet(form: str | None, images: list[LocalFile], screen: Screen) -> Sheet:
     if form == "json":
         return JsonLines()
     return Csv() if form == "csv" else TableAtTheEnd(images, screen)

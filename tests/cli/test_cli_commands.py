@@ -1,6 +1,7 @@
 """The command as a whole, looking back (show, list), and the operator's side."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -187,3 +188,12 @@ def test_a_database_that_is_named_is_not_mixed_with_a_local_stack(beside_stack, 
     assert done.returncode == 1
     assert "REDIS_URL" in done.stderr
     assert "local stack" not in done.stderr
+
+
+def test_keys_are_listed_with_whole_ids_in_a_narrow_terminal(beside_stack, quick):
+    name = "a key for the shop that has a long name"
+    assert beside_stack("keys", "create", "--account", "narrow-shop", "--name", name).returncode == 0
+    beside_stack.environment |= {"COLUMNS": "80", "TTY_COMPATIBLE": "1"}
+    row = beside_stack("keys", "list", "--account", "narrow-shop").stdout.splitlines()[1]
+    assert re.match(r"key_[0-9a-z]{26} ", row)
+    assert len(row) <= 80

@@ -50,6 +50,15 @@ def test_csv_has_a_header_and_a_line_for_each_image(vitrine, photos):
     assert all(row["colours"] for row in rows)
 
 
+@pytest.mark.parametrize("mark", "=+-@")
+def test_csv_holds_nothing_that_a_spreadsheet_would_calculate(scripted_user, scripted, analysis, photo, mark):
+    name = scripted_user.write(f"{mark}1+1.jpg", photo())
+    scripted.say(analysis(data={"category": f"{mark}cmd()", "tags": [f"{mark}a", "b"], "confidence": -1}))
+    (row,) = csv.DictReader(io.StringIO(scripted_user("product", "--csv", "--", name).stdout))
+    assert (row["file"], row["category"], row["tags"]) == (f"'{name}", f"'{mark}cmd()", f"'{mark}a, b")
+    assert (row["confidence"], row["brand"]) == ("-1", "")
+
+
 def test_a_broken_image_among_good_ones_fails_alone(vitrine, photos, photo):
     broken = vitrine.write("broken.jpg", photo()[:900])
     empty = vitrine.write("empty.jpg", b"")

@@ -1,0 +1,28 @@
+"""A file of this machine that is to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cli.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that was looked at."""
+
+    path: str
+    """As it was given."""
+    name: str
+    byte_size: int
+    source: Path
+    """Where its bytes are."""
+
+    def open(self) -> BinaryIO:
+        """Its bytes. Raises Failure."""
+        try:
+            return self.source.open("rb")
+        except OSError as problem:
+            raise Failure(f"{self.path} cannot be read: {problem.strerror}.") from problem

@@ -60,7 +60,7 @@ class Connection:
     ) -> None:
         self.interrupt = interrupt
         self._server = server
-        self._note = note
+        self.say = note
         self._session = requests.Session()
         self._session.auth = self._sign  # as a header, ~/.netrc would take its place
         self._session.trust_env = not server.is_here  # no proxy leads to this machine
@@ -77,11 +77,11 @@ class Connection:
                 break
             if self.interrupt.asked:
                 break
-            self._note(f"The server is busy ({answer.status_code}); trying again in {pause:.0f} s.")
+            self.say(f"The server is busy ({answer.status_code}); trying again in {pause:.0f} s.")
             self.interrupt.sleep(pause)
         return self._reply(answer)
 
-    def _ask_again(self, method: str, path: str, **content: Any) -> Reply:
+    def _ask_again(self, method: str, path: str, *, words: str = "Looking again", **content: Any) -> Reply:
         """The same for what may be asked twice: asks again also when the connection breaks."""
         for pause in PAUSES:
             try:
@@ -89,7 +89,7 @@ class Connection:
             except Unreachable as problem:
                 if self.interrupt.asked:
                     raise
-                self._note(f"{problem.message} Looking again in {pause:.0f} s.")
+                self.say(f"{problem.message} {words} in {pause:.0f} s.")
                 self.interrupt.sleep(pause)
         return self._ask(method, path, **content)
 

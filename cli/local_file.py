@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from cli.failure import Failure
 
@@ -20,7 +20,7 @@ class LocalFile:
     source: Path
     """Where its bytes are."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """Its bytes. Raises Failure."""
         try:
             return self.source.open("rb")

@@ -17,6 +17,7 @@ SECTIONS = {
     "Commands": {
         "ask": Lazy("cli.ask:ask", "Ask one question about one or more images."),
         "product": Lazy("cli.product:product", "Describe product photos as a table, CSV or JSON."),
+        "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeElapsedColumn
@@ -50,10 +51,18 @@ class Screen:
         self, words: str, total: int, interrupt: Interrupt, *, beside_rows: bool
     ) -> Iterator[Callable[[], None]]:
         """Give what advances a progress bar; there is none where rows go to the same terminal meanwhile."""
-        if not self._errors.is_terminal or (beside_rows and sys.stdout.isatty()):
-            yield lambda: None
-            return
         columns = (_DoingColumn(words, interrupt), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with self.progress(*columns, total=total, hidden=beside_rows and sys.stdout.isatty()) as update:
+            yield lambda: update(advance=1)
+
+    @contextlib.contextmanager
+    def progress(
+        self, *columns: ProgressColumn, total: int, hidden: bool = False, **fields: Any
+    ) -> Iterator[Callable[..., None]]:
+        """Show columns that move, on a terminal only; gives what updates the task that they show."""
+        if hidden or not self._errors.is_terminal:
+            yield lambda **_: None
+            return
         shown = Progress(
             *columns,
             console=self._errors,
@@ -62,8 +71,8 @@ class Screen:
             redirect_stderr=False,
         )
         with shown:
-            task = shown.add_task("", total=total)
-            yield lambda: shown.advance(task)
+            task = shown.add_task("", total=total, **fields)
+            yield lambda **changes: shown.update(task, **changes)
 
     def table(self, table: Table) -> None:
         """Print a table as the result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import unicodedata
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,15 +13,14 @@ NOTHING = "-"
 ABOUT_NOTHING = 0.001
 """Money below which four decimals say too little."""
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-HIDDEN = {"Cc", "Cs"}
-"""Unicode's control characters and lone surrogates: what steers a terminal, or breaks an encoder."""
-BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that make a terminal show text in another order than it has."""
+HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""Control characters, lone surrogates and changes of direction: what steers a terminal, breaks an encoder, or
+shows text in another order than it has."""
 
 
 def printable(text: str) -> str:
     """The text without anything that a terminal would obey: names and answers come from strangers."""
-    return "".join(mark for mark in text if mark in "\n\t" or _is_shown(mark))
+    return HIDDEN.sub(lambda found: found[0] if found[0] in "\n\t" else "", text)
 
 
 def one_line(value: Any) -> str:
@@ -37,8 +36,12 @@ def one_line(value: Any) -> str:
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
     """JSON that a person can read too; a control character in it stays an escape."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return "".join(mark if mark == "\n" or _is_shown(mark) else f"\\u{ord(mark):04x}" for mark in text)
+    return escaped(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def escaped(json_text: str) -> str:
+    """JSON, with an escape for each character in it that a terminal would obey."""
+    return HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", json_text)
 
 
 def money(analysis: dict[str, Any]) -> str:
@@ -73,7 +76,11 @@ def tokens(analysis: dict[str, Any]) -> int:
 
 def age(moment: str, now: datetime | None = None) -> str:
     """How long ago a time of the API was."""
-    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds()
+    return duration(((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest unit: 5 min."""
     length, unit = next(((length, unit) for length, unit in UNITS if seconds >= length), UNITS[-1])
     return f"{max(0, int(seconds // length))} {unit}"
 
@@ -102,7 +109,3 @@ def problem_of(analysis: dict[str, Any]) -> str:
 def names_of(images: Sequence[dict[str, Any]]) -> str:
     """The file names of an analysis."""
     return ", ".join(one_line(image.get("file_name")) for image in images)
-
-
-def _is_shown(mark: str) -> bool:
-    return unicodedata.category(mark) not in HIDDEN and mark not in BIDI

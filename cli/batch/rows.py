@@ -1,0 +1,124 @@
+"""Rows of JSON Lines and CSV files, in which images may be named by their local paths.
+
+Only these names are looked at; all else goes to the server as it stands, which judges it. A row keeps its
+line, so that a line number of the server's is one of the user's own file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.failure import Failure
+
+FILE_ID = re.compile(r"file_[0-9a-z]{26}")
+
+Ids = Mapping[str, str]
+"""File ids by the local names they take the place of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the input."""
+
+    where: str
+    """What people find it by."""
+    written: Callable[[Ids], str]
+    """The line, with file ids in the place of names."""
+    images: tuple[str, ...] = ()
+    """Local files that it names."""
+    problem: str | None = None
+    is_item: bool = True
+    """Whether there is anything to be asked in it."""
+
+
+def json_rows(path: Path) -> Iterator[Row]:
+    """The lines of a JSON Lines file. Raises Failure."""
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _json_row(f"line {number}", line)
+        else:
+            yield Row(f"line {number}", lambda _: "", is_item=False)
+
+
+def csv_rows(path: Path) -> Iterator[Row]:
+    """The rows of a CSV file, the header first. Raises Failure."""
+    reader = csv.reader(_lines(path, newline=""), strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            where = f"line {reader.line_num}"
+            if header is None or not cells:
+                yield Row(where, lambda _, cells=cells: _csv_line(cells), is_item=False)  # type: ignore[misc]
+                header = header or [name.strip() for name in cells]
+            else:
+                yield _csv_row(where, header, cells)
+    except csv.Error as problem:
+        raise Failure(f"{path}, line {reader.line_num}, is not CSV: {problem}.") from problem
+
+
+def _lines(path: Path, newline: str | None = "\n") -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            yield from file
+    except UnicodeDecodeError as problem:
+        raise Failure(f"{path} is not UTF-8: save it as UTF-8 (in Excel: CSV UTF-8).") from problem
+    except OSError as problem:
+        raise Failure(f"{path} cannot be read: {problem.strerror}.") from problem
+
+
+def _json_row(where: str, line: str) -> Row:
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        return Row(where, lambda _: "", problem=f"is not JSON: {problem}")
+    if not isinstance(item, dict):
+        return Row(where, lambda _: "", problem="is not a JSON object")
+    named = item.get("images", [item.get("image")])
+
+    def written(ids: Ids) -> str:
+        swapped = {name: _swapped(item[name], ids) for name in ("image", "images") if name in item}
+        return json.dumps({**item, **swapped})
+
+    return Row(where, written, _local(named if isinstance(named, list) else []))
+
+
+def _swapped(value: Any, ids: Ids) -> Any:
+    if isinstance(value, list):
+        return [_swapped(each, ids) for each in value]
+    return ids.get(value, value) if isinstance(value, str) else value
+
+
+def _csv_row(where: str, header: Sequence[str], cells: list[str]) -> Row:
+    row = dict(zip(header, cells, strict=False))
+    named = [name.strip() for name in row.get("images", "").split(";")] + [row.get("image", "")]
+
+    def written(ids: Ids) -> str:
+        swapped = list(cells)
+        for place, (column, cell) in enumerate(zip(header, cells, strict=False)):
+            if column == "image":
+                swapped[place] = ids.get(cell, cell)
+            elif column == "images":
+                swapped[place] = ";".join(ids.get(name.strip(), name) for name in cell.split(";"))
+        return _csv_line(swapped)
+
+    return Row(where, written, _local(named))
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+def _local(names: Sequence[Any]) -> tuple[str, ...]:
+    """Those that are neither file ids nor objects nor empty: paths."""
+    return tuple(
+        name for name in names if isinstance(name, str) and name.strip() and not FILE_ID.fullmatch(name)
+    )

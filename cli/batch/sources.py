@@ -1,0 +1,135 @@
+"""What a batch is made from, looked at as a whole before anything is sent."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import click
+
+from cli.batch.folder import folder_rows
+from cli.batch.rows import Ids, Row, csv_rows, json_rows
+from cli.failure import Failure
+from cli.local_file import LocalFile
+from core.media import HEAD, ImageKind, recognise
+
+MOST_ITEMS = 50_000
+"""Of a batch (core/services/items.py, which only a server can import)."""
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": json_rows,
+    ".ndjson": json_rows,
+    ".csv": csv_rows,
+}
+
+
+class Bad(Exception):
+    """A file that is no image; the message says what it is, after its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder, or a file that names images."""
+
+    path: Path
+    read: Callable[[Path], Iterator[Row]]
+
+    @property
+    def base(self) -> Path:
+        """Where the names in it begin."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def input_name(self) -> str:
+        """What the input file is called that is made of it."""
+        return f"{self.path.resolve().name}.jsonl" if self.path.is_dir() else self.path.name
+
+    def rows(self) -> Iterator[Row]:
+        """Its rows, read anew. Raises Failure."""
+        return self.read(self.path)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is in a source."""
+
+    items: int = 0
+    files: dict[str, LocalFile] = field(default_factory=dict)
+    """Images by the names that rows give them."""
+    bad: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """Each with the place where it is."""
+
+
+def look_at(path: Path) -> Source:
+    """The source behind an argument. Raises UsageError."""
+    if path.is_dir():
+        return Source(path, folder_rows)
+    if not path.exists():
+        raise click.UsageError(f"There is no folder or file {path}.")
+    if (read := READERS.get(path.suffix.lower())) is None:
+        raise click.UsageError(f"{path} is neither a folder nor a .jsonl, .csv or .zip file.")
+    return Source(path, read)
+
+
+def survey(source: Source) -> Survey:
+    """Look at every row and every image it names. Raises Failure where there is nothing, or too much."""
+    found = Survey()
+    for row in source.rows():
+        if row.is_item:
+            found.items += 1
+            _look_at_row(row, source.base, found)
+    if not found.items:
+        what = "image file" if source.path.is_dir() else "item"
+        raise Failure(f"There is no {what} in {source.path}.")
+    if found.items > MOST_ITEMS:
+        raise Failure(
+            f"{source.path} has {found.items:,} items; a batch takes {MOST_ITEMS:,} at most: make several."
+        )
+    return found
+
+
+def write(source: Source, ids: Ids, out: IO[str]) -> int:
+    """Write the input file, an empty line for each item that is left out; how many items there are in it."""
+    written = 0
+    for row in source.rows():
+        if row.is_item and (row.problem or not ids.keys() >= set(row.images)):
+            out.write("\n")
+        else:
+            out.write(row.written(ids) + "\n")
+            written += row.is_item
+    return written
+
+
+def _look_at_row(row: Row, base: Path, found: Survey) -> None:
+    if row.problem:
+        found.problems.append(f"{row.where}: {row.problem}.")
+        return
+    for name in row.images:
+        if name not in found.files and name not in found.bad:
+            try:
+                found.files[name] = _image(base, name)
+            except Bad as problem:
+                found.bad[name] = str(problem)
+        if name in found.bad:
+            what = f"{row.where}: " if row.where == name else f"{row.where}: {name}: "
+            found.problems.append(f"{what}{found.bad[name]}.")
+
+
+def _image(base: Path, name: str) -> LocalFile:
+    path = base / name
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise Bad("a folder" if stat.S_ISDIR(about.st_mode) else "not a file with content")
+        with path.open("rb") as file:
+            looks = recognise(file.read(HEAD))
+    except FileNotFoundError:
+        raise Bad("there is no such file") from None
+    except (OSError, ValueError) as problem:
+        raise Bad(f"cannot be read: {getattr(problem, 'strerror', problem)}") from None
+    if not isinstance(looks, ImageKind):
+        raise Bad(f"it is {looks}, not an image")
+    return LocalFile(name, path.name, about.st_size, path)

@@ -88,7 +88,7 @@ def cancel(batch_id: str, *, server: Server) -> None:
     "--status",
     "states",
     multiple=True,
-    type=click.Choice(sorted(REOPENABLE)),
+    type=click.Choice(sorted(state.value for state in REOPENABLE)),
     default=["failed"],
     show_default=True,
     help="Items to be tried again; repeat for several.",

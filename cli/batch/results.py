@@ -90,11 +90,11 @@ def show(items: list[Item], screen: Screen) -> None:
     """Print items as a table."""
     names = [Text(wording.one_line(item["custom_id"])) for item in items]
     longest = max((name.cell_len for name in names), default=0)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     table.add_column("Item", no_wrap=True, overflow="ellipsis", width=min(longest, screen.columns // 3))
-    table.add_column("Status", no_wrap=True, min_width=9)
-    table.add_column("Cost", no_wrap=True, justify="right", min_width=7)
-    table.add_column("Answer", no_wrap=True, overflow="ellipsis")
+    table.add_column("Status", no_wrap=True)
+    table.add_column("Cost", no_wrap=True, justify="right")
+    table.add_column("Answer", no_wrap=True, overflow="ellipsis", ratio=1)
     for name, item in zip(names, items, strict=True):
         table.add_row(name, *map(Text, (item["status"], wording.money(item), _answer(item))))
     screen.table(table)

@@ -50,11 +50,11 @@ def json_rows(path: Path) -> Iterator[Row]:
 def csv_rows(path: Path) -> Iterator[Row]:
     """The rows of a CSV file, the header first. Raises Failure."""
     reader = csv.reader(_lines(path, newline=""), strict=True)
-    header: list[str] | None = None
+    header: list[str] = []
     try:
         for cells in reader:
             where = f"line {reader.line_num}"
-            if header is None or not cells:
+            if not header or not cells:
                 yield Row(where, lambda _, cells=cells: _csv_line(cells), is_item=False)  # type: ignore[misc]
                 header = header or [name.strip() for name in cells]
             else:
@@ -113,8 +113,8 @@ def _csv_row(where: str, header: Sequence[str], cells: list[str]) -> Row:
 
 def _csv_line(cells: Sequence[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    csv.writer(line).writerow(cells)  # with its own line ends: cells that have any are quoted by these
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _local(names: Sequence[Any]) -> tuple[str, ...]:

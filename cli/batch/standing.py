@@ -53,11 +53,13 @@ def projected(batch: Batch) -> str:
     """What a pilot makes of the whole."""
     projection = batch["projection"]
     cost = wording.amount(projection["total_cost"], batch["cost"]["currency"])
-    parts = [f"{projection['error_rate']:.1%} failed"]
-    parts += ["what all would cost is unknown" if cost == "unknown" else f"all would cost about {cost}"]
-    if projection["seconds"] is not None:
-        parts.append(f"and take about {wording.duration(projection['seconds'])}")
-    return f"Of {wording.count(projection['items'], 'item')}, " + ", ".join(parts) + "."
+    seconds = projection["seconds"]
+    time = "unknown" if seconds is None else f"about {wording.duration(seconds)}"
+    return (
+        f"Of {wording.count(projection['items'], 'item')}, {projection['error_rate']:.1%} failed. "
+        f"All {batch['counts']['total']:,}: cost {cost if cost in {'free', 'unknown'} else f'about {cost}'}, "
+        f"time {time}."
+    )
 
 
 def described(batch: Batch) -> str:

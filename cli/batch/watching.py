@@ -38,7 +38,7 @@ def watch(client: BatchClient, batch_id: str, destination: Destination, screen: 
         raise  # it would be refused again
     except Failure as problem:
         problem.show()
-        screen.note(f"  Follow it again:  vitrine batch watch {batch_id}{destination.option}")
+        screen.note(f"  Follow  vitrine batch watch {batch_id}{destination.option}")
         return problem.exit_code
 
 
@@ -46,8 +46,8 @@ def goes_on(batch_id: str, destination: Destination) -> str:
     """What to do about a batch that is left to itself."""
     return (
         "The batch goes on.\n"
-        f"  Follow it again:  vitrine batch watch {batch_id}{destination.option}\n"
-        f"  Cancel it:        vitrine batch cancel {batch_id}"
+        f"  Follow  vitrine batch watch {batch_id}{destination.option}\n"
+        f"  Cancel  vitrine batch cancel {batch_id}"
     )
 
 
@@ -71,9 +71,9 @@ def _paused(client: BatchClient, batch: Batch, destination: Destination, screen:
         screen.note(standing.projected(batch))
     screen.note(
         f"The batch is paused: {wording.one_line(batch['reason'])}.\n"
-        f"  Go on:      vitrine batch resume {batch['id']}\n"
-        f"  Follow it:  vitrine batch watch {batch['id']}{destination.option}\n"
-        f"  Cancel it:  vitrine batch cancel {batch['id']}"
+        f"  Go on   vitrine batch resume {batch['id']}\n"
+        f"  Follow  vitrine batch watch {batch['id']}{destination.option}\n"
+        f"  Cancel  vitrine batch cancel {batch['id']}"
     )
     return PAUSED
 

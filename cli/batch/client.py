@@ -7,7 +7,7 @@ from typing import Any
 
 from sseclient import Event, SSEClient
 
-from cli.connection import BrokenOff, Connection, Refused
+from cli.connection import Connection, Refused
 from cli.failure import Failure
 from cli.local_file import LocalFile
 from cli.multipart import Upload
@@ -20,7 +20,6 @@ SUBMIT_SECONDS = 300.0
 """All items are stored before the answer comes."""
 KEPT_SECONDS = 30 * 86_400
 """After which an upload goes unless an analysis uses it, so those of a run that was broken off do as well."""
-RECENT = 100
 
 
 class BatchClient(Connection):
@@ -52,10 +51,10 @@ class BatchClient(Connection):
 
     def submit(self, order: Mapping[str, Any], key: str) -> Batch:
         """Submit a batch once, even when the connection breaks. Raises Refused or Unreachable."""
-        try:
-            return self._submit(order, key)
-        except BrokenOff:
-            return self._accepted(key) or self._submit(order, key)
+        headers = {"Idempotency-Key": key, "X-Request-ID": key}
+        return self._ask_again(
+            "POST", "/batches", words="Sending again", json=order, headers=headers, patience=SUBMIT_SECONDS
+        ).body
 
     def one(self, batch_id: str) -> Batch:
         """A batch as it stands; asks again when the connection breaks. Raises Refused or Unreachable."""
@@ -82,11 +81,3 @@ class BatchClient(Connection):
         """What happens to a batch, live, behind an event. Raises Refused, and Unreachable also half way."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
         return SSEClient(self._pieces(f"/batches/{batch_id}/stream", headers=headers)).events()
-
-    def _submit(self, order: Mapping[str, Any], key: str) -> Batch:
-        headers = {"Idempotency-Key": key, "X-Request-ID": key}
-        return self._ask("POST", "/batches", json=order, headers=headers, patience=SUBMIT_SECONDS).body
-
-    def _accepted(self, key: str) -> Batch | None:
-        recent: list[Batch] = self.page(limit=RECENT)["data"]
-        return next((batch for batch in recent if batch["request_id"] == key), None)

@@ -1,3 +1,5 @@
+"""What the tests of batches share."""
+
 from contextlib import contextmanager
 
 import pytest
@@ -22,3 +24,9 @@ def queries(desk):
             event.remove(desk.database.engine, "before_cursor_execute", note)
 
     return watch
+
+
+@pytest.fixture
+def key(new_key):
+    """A key without a rate limit: these tests submit more often than a client may."""
+    return new_key(unlimited=True)

@@ -69,7 +69,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)
-    limits.register(app, settings.redis_url, desk.redis_quiet)
+    limits.register(app, desk)
     feeds.register(app)
     tracing.register(app)
     errors.register(app)

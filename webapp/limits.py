@@ -1,37 +1,32 @@
-"""How many requests a key, or an address, may make in a window of time.
+"""How many requests a key, or an address, may make in a window of time: Flask-Limiter, set up for an app.
 
-Windows are those of the clock (a minute begins with its first second), and each is one counter in Redis: one
-round trip counts a request and tells how many are left. See docs/decisions/0011-rate-limits.md.
+See docs/decisions/0011-rate-limits.md.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
-from functools import cache
+from functools import partial
+from operator import attrgetter
+from typing import Any, cast
 
-import redis
-import structlog
-from flask import Flask, Response, after_this_request, current_app
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, RedisStorage
+import flask_limiter
+from flask import Flask, Response, current_app, g
+from flask_limiter import HeaderNames, Limiter, RequestLimit
+from flask_limiter.util import get_remote_address
 
+from core.desk import Desk
 from core.errors import RateLimitExceeded
-from core.quiet import Quiet
 from core.redis import PREFIX, connect
+from webapp import errors
+from webapp.quiet_storage import SCHEME
 
-LIMIT, REMAINING, RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
-HEADERS = (LIMIT, REMAINING, RESET)
-WORDS = {
-    "submissions": "This API key may submit {limit}. Many images fit into one batch.",
-    "uploads": "This API key may upload files {limit}.",
-    "failures": "There were too many requests without a valid API key from here; allowed are {limit}.",
-}
-
-log = structlog.get_logger(__name__)
-parsed = cache(parse)
+RESET_AFTER = "X-RateLimit-Reset-After"
+"""Takes what Flask-Limiter would write into Retry-After, on every answer and over ours."""
+HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", RESET_AFTER)
+DOCUMENTED = {name: {"schema": {"type": "integer"}} for name in HEADERS}
 
 
 class Counted(StrEnum):
@@ -43,59 +38,67 @@ class Counted(StrEnum):
     """Of authentication."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What is left of a limit in the window that ends at `reset` (Unix seconds)."""
-
-    limit: int
-    used: int
-    reset: int
-
-    def head(self, response: Response) -> Response:
-        """Tell the client."""
-        left = max(0, self.limit - self.used)
-        for name, value in zip(HEADERS, (self.limit, left, self.reset), strict=True):
-            response.headers[name] = str(value)
-        return response
+WORDS = {
+    Counted.SUBMISSIONS: "This API key may submit {limit}. Many images fit into one batch.",
+    Counted.UPLOADS: "This API key may upload files {limit}.",
+    Counted.FAILURES: "There were too many requests without a valid API key from here; allowed are {limit}.",
+}
 
 
-class Limits:
-    """Counts in Redis; while that is away, in this process, so that each process has a count of its own."""
-
-    def __init__(self, redis_url: str, quiet: Quiet) -> None:
-        pool = connect(redis_url).connection_pool
-        self._shared = RedisStorage(redis_url, connection_pool=pool, key_prefix=f"{PREFIX}limits")
-        self._own = MemoryStorage()
-        self._quiet = quiet
-
-    def count(self, what: Counted, whose: str, rate: str) -> None:
-        """Count a request, and tell the client where it stands. Raises RateLimitExceeded."""
-        item = parsed(rate)
-        window, into = divmod(time.time(), item.get_expiry())
-        used = self._increased(item, item.key_for(what, whose, str(int(window))))
-        allowance = Allowance(item.amount, used, int((window + 1) * item.get_expiry()))
-        after_this_request(allowance.head)
-        if used > item.amount:
-            message = WORDS[what].format(limit=f"{item.amount:,} times per {item.GRANULARITY.name}")
-            details = {"limit": rate, "reset": allowance.reset}
-            raise RateLimitExceeded(message, details=details, retry_after=math.ceil(item.get_expiry() - into))
-
-    def _increased(self, item: RateLimitItem, name: str) -> int:
-        if not self._quiet.now():
-            try:
-                return self._shared.incr(name, item.get_expiry())
-            except redis.RedisError as error:
-                self._quiet.begin()
-                log.warning("limits_unavailable", error=type(error).__name__)
-        return self._own.incr(name, item.get_expiry())
-
-
-def register(app: Flask, redis_url: str, quiet: Quiet) -> None:
+def register(app: Flask, desk: Desk) -> None:
     """Give the app its limits."""
-    app.extensions["limits"] = Limits(redis_url, quiet)
+    limiter, settings = _limiter(app, desk), desk.settings
+
+    def own_rate() -> str:
+        key = g.get("key")  # Flask-Limiter also looks before there is one, and counts nothing then
+        return (key and key.rate_limit) or settings.rate_limit
+
+    def counter(what: Counted, rate: str | Callable[[], str], **options: Any) -> Callable[[], None]:
+        def count() -> None:
+            pass
+
+        count.__qualname__ = what  # by which Flask-Limiter tells functions apart
+        refused = partial(_refused, WORDS[what])
+        return limiter.shared_limit(rate, what, on_breach=refused, **options)(count)
+
+    app.extensions["limits"] = {
+        Counted.SUBMISSIONS: counter(Counted.SUBMISSIONS, own_rate, exempt_when=_is_unlimited),
+        Counted.UPLOADS: counter(Counted.UPLOADS, settings.upload_rate_limit, exempt_when=_is_unlimited),
+        Counted.FAILURES: counter(Counted.FAILURES, settings.failure_rate_limit, key_func=get_remote_address),
+    }
+    app.register_error_handler(flask_limiter.RateLimitExceeded, attrgetter("response"))
 
 
-def limits() -> Limits:
-    """The limits of this app."""
-    found: Limits = current_app.extensions["limits"]
-    return found
+def count(what: Counted) -> None:
+    """Count this request. Raises flask_limiter.RateLimitExceeded, whose response is our envelope."""
+    current_app.extensions["limits"][what]()
+
+
+def _limiter(app: Flask, desk: Desk) -> Limiter:
+    """Of this app alone. Counts by key, in Redis; while that is away, each process by itself."""
+    options = {
+        "connection_pool": connect(desk.settings.redis_url).connection_pool,
+        "key_prefix": f"{PREFIX}limits",
+        "quiet": desk.redis_quiet,
+    }
+    return Limiter(
+        lambda: str(g.key.id),
+        app=app,
+        storage_uri=f"{SCHEME}://",
+        storage_options=cast("Any", options),
+        in_memory_fallback_enabled=True,
+        headers_enabled=True,
+        header_name_mapping={HeaderNames.RETRY_AFTER: RESET_AFTER},
+    )
+
+
+def _is_unlimited() -> bool:
+    return bool(g.key.unlimited)
+
+
+def _refused(words: str, breached: RequestLimit) -> Response:
+    rate, reset = breached.limit, breached.reset_at
+    unit = rate.GRANULARITY.name
+    message = words.format(limit=f"{rate.amount:,} times per {unit}")
+    details = {"limit": f"{rate.amount}/{unit}", "reset": reset}
+    return errors.answer(RateLimitExceeded(message, details=details, retry_after=reset - time.time()))

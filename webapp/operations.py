@@ -21,7 +21,7 @@ from core.errors import AuthenticationFailed, InvalidRequest, UnsupportedMediaTy
 from core.models import ApiKey
 from core.services import keys
 from core.services.keys import Scope
-from webapp.limits import Counted, limits
+from webapp.limits import DOCUMENTED, Counted, count
 from webapp.uploads import StreamedRequest
 
 View = Callable[..., Any]
@@ -33,6 +33,8 @@ SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `vt_…`."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+MADE = {"Location": {"schema": {"type": "string"}}, **DOCUMENTED}
+"""Headers of an answer that tells where to find what was made; all routes that make something are limited."""
 MULTIPART_SLACK = 64 * 1024
 """Bytes allowed for the fields and borders around the files of a multipart body."""
 
@@ -68,8 +70,7 @@ def limited(what: Counted) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if not key().unlimited:
-                limits().count(what, key().id, _rate(what))
+            count(what)
             return view(*args, **kwargs)
 
         return wrapper  # that this may be a 429 is said by `signed_in`
@@ -147,13 +148,8 @@ def _authenticated() -> ApiKey:
     try:
         return keys.authenticate(desk(), _secret())
     except AuthenticationFailed:
-        limits().count(Counted.FAILURES, request.remote_addr or "", desk().settings.failure_rate_limit)
+        count(Counted.FAILURES)
         raise
-
-
-def _rate(what: Counted) -> str:
-    settings = desk().settings
-    return settings.upload_rate_limit if what == Counted.UPLOADS else key().rate_limit or settings.rate_limit
 
 
 def _secret() -> str:

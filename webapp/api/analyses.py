@@ -17,7 +17,7 @@ from core.states import FINAL
 from webapp import present
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
-from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
+from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.analyses import (
     AnalysisPage,
     AnalysisView,
@@ -39,8 +39,10 @@ blueprint = Blueprint(
 
 
 @blueprint.route("/analyses", methods=["POST"])
-@blueprint.response(202, AnalysisView, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.alt_response(200, schema=AnalysisView, description="Answered within `wait`.", success=True)
+@blueprint.response(202, AnalysisView, headers=MADE)
+@blueprint.alt_response(
+    200, schema=AnalysisView, description="Answered within `wait`.", headers=MADE, success=True
+)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=SubmitJson, multipart=SubmitForm)

@@ -28,7 +28,7 @@ from webapp import present
 from webapp.feeds import START, Place, feeds
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
-from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
+from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.analyses import Deleted, decoded
 from webapp.schemas.batches import (
     BatchFilesForm,
@@ -69,7 +69,7 @@ blueprint = Blueprint(
 
 
 @blueprint.route("/batches", methods=["POST"])
-@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(202, BatchView, headers=MADE)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchJson, multipart=BatchForm)
@@ -80,7 +80,7 @@ def submit(body: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/batch-analyze", methods=["POST"])
-@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(202, BatchView, headers=MADE)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchForm)
@@ -91,7 +91,7 @@ def batch_analyze(body: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/image/analyze-batch", methods=["POST"])
-@blueprint.response(202, BatchView, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(202, BatchView, headers=MADE)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchFilesForm)

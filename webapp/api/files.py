@@ -16,6 +16,7 @@ from webapp.downloads import download
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import (
+    MADE,
     desk,
     key,
     limited,
@@ -37,7 +38,7 @@ blueprint = Blueprint("files", __name__, description="Bytes that are sent once a
 
 
 @blueprint.route("/files", methods=["POST"])
-@blueprint.response(201, FileView, headers={"Location": TEXT})
+@blueprint.response(201, FileView, headers=MADE)
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
 @takes_body(multipart=UploadForm, upload=True)

@@ -17,8 +17,8 @@ from core.states import FINAL, AnalysisState
 from webapp import present
 from webapp.api.analyses import awaited, headers_of
 from webapp.idempotency import idempotent, once
-from webapp.limits import Counted
-from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
+from webapp.limits import DOCUMENTED, Counted
+from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm
 from webapp.schemas.plain import PlainAnswer, PlainData, PlainPending
 from webapp.uploads import received
@@ -29,8 +29,8 @@ blueprint = Blueprint("image", __name__, description="Ask about one image and wa
 
 
 @blueprint.route("/image/analyze", methods=["POST"])
-@blueprint.response(200, PlainAnswer)
-@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@blueprint.response(200, PlainAnswer, headers=DOCUMENTED)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=AskForm, files=1)
@@ -42,8 +42,8 @@ def analyze(body: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/image/analyze-with-context", methods=["POST"])
-@blueprint.response(200, PlainAnswer)
-@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@blueprint.response(200, PlainAnswer, headers=DOCUMENTED)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=AskWithContextForm, files=1)
@@ -55,8 +55,8 @@ def analyze_with_context(body: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/analyze-product", methods=["POST"])
-@blueprint.response(200, PlainData)
-@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", success=True)
+@blueprint.response(200, PlainData, headers=DOCUMENTED)
+@blueprint.alt_response(202, schema=PlainPending, description="Not answered yet.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=ProductForm, files=1)

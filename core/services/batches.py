@@ -92,6 +92,18 @@ def submit(
     return Standing(batch, Tally({"queued": len(items)}, {}, None, None))
 
 
+def replayed(desk: Desk, once: Once | None) -> Standing | None:
+    """The batch that a request made before, if it did, without a look at its input, which may be gone.
+
+    Raises IdempotencyMismatch; NotFound where the batch is gone.
+    """
+    if once is None:
+        return None
+    with desk.database.transaction() as session:
+        made = idempotency.replayed(desk, session, once)
+        return None if made is None else _standing(session, once.account_id, made)
+
+
 def get(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """One batch as it stands. Raises NotFound."""
     with desk.database.transaction() as session:

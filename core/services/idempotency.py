@@ -44,9 +44,16 @@ def earlier(desk: Desk, session: Session, once: Once | None, subject_id: str) ->
     )
     if idempotency.claim(session, row, _kept(desk)):
         return None
-    found = idempotency.find(session, row, _kept(desk))
-    if found is None:
+    if (made := replayed(desk, session, once)) is None:
         raise RequestInFlight(retry_after=RETRY_AFTER)
+    return made
+
+
+def replayed(desk: Desk, session: Session, once: Once) -> str | None:
+    """The id of what this request made before, if it did; claims nothing. Raises IdempotencyMismatch."""
+    found = idempotency.find(session, once.account_id, once.route, once.key, _kept(desk))
+    if found is None:
+        return None
     if found.fingerprint != once.fingerprint:
         raise IdempotencyMismatch
     once.replayed = True

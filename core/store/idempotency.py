@@ -33,12 +33,12 @@ def claim(session: Session, row: IdempotencyKey, kept: timedelta) -> bool:
     return session.execute(taken.returning(IdempotencyKey.subject_id)).scalar_one_or_none() is not None
 
 
-def find(session: Session, row: IdempotencyKey, kept: timedelta) -> IdempotencyKey | None:
+def find(session: Session, account_id: str, route: str, key: str, kept: timedelta) -> IdempotencyKey | None:
     """The key as it was stored before, unless it is too old."""
     query = select(IdempotencyKey).where(
-        IdempotencyKey.account_id == row.account_id,
-        IdempotencyKey.route == row.route,
-        IdempotencyKey.key == row.key,
+        IdempotencyKey.account_id == account_id,
+        IdempotencyKey.route == route,
+        IdempotencyKey.key == key,
         ~_is_old(kept),
     )
     return session.scalars(query).one_or_none()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -210,6 +211,25 @@ def test_what_was_deleted_is_not_made_again_but_a_404(client, desk, key, photo):
     assert (answer.status_code, answer.json["error_code"], is_replayed(answer)) == (404, "not_found", True)
     assert made in answer.json["error"]
     assert count(desk, key, Analysis) == 0
+
+
+def test_a_batch_is_replayed_when_the_file_it_was_made_from_is_gone(client, desk, key, photo):
+    image = client.post(FILES, data={"file": (io.BytesIO(photo()), "p.jpg")}).json["id"]
+    lines = io.BytesIO(json.dumps({"image": image, "question": "?!"}).encode())
+    source = client.post(FILES, data={"file": (lines, "in.jsonl"), "purpose": "batch"}).json["id"]
+
+    def submit(**more):
+        return client.post(
+            BATCHES, json={"input_file_id": source, **more}, headers={"Idempotency-Key": "nightly"}
+        )
+
+    first = submit()
+    assert client.delete(f"{FILES}/{source}").status_code == 200
+    again = submit()
+    assert (first.status_code, again.status_code, again.json["id"]) == (202, 202, first.json["id"])
+    assert (is_replayed(first), is_replayed(again)) == (False, True)
+    assert submit(priority="high").status_code == 422
+    assert count(desk, key, Batch) == 1
 
 
 def test_a_replay_shows_what_has_become_of_it_meanwhile(client, desk, key, photo):

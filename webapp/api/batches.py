@@ -225,6 +225,11 @@ def _sent(image: dict[str, Any]) -> Upload:
 
 def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """What every way of submitting a loaded body does."""
+    standing = batches.replayed(desk(), once()) or _fresh(body)
+    return present.batch(standing), 202, _headers(standing)
+
+
+def _fresh(body: dict[str, Any]) -> Standing:
     order = Order(
         metadata=body.pop("metadata"),
         window=timedelta(seconds=seconds_of(body.pop("completion_window"))),
@@ -234,8 +239,7 @@ def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:
         items = Items(desk(), defaults, _sent).read(rows)
-        standing = batches.submit(desk(), key(), items, order, g.request_id, once())
-    return present.batch(standing), 202, _headers(standing)
+        return batches.submit(desk(), key(), items, order, g.request_id, once())
 
 
 def _rows(body: dict[str, Any]) -> AbstractContextManager[Iterable[tuple[int, Any]]]:

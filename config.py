@@ -63,6 +63,8 @@ class Settings:
     analysis_deadline: float
     idempotency_retention: float
     price_table: Path | None
+    endpoint_requests_per_minute: int
+    endpoint_tokens_per_minute: int
 
     max_file_size: int
     max_request_size: int
@@ -166,6 +168,12 @@ def _read(env: Env) -> dict[str, Any]:
         "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
         "idempotency_retention": parsed.seconds("IDEMPOTENCY_RETENTION", "86400"),
         "price_table": parsed.file("PRICE_TABLE", ""),
+        "endpoint_requests_per_minute": env.int(
+            "ENDPOINT_REQUESTS_PER_MINUTE", 0, validate=validate.Range(0, 10_000_000)
+        ),
+        "endpoint_tokens_per_minute": env.int(
+            "ENDPOINT_TOKENS_PER_MINUTE", 0, validate=validate.Range(0, 1_000_000_000)
+        ),
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
         "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),

@@ -13,7 +13,7 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
     ├── IdempotencyMismatch 422
     ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded
     ├── InternalError 500 ── ModelError ── InvalidOutput; WorkerCrash
-    ├── UpstreamError 502             ├── Unavailable 503 ── ModelOverloaded
+    ├── UpstreamError 502 ── QuotaExhausted   ├── Unavailable 503 ── ModelOverloaded
     ├── Timeout 504 ── Expired
     └── ImageError 400 ── ImageUnfetchable, ImageUndecodable, ImageTooLarge   (fail their item alone)
 """
@@ -197,6 +197,10 @@ class UpstreamError(VitrineError):
     """The vision endpoint failed."""
 
     code, status = "upstream_error", 502
+
+
+class QuotaExhausted(UpstreamError):
+    """The endpoint's account has no quota left."""
 
 
 class Unavailable(VitrineError):

@@ -23,6 +23,8 @@ PER_MILLION = Decimal(1_000_000)
 CURRENCY = "USD"
 MESSAGE_TOKENS = 100
 """For what an endpoint adds around the text: roles, separators, the wrapping of a schema."""
+TILES = {"base": 85, "tile": 170}
+"""How images are counted where the table does not say."""
 REVISION = r"(-\d{4}-\d{2}-\d{2}|-latest)?"
 
 
@@ -103,6 +105,12 @@ class PriceTable:
         )
 
 
+def likely_tokens(text: str, sizes: Iterable[tuple[int, int]], max_tokens: int, price: Price | None) -> int:
+    """What a rate limit will count for a call: four bytes to a token, and the longest answer."""
+    images = sum(image_tokens(width, height, price.image if price else TILES) for width, height in sizes)
+    return len(text.encode()) // 4 + MESSAGE_TOKENS + images + max_tokens
+
+
 def image_tokens(width: int, height: int, rule: dict[str, Any]) -> int:
     """Tokens that an image of this size takes, in tiles or in patches.
 
@@ -121,6 +129,6 @@ def _price(model: str, line: dict[str, Any]) -> Price:
     amounts = {name: Decimal(str(line[name])) for name in ("input", "cached_input", "output")}
     if any(not amount.is_finite() or amount < 0 for amount in amounts.values()):
         raise ValueError(f"{model}: prices are numbers of USD per 1,000,000 tokens, not below 0")
-    image = line.get("image", {"base": 85, "tile": 170})
+    image = line.get("image", TILES)
     image_tokens(1, 1, image)
     return Price(model, **amounts, image=image, as_of=line.get("as_of", ""), source=line.get("source", ""))

@@ -11,12 +11,12 @@ PREFIX = "vitrine:"
 SOCKET_SECONDS = 3
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, seconds: float = SOCKET_SECONDS) -> redis.Redis:
     """A client with a pool; opens nothing before its first command."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=SOCKET_SECONDS,
-        socket_connect_timeout=SOCKET_SECONDS,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
         health_check_interval=10,
         retry=Retry(
             NoBackoff(), 0

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import structlog
 
 from core.desk import Desk
-from core.errors import InternalError, InvalidOutput, Unavailable, VitrineError, WrongState
+from core.errors import InternalError, InvalidOutput, QuotaExhausted, Unavailable, VitrineError, WrongState
 from core.media import allowed_kinds
 from core.presets import Preset
-from core.services import outcomes
+from core.pricing import likely_tokens
+from core.services import outcomes, pausing
 from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, prompt
 from worker.answers import EmptyReply
@@ -26,6 +27,7 @@ from worker.imaging import Policy, Prepared
 from worker.leases import Leases
 from worker.preparer import Preparer
 from worker.prompt import Message
+from worker.throttle import Busy, Throttle, Turn
 from worker.vision import Ask, CallFailed, Reply, Vision
 
 MOST_ATTEMPTS = 4
@@ -68,10 +70,13 @@ class Asked:
 class Analyzer:
     """What a worker process analyses with."""
 
-    def __init__(self, desk: Desk, preparer: Preparer, vision: Vision, leases: Leases, name: str) -> None:
+    def __init__(
+        self, desk: Desk, preparer: Preparer, vision: Vision, throttle: Throttle, leases: Leases, name: str
+    ) -> None:
         self._desk = desk
         self._preparer = preparer
         self._vision = vision
+        self._throttle = throttle
         self._leases = leases
         self._name = name
 
@@ -116,7 +121,7 @@ class Analyzer:
         preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
         images = self._prepare(claimed)
         messages = prompt.build(preset, claimed, [image.data_url() for image in images])
-        asked = self._ask(claimed, preset, messages, images)
+        asked = self._ask(claimed, preset, messages, images, bulk=claimed.batch_id is not None)
         try:
             return answers.fit(preset, asked.reply), asked.closing
         except InvalidOutput as problem:
@@ -124,7 +129,8 @@ class Analyzer:
             messages = prompt.repair(messages, asked.reply.text, problem.message)
         except VitrineError as error:
             raise self._unfit(error, asked) from error
-        repaired = self._ask(claimed, preset, messages, images)
+        # What is half paid for goes first.
+        repaired = self._ask(claimed, preset, messages, images, bulk=False)
         try:
             return answers.fit(preset, repaired.reply), repaired.closing
         except VitrineError as error:
@@ -144,13 +150,34 @@ class Analyzer:
         )
         return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
 
-    def _ask(self, claimed: Claim, preset: Preset, messages: list[Message], images: list[Prepared]) -> Asked:
-        """One paid call, in the books before it leaves. Raises Ended, or WrongState for a lost lease."""
+    def _ask(
+        self,
+        claimed: Claim,
+        preset: Preset,
+        messages: list[Message],
+        images: list[Prepared],
+        *,
+        bulk: bool,
+    ) -> Asked:
+        """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
         price = self._desk.prices.find(claimed.model)
         sizes = [(image.width, image.height) for image in images]
         said = prompt.text_of(messages) + json.dumps(preset.schema or "")
         worst = price.worst_case(said, sizes, claimed.max_tokens) if price else None
-        call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
+        tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
+        try:
+            with self._throttle.turn(tokens, bulk=bulk) as turn:
+                call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
+                reply = self._call(call_id, claimed, preset, messages, turn)
+        except Busy as busy:
+            raise Ended(busy.error, again=True, counts=False) from busy
+        cost = price.cost(reply.usage) if price else None
+        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
+
+    def _call(
+        self, call_id: str, claimed: Claim, preset: Preset, messages: list[Message], turn: Turn
+    ) -> Reply:
+        turn.left = True
         try:
             reply = self._vision.ask(
                 Ask(
@@ -163,11 +190,12 @@ class Analyzer:
                 )
             )
         except CallFailed as failure:
+            turn.heard(failure.signals)
             closed = Closing.refused if failure.billed is False else Closing.unknown
             closing = closed(call_id, failure.error)
             raise Ended(failure.error, closing, again=failure.again, counts=failure.counts) from failure
-        cost = price.cost(reply.usage) if price else None
-        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
+        turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
+        return reply
 
     def _give_back(self, claimed: Claim, end: Ended) -> None:
         """Record an end; if even that breaks, the lease runs out and the sweep takes over."""
@@ -182,7 +210,9 @@ class Analyzer:
         log.warning(
             "analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries
         )
-        if end.again and (tries < MOST_ATTEMPTS or not end.counts):
+        if isinstance(end.error, QuotaExhausted) and claimed.batch_id is not None:
+            self._record(lambda: pausing.pause_for(self._desk, claimed, end.error, end.closing))
+        elif end.again and (tries < MOST_ATTEMPTS or not end.counts):
             seconds = _pause(end.error, claimed.fence)
             self._record(
                 lambda: outcomes.retry(

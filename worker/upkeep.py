@@ -17,6 +17,7 @@ from core.leader import Leader
 from core.queue import INTERACTIVE
 from core.services import dispatching, files, fleet, idempotency, outcomes
 from core.services.dispatching import Pace
+from worker.throttle import Throttle
 from worker.vision import CallFailed, Vision
 
 SWEEP_SECONDS = 5.0
@@ -25,6 +26,8 @@ PING_SECONDS = 30.0
 TIDY_SECONDS = 300.0
 DISPATCH_SECONDS = 0.25
 MOVE_SECONDS = 0.5
+LONGEST_BACKLOG = 2.0
+"""Seconds of calls that wait for the throttle; no bell is rung for more."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +59,10 @@ class Timetable:
 class Upkeep:
     """The chores of one worker process; the leader's have a thread of their own, which no ping delays."""
 
-    def __init__(self, desk: Desk, vision: Vision, name: str) -> None:
+    def __init__(self, desk: Desk, vision: Vision, throttle: Throttle, name: str) -> None:
         self._desk = desk
         self._vision = vision
+        self._throttle = throttle
         self._name = name
         self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
         self._pace = Pace()
@@ -97,6 +101,8 @@ class Upkeep:
         return led
 
     def _dispatch(self) -> None:
+        if self._throttle.backlog() > LONGEST_BACKLOG:
+            return  # slots would only prepare what the endpoint has no room for
         now = time.monotonic()
         dispatching.turn(self._desk, self._pace, now - self._dispatched)
         self._dispatched = now
@@ -111,7 +117,9 @@ class Upkeep:
 
     def _report(self) -> None:
         slots = self._desk.settings.worker_concurrency
-        fleet.report(self._desk, self._name, slots=slots, endpoint=self._endpoint)
+        endpoint = self._endpoint | {"rest": round(self._throttle.rest(), 1)}
+        fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
+        self._throttle.share_with(len(fleet.seen(self._desk)))
 
     def _ping(self) -> None:
         try:

@@ -26,17 +26,19 @@ from core.errors import (
     ContextLengthExceeded,
     ModelError,
     ModelOverloaded,
+    QuotaExhausted,
     RateLimitExceeded,
     Timeout,
     UpstreamError,
     VitrineError,
 )
 from core.pricing import Usage
+from worker import limits
+from worker.limits import Signals
 
 CONNECT_SECONDS = 10.0
 PING_SECONDS = 5.0
 HAND_OVER_SECONDS = 5.0
-LONGEST_RETRY_AFTER = 3_600.0
 MESSAGE_LENGTH = 500
 MOST_TOKENS = 2**31 - 1
 """What Postgres holds as an integer; more is no count of tokens."""
@@ -69,6 +71,7 @@ class Reply:
     finish_reason: str | None
     usage: Usage
     upstream_id: str | None
+    signals: Signals
 
 
 class CallFailed(Exception):
@@ -76,8 +79,10 @@ class CallFailed(Exception):
 
     `error` is what the client will see if nothing better comes; `again` whether another try makes sense;
     `counts` whether it uses up a try; `billed` is False where it certainly cost nothing, None where nobody
-    can tell.
+    can tell; `signals` is what it told about the endpoint.
     """
+
+    signals = Signals()
 
     def __init__(
         self, error: VitrineError, *, again: bool, counts: bool = True, billed: Literal[False] | None = False
@@ -112,9 +117,10 @@ class Vision:
     def ask(self, ask: Ask) -> Reply:
         """The endpoint's answer within the call timeout. Raises CallFailed and nothing else."""
         try:
-            return _reply(self._run(self._ask(ask), self._timeout))
+            response = self._run(self._ask(ask), self._timeout)
         except (openai.OpenAIError, TimeoutError) as error:
             raise _translated(error) from error
+        return _reply(response.text, limits.read(response.status_code, response.headers))
 
     def ping(self) -> float:
         """Seconds that the endpoint takes to list its models, which costs nothing. Raises CallFailed."""
@@ -131,7 +137,7 @@ class Vision:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(HAND_OVER_SECONDS)
 
-    async def _ask(self, ask: Ask) -> str:
+    async def _ask(self, ask: Ask) -> httpx2.Response:
         parameters: dict[str, Any] = {"model": ask.model, "messages": list(ask.messages)}
         if NEWER_PARAMETERS.match(ask.model):
             parameters["max_completion_tokens"] = ask.max_tokens
@@ -141,13 +147,12 @@ class Vision:
             parameters["response_format"] = ask.response_format
         # Raw both ways: the client hands a body that is not JSON on as if it were an answer, and takes
         # milliseconds to look through images for what it may have to convert, and to encode them.
-        response = await self._client.post(
+        return await self._client.post(
             "/chat/completions",
             cast_to=httpx2.Response,
             content=orjson.dumps(parameters),
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
         )
-        return response.text
 
     def _run(self, work: Awaitable[T], seconds: float) -> T:
         async def within() -> T:
@@ -158,7 +163,7 @@ class Vision:
         return future.result(seconds + HAND_OVER_SECONDS)
 
 
-def _reply(body: str) -> Reply:
+def _reply(body: str, signals: Signals) -> Reply:
     """The parts of a body that we use. A body that makes no sense may still have been paid for."""
     try:
         completion = json.loads(body)
@@ -171,10 +176,13 @@ def _reply(body: str) -> Reply:
             finish_reason=_short(choice.get("finish_reason"), 40),
             usage=_usage(completion.get("usage") or {}),
             upstream_id=_short(completion.get("id"), 200),
+            signals=signals,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         received = UpstreamError("The endpoint answered with something that is not a completion.")
-        raise CallFailed(received, again=True, billed=None) from error
+        failure = CallFailed(received, again=True, billed=None)
+        failure.signals = signals
+        raise failure from error
 
 
 def _text(content: Any) -> str:
@@ -199,7 +207,10 @@ def _usage(usage: dict[str, Any]) -> Usage:
 
 def _translated(error: Exception) -> CallFailed:
     if isinstance(error, openai.APIStatusError):
-        return _refused(error)
+        failure = _refused(error)
+        has_quota = not isinstance(failure.error, QuotaExhausted)
+        failure.signals = limits.read(error.status_code, error.response.headers, has_quota=has_quota)
+        return failure
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
@@ -232,13 +243,14 @@ def _refused(error: openai.APIStatusError) -> CallFailed:
 
 def _limited(error: openai.APIStatusError) -> CallFailed:
     if "insufficient_quota" in (error.code, error.type):
-        return CallFailed(UpstreamError("The endpoint's account has no quota left."), again=False)
-    limited = RateLimitExceeded("The endpoint's rate limit is reached.", retry_after=_retry_after(error))
+        return CallFailed(QuotaExhausted(), again=False)
+    wait = limits.retry_after(error.response.headers)
+    limited = RateLimitExceeded("The endpoint's rate limit is reached.", retry_after=wait)
     return CallFailed(limited, again=True, counts=False)
 
 
 def _broken(error: openai.APIStatusError) -> CallFailed:
-    status, wait = error.status_code, _retry_after(error)
+    status, wait = error.status_code, limits.retry_after(error.response.headers)
     if status in (503, 529):
         overloaded = ModelOverloaded(f"The endpoint is overloaded: {_said(error)}", retry_after=wait)
         return CallFailed(overloaded, again=True)
@@ -250,17 +262,6 @@ def _said(error: openai.APIStatusError) -> str:
     body = error.body
     message = body.get("message") if isinstance(body, dict) else None
     return _short(message, MESSAGE_LENGTH) or f"status {error.status_code}"
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds that the endpoint asks to wait, or None."""
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return min(max(float(headers[name]) * unit, 0.0), LONGEST_RETRY_AFTER)
-        except (KeyError, ValueError):
-            continue
-    return None
 
 
 def _short(value: Any, length: int) -> str | None:

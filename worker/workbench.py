@@ -7,6 +7,7 @@ from core.desk import Desk
 from worker.analyze import Analyzer
 from worker.leases import Leases
 from worker.preparer import Preparer
+from worker.throttle import Throttle
 from worker.upkeep import Upkeep
 from worker.vision import Vision
 
@@ -18,16 +19,18 @@ class Workbench:
         self.desk = Desk.open(settings, name=name)
         self._preparer = Preparer(settings.decoder_processes)
         self._vision = Vision(settings)
+        self._throttle = Throttle(settings)
         self._leases = Leases(self.desk)
-        self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._leases, name)
+        self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._throttle, self._leases, name)
         self._preparer.warm()
-        self._upkeep = Upkeep(self.desk, self._vision, name)
+        self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
 
     def close(self) -> None:
         """Stop the threads, then close what they used."""
         self._upkeep.close()
         self._leases.close()
         self._vision.close()
+        self._throttle.close()
         self._preparer.close()
         self.desk.database.close()
 

@@ -20,4 +20,5 @@ class Worker(Base):
     seen_at: Mapped[CreatedAt]
     slots: Mapped[int]
     endpoint: Mapped[dict[str, Any]]
-    """{"ok": bool, "latency_ms": float, "error": str | None}"""
+    """{"ok": bool, "latency_ms": float, "error": str | None, "rest": float}; rest is how
+    many seconds it is left alone for."""

@@ -13,6 +13,7 @@ from webapp.uploads import Spool
 from worker.analyze import Analyzer
 from worker.leases import Leases
 from worker.preparer import Preparer
+from worker.throttle import Throttle
 from worker.vision import Vision
 
 
@@ -23,8 +24,21 @@ def preparer():
 
 
 @pytest.fixture
-def vision(settings, script):
-    opened = Vision(dataclasses.replace(settings, openai_base_url=script.base_url, call_timeout=2.0))
+def scripted(settings, script):
+    """Settings that name the scripted endpoint."""
+    return dataclasses.replace(settings, openai_base_url=script.base_url, call_timeout=2.0)
+
+
+@pytest.fixture
+def vision(scripted):
+    opened = Vision(scripted)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def throttle(scripted):
+    opened = Throttle(scripted)
     yield opened
     opened.close()
 
@@ -63,9 +77,9 @@ class Desk:
 
 
 @pytest.fixture
-def analyzer(desk, preparer, vision):
+def analyzer(desk, preparer, vision, throttle):
     leases = Leases(desk)
-    yield Analyzer(desk, preparer, vision, leases, "test-worker")
+    yield Analyzer(desk, preparer, vision, throttle, leases, "test-worker")
     leases.close()
 
 

@@ -102,6 +102,9 @@ def _endpoint(found: list[Worker]) -> dict[str, Any]:
     reports = [worker.endpoint for worker in found if worker.endpoint.get("ok") is not None]
     if not reports:
         return {"status": "unknown", "latency_ms": None, "detail": "No worker has looked at it yet."}
+    if any(report.get("rest") for report in reports):
+        detail = "Too many calls failed: it is left alone for a while."
+        return {"status": DOWN, "latency_ms": None, "detail": detail}
     reached = [report for report in reports if report["ok"]]
     report = (reached or reports)[0]
     return {

@@ -1,0 +1,165 @@
+"""One throttle for all that talk to one endpoint with one credential.
+
+Every call takes a turn: the bucket says when it may leave, the breaker whether. Both live in Redis, so that
+all workers are one; while Redis is away, each worker goes by its own, with its share of the limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from config import Settings
+from core.errors import ModelOverloaded, RateLimitExceeded, VitrineError
+from core.redis import PREFIX
+from worker.breaker import Breaker, LocalBreaker, SharedBreaker
+from worker.bucket import NAP, Bucket, LocalBucket, PerMinute, SharedBucket
+from worker.limits import Signals
+from worker.scripts import Away, Scripts
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+log = structlog.get_logger(__name__)
+
+
+class Busy(Exception):
+    """No call may leave for longer than a slot is worth holding; `error.retry_after` says how long."""
+
+    def __init__(self, error: VitrineError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(slots=True)
+class Turn:
+    """The leave for one call. Say `left` before it leaves and `heard` when something came of it."""
+
+    tokens: int
+    """Estimated, prompt and answer together."""
+    probe: bool
+    left: bool = False
+    signals: Signals | None = None
+    used: int | None = None
+
+    def heard(self, signals: Signals, used: int | None = None) -> None:
+        """What came of the call, and how many tokens it used where it tells."""
+        self.signals, self.used = signals, used
+
+
+class Throttle:
+    """Of one worker process; its threads share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        limits = PerMinute(settings.endpoint_requests_per_minute, settings.endpoint_tokens_per_minute)
+        self._probe_seconds = settings.call_timeout + NAP
+        self._scripts = Scripts(settings.redis_url)
+        key = f"{PREFIX}throttle:{credential(settings)}"
+        self._alone = LocalBucket(limits)
+        self._buckets: tuple[Bucket, Bucket] = (SharedBucket(self._scripts, key, limits), self._alone)
+        self._breakers: tuple[Breaker, Breaker] = (SharedBreaker(self._scripts, key), LocalBreaker())
+
+    @contextmanager
+    def turn(self, tokens: int, *, bulk: bool) -> Iterator[Turn]:
+        """Wait until a call may leave; it leaves in the block. Raises Busy rather than wait for long.
+
+        Nothing is locked and no transaction is open meanwhile; a heartbeat keeps the lease.
+        """
+        self._wait(tokens, bulk=bulk)
+        leave = self._first(self._breakers, lambda breaker: breaker.ask(self._probe_seconds))
+        if leave.wait:
+            self._first(self._buckets, lambda bucket: bucket.give_back(tokens))
+            raise Busy(_resting(leave.wait))
+        turn = Turn(tokens, leave.probe)
+        try:
+            yield turn
+        finally:
+            self._end(turn)
+
+    def backlog(self) -> float:
+        """Seconds that a bulk call which comes now would have to wait."""
+        return max(self._first(self._buckets, lambda bucket: bucket.backlog()), self.rest())
+
+    def rest(self) -> float:
+        """Seconds for which the breaker lets nothing through; 0.0 where it is closed."""
+        return self._first(self._breakers, lambda breaker: breaker.rest())
+
+    def share_with(self, workers: int) -> None:
+        """How many workers there are, this one included: what it may take of the limits without Redis."""
+        self._alone.workers = max(1, workers)
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self._scripts.close()
+
+    def _wait(self, tokens: int, *, bulk: bool) -> None:
+        end, placed = time.monotonic() + NAP, False
+        while wait := self._ask_bucket(tokens, bulk=bulk, placed=placed):
+            if time.monotonic() + wait > end:
+                raise Busy(_limited(wait))
+            time.sleep(wait)
+            placed = True
+
+    def _ask_bucket(self, tokens: int, *, bulk: bool, placed: bool) -> float:
+        if (blocked := self._alone.blocked) > 0:  # said to this process: holds whatever became of Redis
+            return blocked
+        return self._first(self._buckets, lambda bucket: bucket.take(tokens, bulk=bulk, placed=placed))
+
+    def _end(self, turn: Turn) -> None:
+        if turn.signals is not None:
+            self._tell_bucket(turn, turn.signals)
+            self._tell_breaker(turn, turn.signals)
+            return
+        if turn.probe:
+            self._first(self._breakers, lambda breaker: breaker.release())
+        if not turn.left:
+            self._first(self._buckets, lambda bucket: bucket.give_back(turn.tokens))
+
+    def _tell_bucket(self, turn: Turn, signals: Signals) -> None:
+        """Both are told, so that the one can stand in for the other."""
+        if signals.status is None:
+            return
+        jitter = random.random()  # noqa: S311  (no secret hangs on it)
+        self._alone.settle(turn.tokens, turn.used, signals, jitter)
+        with suppress(Away):
+            self._buckets[0].settle(turn.tokens, turn.used, signals, jitter)
+        if signals.limited:
+            log.warning("endpoint_limited", status=signals.status, seconds=round(self._alone.blocked, 3))
+
+    def _tell_breaker(self, turn: Turn, signals: Signals) -> None:
+        turned = self._first(
+            self._breakers, lambda breaker: breaker.tell(failed=signals.failed, probe=turn.probe)
+        )
+        if turned == "opened":
+            log.error("breaker_opened", seconds=round(self.rest(), 1))
+        elif turned == "closed":
+            log.info("breaker_closed")
+
+    def _first(self, pair: tuple[T, T], do: Callable[[T], U]) -> U:
+        """Do it in Redis, or alone while Redis is away."""
+        shared, alone = pair
+        try:
+            return do(shared)
+        except Away:
+            return do(alone)
+
+
+def credential(settings: Settings) -> str:
+    """A name for base URL and key, from which neither can be had back."""
+    secret = f"{settings.openai_base_url}\0{settings.openai_api_key}".encode()
+    return hashlib.sha256(secret).hexdigest()[:16]
+
+
+def _limited(seconds: float) -> VitrineError:
+    return RateLimitExceeded("The endpoint's rate limit is reached.", retry_after=seconds)
+
+
+def _resting(seconds: float) -> VitrineError:
+    return ModelOverloaded("Too many calls to the endpoint failed: it is left alone.", retry_after=seconds)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 import requests
 from endpoint import BIN, ROOT, Analyst, Script
 from PIL import Image
@@ -186,6 +187,12 @@ class Live:
         """Another session with the same key."""
         return self.session(other.headers["Authorization"].removeprefix("Bearer "))
 
+    def forget_limits(self):
+        """Make the workers' throttle forget what the endpoint said so far."""
+        valkey = redis.Redis.from_url(self.environment["REDIS_URL"])
+        if keys := valkey.keys("vitrine:throttle:*"):
+            valkey.delete(*keys)
+
     def wait_for(self, look, seconds=30, every=0.1):
         end = time.monotonic() + seconds
         while not (found := look()):
@@ -243,6 +250,7 @@ def _ready(system):
 
 @pytest.fixture
 def quick(live):
-    """The live system with a fast, faultless endpoint and an empty ledger."""
+    """The live system with a fast, faultless endpoint, an empty ledger, and a throttle that knows nothing."""
     live.analyst.reset()
+    live.forget_limits()
     return live

@@ -207,9 +207,8 @@ class Analyzer:
     def _record_end(self, claimed: Claim, end: Ended) -> None:
         """Another try later where that makes sense and tries are left, else a failure."""
         tries = claimed.attempts + 1
-        log.warning(
-            "analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries
-        )
+        tell = log.warning if end.counts else log.info  # waiting is no news
+        tell("analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries)
         if isinstance(end.error, QuotaExhausted) and claimed.batch_id is not None:
             self._record(lambda: pausing.pause_for(self._desk, claimed, end.error, end.closing))
         elif end.again and (tries < MOST_ATTEMPTS or not end.counts):

@@ -1,6 +1,6 @@
 -- The bucket of worker/bucket.py, line for line, as one atomic step in Redis. Its docstrings say why.
 -- KEYS: a hash. ARGV: what to do, now ('' is the server's clock), limits that are set (0: learn), arguments.
-local SPARE, SHARE, NAP = 0.75, 0.25, 10
+local SPARE, SHARE, NAP = 1, 0.25, 10
 local FIRST, USED, FORGET, KEEP = 600, 59 / 60, 60, 7200
 local NAMES = {'requests', 'tokens', 'bulk', 'interactive', 'blocked', 'strikes', 'easy', 'heard_at',
                'requests_limit', 'requests_at', 'tokens_limit', 'tokens_at'}

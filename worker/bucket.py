@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from worker.limits import Limit, Signals
 from worker.scripts import Scripts
 
-SPARE = 0.75
+SPARE = 1.0
 """Seconds of the rate that an idle bucket keeps for a burst."""
 SHARE = 0.25
 """Seconds of the rate that bulk calls leave to interactive ones."""

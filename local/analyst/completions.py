@@ -70,17 +70,20 @@ class CompletionsHandler(JsonHandler):
             self.desk.ledger.close(self.call, CLIENT_LEFT)
 
     async def _serve(self) -> None:
-        limits = self.desk.admit()
-        for name, value in limits.items():
-            self.set_header(name, value)
+        self._tell(self.desk.admit())
         if self._too_large:
             raise ApiError(
                 413, f"The body of the request is over {MOST_BYTES} bytes.", code="request_too_large"
             )
         work = await self._work()
+        self._tell(self.desk.admit_tokens(work.answer.prompt_tokens + work.answer.completion_tokens))
         knobs = self.desk.knobs
         await self._wait(knobs.delay(self.call.n))
         await self._answer(work, knobs.fault(self.call.n))
+
+    def _tell(self, limits: dict[str, str]) -> None:
+        for name, value in limits.items():
+            self.set_header(name, value)
 
     async def _work(self) -> Work:
         """Measure on a thread: the event loop stays free for everyone who only waits."""

@@ -12,22 +12,23 @@ from local.analyst.limiter import TokenBucket
 
 @dataclass
 class Desk:
-    """The knobs as they stand, the ledger, the rate limit, and the threads that measure."""
+    """The knobs as they stand, the ledger, the rate limits, and the threads that measure."""
 
     knobs: Knobs
     ledger: Ledger
     executor: ThreadPoolExecutor
     shelf: ImageShelf | None = None
-    bucket: TokenBucket | None = field(init=False, default=None)
+    requests: TokenBucket | None = field(init=False, default=None)
+    tokens: TokenBucket | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._renew_bucket()
+        self._renew_buckets()
 
     def turn(self, changes: Any) -> None:
-        """Change some knobs; a new rate limit starts with a full bucket."""
+        """Change some knobs; new rate limits start with full buckets."""
         before, self.knobs = self.knobs, self.knobs.changed(changes)
-        if before.requests_per_minute != self.knobs.requests_per_minute:
-            self._renew_bucket()
+        if _limits(before) != _limits(self.knobs):
+            self._renew_buckets()
 
     def admit(self) -> dict[str, str]:
         """Let a call in and give the headers for its reply; raises ApiError (429)."""
@@ -38,8 +39,17 @@ class Desk:
                 kind="insufficient_quota",
                 code="insufficient_quota",
             )
-        return self.bucket.take() if self.bucket else {}
+        return self.requests.take() if self.requests else {}
 
-    def _renew_bucket(self) -> None:
-        limit = self.knobs.requests_per_minute
-        self.bucket = TokenBucket(limit) if limit else None
+    def admit_tokens(self, tokens: int) -> dict[str, str]:
+        """Let a call of so many tokens go on and give more headers for its reply; raises ApiError (429)."""
+        return self.tokens.take(tokens) if self.tokens else {}
+
+    def _renew_buckets(self) -> None:
+        requests, tokens, burst = _limits(self.knobs)
+        self.requests = TokenBucket("requests", requests, burst) if requests else None
+        self.tokens = TokenBucket("tokens", tokens, burst) if tokens else None
+
+
+def _limits(knobs: Knobs) -> tuple[int, int, float]:
+    return knobs.requests_per_minute, knobs.tokens_per_minute, knobs.rate_burst

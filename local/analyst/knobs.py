@@ -20,7 +20,9 @@ class Knobs:
 
     latency: float = _knob(0.0, 0, 3600, "seconds each answer takes at least")
     latency_jitter: float = _knob(0.0, 0, 3600, "up to so many seconds more, drawn per call")
-    requests_per_minute: int = _knob(0, 0, None, "rate limit, a token bucket of this size; 0 is none")
+    requests_per_minute: int = _knob(0, 0, None, "limit of requests, a token bucket; 0 is none")
+    tokens_per_minute: int = _knob(0, 0, None, "limit of tokens, prompt and answer; 0 is none")
+    rate_burst: float = _knob(60.0, 0, 60, "seconds of those limits that may be used at once")
     error_rate: float = _knob(0.0, 0, 1, "share of calls that fail with error_status")
     error_status: int = _knob(500, 400, 599, "status of those failures")
     hang_rate: float = _knob(0.0, 0, 1, "share of calls that are never answered")

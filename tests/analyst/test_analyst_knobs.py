@@ -41,6 +41,22 @@ def test_a_rate_limit_answers_429_with_openais_headers(analyst):
     assert third.json()["error"]["code"] == "rate_limit_exceeded"
 
 
+def test_a_limit_of_tokens_counts_prompt_and_answer(analyst):
+    used = analyst.ask("Hello").json()["usage"]["total_tokens"]
+    analyst.turn(tokens_per_minute=used + 2)
+    first, second = (analyst.ask("Hello") for _ in range(2))
+    assert [first.status_code, second.status_code] == [200, 429]
+    assert first.headers["x-ratelimit-limit-tokens"] == str(used + 2)
+    assert first.headers["x-ratelimit-remaining-tokens"] == "2"
+    assert second.json()["error"]["type"] == "tokens"
+    assert int(second.headers["Retry-After"]) >= 1
+
+
+def test_a_short_burst_lets_fewer_calls_through_at_once(analyst):
+    analyst.turn(requests_per_minute=60, rate_burst=2)
+    assert _statuses(analyst, 3) == [200, 200, 429]
+
+
 def test_an_exhausted_quota_has_its_own_code(analyst, body):
     analyst.turn(insufficient_quota=True)
     with pytest.raises(openai.RateLimitError) as caught:

@@ -20,6 +20,9 @@ from hypothesis import given, settings, strategies
 from sqlalchemy import func
 
 from core.ids import new_id
+from core.services import batches, dispatching
+from core.services.batches import Order
+from core.services.items import Item
 from worker import limits
 from worker.breaker import LocalBreaker, SharedBreaker
 from worker.bucket import NAP, LocalBucket, PerMinute, SharedBucket
@@ -164,7 +167,7 @@ def test_tokens_are_limited_beside_requests(make_bucket, clock):
 def test_an_estimate_that_was_too_high_is_given_back(make_bucket, clock):
     bucket = make_bucket(requests=600_000, tokens=60_000)
     bucket.take(10_000, bulk=False)
-    assert bucket.take(1, bulk=False) == pytest.approx(10 * 60 / 59 - 0.75, abs=0.01)
+    assert bucket.take(1, bulk=False) == pytest.approx(10 * 60 / 59 - 1, abs=0.01)
     bucket.settle(10_000, 100, Signals(200), 0.0)
     assert bucket.take(1, bulk=False, placed=True) == 0
 
@@ -183,7 +186,7 @@ def test_limits_are_learned_from_answers_and_those_that_are_set_win(make_bucket)
     for bucket in (learning, fixed):
         answer(bucket, signals)
         bucket.take(1, bulk=False)
-    assert learning.take(1, bulk=False) == pytest.approx(60 / 59 - 0.75, abs=0.01)
+    assert learning.take(1, bulk=False) == pytest.approx(60 / 59 - 1, abs=0.01)
     assert fixed.take(1, bulk=False) == 0
 
 
@@ -443,7 +446,7 @@ def test_two_processes_share_one_bucket(settings_of_redis):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = [subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE) for _ in range(2)]
     taken = [int(process.communicate(timeout=60)[0]) for process in started]
-    assert sum(taken) == math.ceil(0.75 * 1200 * 59 / 60 / 60)
+    assert sum(taken) == math.ceil(1200 * 59 / 60 / 60)
 
 
 @pytest.fixture
@@ -480,7 +483,7 @@ def test_a_worker_without_redis_goes_by_its_share_and_a_hung_redis_holds_it_up_o
             alone._buckets[0].backlog()  # left alone for some seconds
         with alone.turn(10, bulk=False) as turn:
             turn.left = True
-        assert alone._alone.take(10, bulk=False) == pytest.approx(4 * 60 / 59 - 0.75, abs=0.5)
+        assert alone._alone.take(10, bulk=False) == pytest.approx(4 * 60 / 59 - 1, abs=0.5)
     alone.close()
 
 
@@ -555,3 +558,62 @@ def test_twenty_failures_in_a_row_open_the_breaker(shop, script, throttle):
     assert len(script.calls) == 20
     shop.ask()
     assert len(script.calls) == 20
+
+
+@pytest.fixture
+def batch_of(shop, desk):
+    """Submits a batch of so many questions about one photo."""
+
+    def submit(count):
+        content = shop.look(shop.submit()).images[0].file_id
+        preset = desk.presets.latest("question")
+        items = [
+            Item(str(n), [content], preset, f"{n}?", None, "scripted", 50, 0.0, "auto", {})
+            for n in range(count)
+        ]
+        order = Order(metadata={}, window=timedelta(hours=1), priority="normal", pilot=None)
+        return batches.submit(desk, shop.key, items, order, "req-1").batch.id
+
+    return submit
+
+
+NO_QUOTA = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+
+
+def test_a_used_up_quota_pauses_the_batch_and_its_items_wait(shop, script, desk, batch_of):
+    batch_id = batch_of(3)
+    items, _ = batches.results(desk, shop.key.account_id, batch_id, after=-1, limit=10, state=None)
+    script.say(NO_QUOTA, 429)
+    first = shop.run(items[0].id)
+    standing = batches.get(desk, shop.key.account_id, batch_id)
+    assert (standing.batch.state, standing.batch.reason) == (
+        "paused",
+        "The endpoint's account has no quota left.",
+    )
+    assert (first.state, first.attempts, first.rung_at) == ("queued", 0, None)
+    assert [call.state for call in shop.calls(first.id)] == ["refused"]
+    assert shop.run(items[1].id).state == "queued"  # nothing more is asked
+    assert len(script.calls) == 1
+    batches.resume(desk, shop.key.account_id, batch_id)
+    script.say(completion("paid again"))
+    assert shop.run(first.id).state == "completed"
+
+
+def test_a_quota_that_is_used_up_while_a_batch_is_cancelled_leaves_it_so(
+    shop, script, desk, batch_of, analyzer, monkeypatch
+):
+    batch_id = batch_of(1)
+    [item], _ = batches.results(desk, shop.key.account_id, batch_id, after=-1, limit=10, state=None)
+    script.say(NO_QUOTA, 429)
+    prepare = analyzer._prepare
+
+    def cancel_meanwhile(claimed):
+        batches.cancel(desk, shop.key.account_id, batch_id)
+        return prepare(claimed)
+
+    monkeypatch.setattr(analyzer, "_prepare", cancel_meanwhile)
+    assert shop.run(item.id).state == "queued"
+    dispatching.move_on(desk)
+    assert shop.look(item.id).state == "cancelled"
+    dispatching.move_on(desk)
+    assert batches.get(desk, shop.key.account_id, batch_id).batch.state == "cancelled"

@@ -1,8 +1,8 @@
 """How much of a rate limit is used, and how often it is met: `python3 dev bench throttle [--quick]`.
 
 A Vitrine of its own with two workers, and the pixel analyst limited to 300 requests a minute. Its bucket
-holds two seconds of that, so that every burst beyond shows as a 429. Both figures are shares of what was allowed in
-the same run, so they travel between machines.
+holds two seconds of that, so that every burst beyond shows as a 429. Both figures are shares of what was
+allowed in the same run, so they travel between machines.
 """
 
 from __future__ import annotations

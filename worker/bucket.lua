@@ -1,7 +1,7 @@
 -- The bucket of worker/bucket.py, line for line, as one atomic step in Redis. Its docstrings say why.
 -- KEYS: a hash. ARGV: what to do, now ('' is the server's clock), limits that are set (0: learn), arguments.
-local SPARE, SHARE, NAP = 1, 0.25, 10
-local FIRST, USED, FORGET, KEEP = 600, 59 / 60, 60, 7200
+local SPARE, SHARE, NAP, SOON = 1, 0.25, 10, 0.5
+local FIRST, USED, FORGET, KEEP = 120, 59 / 60, 60, 7200
 local NAMES = {'requests', 'tokens', 'bulk', 'interactive', 'blocked', 'strikes', 'easy', 'heard_at',
                'requests_limit', 'requests_at', 'tokens_limit', 'tokens_at'}
 local KINDS = {'requests', 'tokens'}
@@ -29,13 +29,21 @@ local function save()
   redis.call('EXPIRE', KEYS[1], KEEP)
 end
 
-local function limit(kind)
+local function known(kind)
   local set = tonumber(ARGV[kind == 'requests' and 3 or 4])
   if set > 0 then return set end
   if state[kind .. '_limit'] > 0 and state.heard_at - state[kind .. '_at'] <= FORGET then
     return state[kind .. '_limit']
   end
-  return (kind == 'requests' and state.easy == 0) and FIRST or 0
+  return 0
+end
+
+local function guesses()
+  return state.easy == 0 and known('requests') == 0
+end
+
+local function limit(kind)
+  return (kind == 'requests' and guesses()) and FIRST or known(kind)
 end
 
 local function cost(kind, amount)
@@ -55,7 +63,7 @@ local function take(tokens, bulk, placed)
   for _, kind in ipairs(KINDS) do
     if cost_of[kind] > 0 then start = math.max(start, state[kind] + bulk * SHARE) end
   end
-  if interval == 0 then placed = 1 end
+  if interval == 0 or guesses() then placed = 1 end
   if placed == 0 then start = math.max(start, state[class]) end
   local wait = start - now
   if placed == 0 and wait <= NAP and bulk == 0 and state.bulk > now then
@@ -63,7 +71,7 @@ local function take(tokens, bulk, placed)
   end
   if wait > 0.001 then
     if placed == 0 and wait <= NAP then state[class] = start + interval end
-    return wait
+    return guesses() and math.max(math.min(wait, SOON), state.blocked - now) or wait
   end
   for _, kind in ipairs(KINDS) do
     if cost_of[kind] > 0 then state[kind] = math.max(state[kind], now - SPARE) + cost_of[kind] end

@@ -27,8 +27,10 @@ NAP = 10.0
 """Longest wait in seconds for which a place is kept."""
 USED = 59 / 60
 """Part of the limit that is used."""
-FIRST = 600.0
+FIRST = 120.0
 """Requests per minute where no limit is known: before the first answer, and after it stopped us."""
+SOON = 0.5
+"""Seconds after which a call asks again where no limit is known: the first answer may name one any time."""
 FORGET = 60.0
 """Seconds of answers that name no limit, after which the last one named is forgotten."""
 LONGEST_BACKOFF = 60.0
@@ -137,11 +139,12 @@ class LocalBucket:
         with self._lock:
             now, costs = self._clock(), self._costs(tokens)
             start = max([self._blocked, *self._free_at(costs, SHARE if bulk else 0.0)])
-            if not placed and any(costs):
+            if not placed and any(costs) and not self._guesses():
                 start = max(start, self._next[bulk])
                 self._keep_place(bulk, now, start, max(costs))
             if start - now > 0.001:
-                return start - now
+                soon = max(min(start - now, SOON), self._blocked - now)
+                return soon if self._guesses() else start - now
             for kind, cost in zip(self._kinds, costs, strict=True):
                 if cost:
                     kind.paid_at = max(kind.paid_at, now - SPARE) + cost
@@ -172,13 +175,17 @@ class LocalBucket:
         """See Bucket."""
         return max(self._blocked, self._next[True]) - self._clock()
 
+    def _known(self, position: int) -> float:
+        kind = self._kinds[position]
+        is_fresh = self._heard_at - kind.learned_at <= FORGET
+        return self._limits[position] or (kind.limit if is_fresh else 0.0)
+
+    def _guesses(self) -> bool:
+        return not self._easy and not self._known(0)
+
     def _limit(self, position: int) -> float:
-        kind, limit = self._kinds[position], self._limits[position]
-        if not limit and self._heard_at - kind.learned_at <= FORGET:
-            limit = kind.limit
-        if not limit and position == 0 and not self._easy:
-            limit = FIRST
-        return limit / self.workers
+        guessed = position == 0 and self._guesses()
+        return (FIRST if guessed else self._known(position)) / self.workers
 
     def _cost(self, position: int, amount: float) -> float:
         """Seconds of the rate that an amount takes; 0 where there is no limit."""

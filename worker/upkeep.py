@@ -26,7 +26,7 @@ PING_SECONDS = 30.0
 TIDY_SECONDS = 300.0
 DISPATCH_SECONDS = 0.25
 MOVE_SECONDS = 0.5
-LONGEST_BACKLOG = 2.0
+LONGEST_BACKLOG = 4.0
 """Seconds of calls that wait for the throttle; no bell is rung for more."""
 
 log = structlog.get_logger(__name__)

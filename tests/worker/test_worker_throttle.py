@@ -211,6 +211,15 @@ def test_the_first_calls_go_carefully_until_the_endpoint_has_said_something(make
     assert sum(bucket.take(10, bulk=True) == 0 for _ in range(100)) < 10
 
 
+def test_a_call_that_waits_for_the_first_answer_leaves_soon_after_it(make_bucket, clock):
+    bucket = make_bucket()
+    waits = [bucket.take(10, bulk=True) for _ in range(100)]
+    assert max(waits) <= 0.5
+    answer(bucket, heard())
+    clock.now += max(waits)
+    assert all(bucket.take(10, bulk=True, placed=True) == 0 for _ in range(90))
+
+
 def test_what_others_have_used_up_is_waited_for(make_bucket):
     bucket = make_bucket()
     answer(bucket, heard(x_ratelimit_limit_requests="60", x_ratelimit_remaining_requests="0"))

@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 from core.desk import Desk
 from core.models import Analysis, Batch
 from core.queue import BULK, Task
+from core.services.fleet import SEEN_WITHIN
 from core.states import AnalysisState, BatchState
-from core.store import batches, dispatch
+from core.store import batches, dispatch, workers
 
-WINDOW_SECONDS = 0.6
+WINDOW_SECONDS = 0.4
 """Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
 LEAST_WINDOW = 16
 MOST_WINDOW = 4_000
@@ -42,9 +43,14 @@ class Pace:
         rate = max(0, self.waiting - waiting) / max(seconds, 0.05)
         self.per_second = max(rate, 0.7 * self.per_second)
 
-    def room(self, waiting: int) -> int:
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was rung for lately, so that every worker is free."""
+        return self.per_second < 1
+
+    def room(self, waiting: int, least: int = LEAST_WINDOW) -> int:
         """How many bells may be rung; the window grows as fast as bells are heard."""
-        window = max(LEAST_WINDOW, int(self.per_second * WINDOW_SECONDS))
+        window = max(LEAST_WINDOW, least, int(self.per_second * WINDOW_SECONDS))
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
@@ -56,7 +62,8 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
     with desk.database.transaction() as session:
         pace.heard(waiting, seconds)
         dispatch.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
-        ids = dispatch.pick(session, pace.room(waiting))
+        slots = workers.slots(session, SEEN_WITHIN) if pace.is_idle else 0
+        ids = dispatch.pick(session, pace.room(waiting, slots))
     desk.doorbell.ring(Task.ANALYZE, ids, BULK)
     pace.waiting = waiting + len(ids)
     return len(ids)

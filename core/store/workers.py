@@ -30,6 +30,12 @@ def seen(session: Session, within: timedelta) -> list[Worker]:
     return list(session.scalars(query))
 
 
+def slots(session: Session, within: timedelta) -> int:
+    """How many analyses the workers that reported lately can do at once."""
+    total = select(func.coalesce(func.sum(Worker.slots), 0))
+    return int(session.scalar(total.where(Worker.seen_at > func.now() - within)) or 0)
+
+
 def forget(session: Session, after: timedelta) -> None:
     """Drop the workers that nobody heard of for that long."""
     session.execute(delete(Worker).where(Worker.seen_at < func.now() - after))

@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,7 @@ UNITS = {
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "avif", "tiff", "tif")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MAX_SECONDS = 30 * 86_400
+MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 """A number of requests in a time."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -87,6 +89,14 @@ class Settings:
 
     worker_concurrency: int
     decoder_processes: int
+
+    result_retention: timedelta | None
+    file_retention: timedelta | None
+
+    metrics_token: str = field(repr=False)
+    metrics_host: str
+    metrics_port: int
+    metrics_folder: Path | None
 
     log_level: str
     log_format: str
@@ -193,6 +203,12 @@ def _read(env: Env) -> dict[str, Any]:
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
+        "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
+        "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
+        "metrics_token": env.str("METRICS_TOKEN", ""),
+        "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
+        "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(0, 65_535)),
+        "metrics_folder": parsed.folder("PROMETHEUS_MULTIPROC_DIR", ""),  # the library's own name for it
         "log_level": parsed.level("LOG_LEVEL", "INFO"),
         "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
         "log_file": parsed.location("LOG_FILE", ""),
@@ -262,6 +278,18 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _days(text: str) -> timedelta | None:
+    if not text:
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 < days <= MAX_DAYS:
+        raise EnvError(f"must be a number of days, more than 0 and at most {MAX_DAYS}.")
+    return timedelta(days=days)
+
+
 def _rate(text: str) -> str:
     if not RATE.fullmatch(rate := text.strip().lower()):
         raise EnvError("must be a number of requests per second, minute, hour or day, such as 50/minute.")
@@ -285,6 +313,12 @@ def _file(text: str) -> Path | None:
     return _location(text)
 
 
+def _folder(text: str) -> Path | None:
+    if text and not Path(text).is_dir():
+        raise EnvError("must be the path of a folder that exists.")
+    return _location(text)
+
+
 def _location(text: str) -> Path | None:
     return Path(text) if text else None
 
@@ -302,10 +336,12 @@ PARSERS = {
     "http": _http,
     "size": _size,
     "seconds": _seconds,
+    "days": _days,
     "rate": _rate,
     "names": _names,
     "extensions": _extensions,
     "file": _file,
+    "folder": _folder,
     "level": _level,
     "location": _location,
 }

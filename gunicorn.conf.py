@@ -5,6 +5,7 @@ import struct
 import sys
 
 from config import ConfigurationError, settings
+from webapp import sharing
 
 RECEIVE_SECONDS = 10
 """Between two pieces of a request."""
@@ -27,11 +28,23 @@ accesslog = None  # webapp.tracing writes a line per request
 errorlog = "-"
 logger_class = "gunicorn.glogging.Logger"
 loglevel = ours.log_level.lower()
-worker_tmp_dir = "/dev/shm" if sys.platform == "linux" else None  # noqa: S108  (heartbeats must not wait for a disk)
+worker_tmp_dir = sharing.SHARED_MEMORY  # heartbeats must not wait for a disk
 control_socket_disable = True
+metrics_folder = ours.metrics_folder or sharing.private_folder()
+raw_env = [f"PROMETHEUS_MULTIPROC_DIR={metrics_folder}"]
 
 
 def when_ready(server):  # noqa: ANN001, ANN201  (gunicorn's hook)
     """Let no client hold a thread by sending nothing: accepted sockets inherit the listener's timeout."""
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_SECONDS, 0))
+
+
+def child_exit(server, worker):  # noqa: ANN001, ANN201, ARG001  (gunicorn's hook)
+    """Forget the gauges of a process that ended."""
+    sharing.forget(metrics_folder, worker.pid)
+
+
+def on_exit(server):  # noqa: ANN001, ANN201, ARG001  (gunicorn's hook)
+    """Leave nothing behind."""
+    sharing.remove_private_folder()

@@ -1,7 +1,8 @@
 """The processes a stack is made of: what each runs, and how it is asked to stop."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 CODE = sys.executable
 
@@ -16,6 +17,8 @@ class Part:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 10
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """What it has besides the environment of all; plain values."""
 
     @property
     def processes(self) -> list[str]:
@@ -40,21 +43,27 @@ def analyst(port: int) -> Part:
     return Part(name="analyst", command=[CODE, "-m", "local.analyst", "--port", str(port)])
 
 
-def web() -> Part:
+def web(environ: Mapping[str, str]) -> Part:
     """The HTTP server; gunicorn.conf.py holds its settings."""
-    return Part(name="web", command=[CODE, "-m", "gunicorn", "wsgi:app"], stop_seconds=15)
+    return Part(name="web", command=[CODE, "-m", "gunicorn", "wsgi:app"], stop_seconds=15, environ=environ)
 
 
-def workers(count: int) -> list[Part]:
+def workers(count: int, environ: Mapping[str, str]) -> list[Part]:
     """The Celery workers: one kept for people who wait, which no batch can fill; the others for batches."""
     # The supervisor fills in %(process_num), Celery %h.
     return [
-        Part(name="interactive", command=_celery_worker("interactive@%%h", "interactive"), stop_seconds=20),
+        Part(
+            name="interactive",
+            command=_celery_worker("interactive@%%h", "interactive"),
+            stop_seconds=20,
+            environ=environ,
+        ),
         Part(
             name="worker",
             command=_celery_worker("worker-%(process_num)d@%%h", "bulk"),
             count=count - 1,
             stop_seconds=20,
+            environ=environ,
         ),
     ]
 

@@ -38,6 +38,8 @@ class Plan:
     valkey: Valkey | None
     analyst_port: int | None
     flower_port: int
+    metrics: Path
+    """Where web and workers share what they count. Not for Flower, whose own metrics would be among them."""
 
     @property
     def url(self) -> str:
@@ -67,7 +69,8 @@ class Plan:
     def application(self) -> list[Part]:
         """Vitrine's own processes, in starting order."""
         workers = max(MIN_WORKERS, len(os.sched_getaffinity(0)))
-        return [parts.web(), *parts.workers(workers), parts.flower(self.flower_port)]
+        counting = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
+        return [parts.web(counting), *parts.workers(workers, counting), parts.flower(self.flower_port)]
 
 
 def read_environ() -> dict[str, str]:
@@ -105,6 +108,7 @@ def make_plan(home: Home, run: Path, given: Mapping[str, str]) -> Plan:
         valkey=valkey,
         analyst_port=analyst,
         flower_port=flower,
+        metrics=run / "metrics",
     )
 
 

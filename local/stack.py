@@ -96,6 +96,7 @@ def _started(home: Home, say: Say) -> Iterator[Stack]:
 
 
 def _prepare(chosen: Plan) -> None:
+    chosen.metrics.mkdir(mode=0o700)
     if chosen.postgres:
         postgres.prepare(chosen.postgres)
     if chosen.valkey:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.parts import Part
@@ -44,6 +44,7 @@ def _program(run: Path, part: Part, order: int) -> list[str]:
         "autostart = false",
         "autorestart = true",
         "startretries = 100",
+        *([f"environment = {_assigned(part.environ)}"] if part.environ else []),
         f"stopsignal = {part.stop_signal}",
         f"stopwaitsecs = {part.stop_seconds}",
         "killasgroup = true",
@@ -53,6 +54,10 @@ def _program(run: Path, part: Part, order: int) -> list[str]:
         "stdout_logfile_maxbytes = 5MB",
         "stdout_logfile_backups = 2",
     ]
+
+
+def _assigned(environ: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{value}"' for name, value in environ.items())
 
 
 def _quoted(command: list[str]) -> str:

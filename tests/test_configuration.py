@@ -90,6 +90,8 @@ def test_every_example_in_the_table_is_accepted(load, tmp_path, name):
     if name == "PRICE_TABLE":
         example = str(tmp_path / "prices.json")
         Path(example).write_text("{}")
+    if name == "PROMETHEUS_MULTIPROC_DIR":
+        example = str(tmp_path)
     assert load(**{name: example})
 
 
@@ -118,6 +120,8 @@ def test_every_wrong_variable_is_reported_at_once_with_what_was_expected(load):
             LOG_LEVEL="LOUD",
             ALLOWED_EXTENSIONS="svg",
             PRICE_TABLE="/does/not/exist",
+            PROMETHEUS_MULTIPROC_DIR="/does/not/exist",
+            RESULT_RETENTION_DAYS="0",
             CORS_ORIGINS="*,https://shop.example",
         )
     expected = {
@@ -131,6 +135,8 @@ def test_every_wrong_variable_is_reported_at_once_with_what_was_expected(load):
         "LOG_LEVEL": "WARNING",
         "ALLOWED_EXTENSIONS": "webp",
         "PRICE_TABLE": "exists",
+        "PROMETHEUS_MULTIPROC_DIR": "folder that exists",
+        "RESULT_RETENTION_DAYS": "days",
         "CORS_ORIGINS": "not both",
     }
     assert set(caught.value.problems) == set(expected)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -34,8 +35,16 @@ class WebProcess:
         self.pid = int(children.read_text().split()[0])
 
     def stop(self):
+        """Ask it to stop, and wait until it has: less than the time after which it would be made to."""
         self._minder.terminate()
-        self._minder.wait(30)
+        self._minder.wait(25)
+
+    def takes_connections(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
 
     def memory(self, name):
         """VmRSS (now) or VmHWM (at most) in bytes."""

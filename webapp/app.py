@@ -11,7 +11,8 @@ from flask_cors import CORS
 from config import Settings
 from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
-from webapp.api import analyses, batches, files, health, image
+from webapp.api import analyses, batches, files, health, image, metrics
+from webapp.exposition import Exposition
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
@@ -60,6 +61,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     app.debug = settings.debug
     app.config |= {
         "DESK": desk,
+        "EXPOSITION": Exposition(desk),
         "MAX_CONTENT_LENGTH": settings.max_request_size,
         "MAX_FORM_MEMORY_SIZE": FORM_FIELD_BYTES,
         "MAX_FORM_PARTS": 200,
@@ -77,5 +79,6 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     for module in (analyses, batches, files, image):
         api.register_blueprint(module.blueprint, url_prefix=API)
     api.register_blueprint(health.blueprint)
+    api.register_blueprint(metrics.blueprint)
     app.register_blueprint(home.blueprint)
     return app

@@ -1,7 +1,8 @@
-"""gunicorn's threads, except that closing waits for no client.
+"""gunicorn's threads, except that closing waits for no client, and that a process that stops says so.
 
 gunicorn 27 drains a connection before it closes it, for up to two seconds and in the one thread that accepts:
-a hundred clients that ask for `Connection: close` and do not hang up would stop a process for minutes.
+a hundred clients that ask for `Connection: close` and do not hang up would stop a process for minutes. When
+it is to stop, it leaves its listeners open: the kernel would go on to take connections that nobody accepts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from webapp import stopping
+
 LINGER_SECONDS = 2.0
 PIECE = 65_536
 
@@ -26,6 +29,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._closing: deque[TConn] = deque()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Let whoever waits or watches know as well, from the loop: this is a signal's handler."""
+        super().handle_exit(sig, frame)
+        self.method_queue.defer(stopping.begin)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When it stops, take who has connected already, and let the others be refused at once."""
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            accepted = -1
+            while accepted != self.nr_conns:
+                accepted = self.nr_conns
+                self.accept(listener)
+            listener.close()
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Close a connection that is not kept alive; everything else is gunicorn's."""

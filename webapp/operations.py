@@ -32,6 +32,7 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `vt_…`."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "metrics": {"type": "http", "scheme": "bearer", "description": "`METRICS_TOKEN`, where that is set."},
 }
 MADE = {"Location": {"schema": {"type": "string"}}, **DOCUMENTED}
 """Headers of an answer that tells where to find what was made; all routes that make something are limited."""

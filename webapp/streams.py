@@ -15,9 +15,12 @@ from typing import Any
 from flask import Flask, Response, current_app, request
 
 from core.errors import Unavailable
+from webapp import stopping
 
 HEARTBEAT = ": still here\n\n"
 HEARTBEAT_SECONDS = 10.0
+FAREWELL = "retry: 1000\nevent: closing\ndata: {}\n\n"
+"""Clients connect again after so many milliseconds, with the id of the last event that they saw."""
 RETRY_AFTER = 10.0
 KEPT_FREE = 16
 """Threads of a process for requests that do not stay: streams and those that wait may take the others."""
@@ -37,7 +40,7 @@ class Streams:
         """A response that streams the events. Raises StreamsFull where there are too many already."""
         if not self._free.acquire(blocking=False):
             raise StreamsFull(retry_after=RETRY_AFTER)
-        response = Response(events, mimetype="text/event-stream")
+        response = Response(_with_farewell(events), mimetype="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.call_on_close(self._free.release)
@@ -54,15 +57,17 @@ class Streams:
                 self._free.release()
 
 
-def watch_for_hang_up() -> Callable[[], bool]:
-    """Tells whether the client of this request has gone.
+def watch_for_end() -> Callable[[], bool]:
+    """Tells whether the stream of this request should end: its client has gone, or this process stops.
 
     A write to a closed connection fails only the second time, which is two heartbeats later; until then a
     stream would hold its place for nobody.
     """
     connection = request.environ.get("gunicorn.socket")
 
-    def has_hung_up() -> bool:
+    def should_end() -> bool:
+        if stopping.has_begun():
+            return True
         try:
             return connection is not None and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -70,7 +75,14 @@ def watch_for_hang_up() -> Callable[[], bool]:
         except OSError:
             return True
 
-    return has_hung_up
+    return should_end
+
+
+def _with_farewell(events: Iterator[str]) -> Iterator[str]:
+    """The events, and where the process stops a word for the client: connect again, to another."""
+    yield from events
+    if stopping.has_begun():
+        yield FAREWELL
 
 
 def register(app: Flask, threads: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from core import metrics
 from core.desk import Desk
 from core.errors import InternalError, InvalidOutput, QuotaExhausted, Unavailable, VitrineError, WrongState
 from core.media import allowed_kinds
@@ -172,6 +173,7 @@ class Analyzer:
         except Busy as busy:
             raise Ended(busy.error, again=True, counts=False) from busy
         cost = price.cost(reply.usage) if price else None
+        metrics.count_usage(claimed.model, self._desk.settings.models, reply.usage, cost)
         return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
 
     def _call(

@@ -19,6 +19,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from core import metrics
 from core.errors import ImageError, ImageUndecodable, Unavailable
 from worker.imaging import Policy, Prepared
 
@@ -60,7 +61,8 @@ class Preparer:
         """
         decoder = self._free.get()
         try:
-            return decoder.prepare(content, policy)
+            with metrics.PREPARATION_DURATION.time():
+                return decoder.prepare(content, policy)
         finally:
             self._free.put(decoder)
 

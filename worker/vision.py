@@ -12,7 +12,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ import openai
 import orjson
 
 from config import Settings
+from core import metrics
 from core.errors import (
     ContentPolicyViolation,
     ContextLengthExceeded,
@@ -117,7 +119,8 @@ class Vision:
     def ask(self, ask: Ask) -> Reply:
         """The endpoint's answer within the call timeout. Raises CallFailed and nothing else."""
         try:
-            response = self._run(self._ask(ask), self._timeout)
+            with _measured():
+                response = self._run(self._ask(ask), self._timeout)
         except (openai.OpenAIError, TimeoutError) as error:
             raise _translated(error) from error
         return _reply(response.text, limits.read(response.status_code, response.headers))
@@ -161,6 +164,26 @@ class Vision:
 
         future = asyncio.run_coroutine_threadsafe(within(), self._loop)
         return future.result(seconds + HAND_OVER_SECONDS)
+
+
+@contextmanager
+def _measured() -> Iterator[None]:
+    """Count a call by how it was answered, and its time."""
+    status = "200"
+    try:
+        with metrics.CALL_DURATION.time():
+            yield
+    except Exception as error:
+        status = _status(error)
+        raise
+    finally:
+        metrics.RESPONSES.labels(status).inc()
+
+
+def _status(error: Exception) -> str:
+    if isinstance(error, openai.APIStatusError):
+        return str(error.status_code)
+    return "timeout" if isinstance(error, openai.APITimeoutError | TimeoutError) else "broken"
 
 
 def _reply(body: str, signals: Signals) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from config import Settings
 from core.desk import Desk
 from worker.analyze import Analyzer
+from worker.exposition import Exposition
 from worker.leases import Leases
 from worker.preparer import Preparer
 from worker.throttle import Throttle
@@ -24,9 +25,12 @@ class Workbench:
         self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._throttle, self._leases, name)
         self._preparer.warm()
         self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
+        self._exposition = Exposition.open(settings)
 
     def close(self) -> None:
         """Stop the threads, then close what they used."""
+        if self._exposition:
+            self._exposition.close()
         self._upkeep.close()
         self._leases.close()
         self._vision.close()

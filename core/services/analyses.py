@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from core import metrics
+from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
@@ -75,6 +77,7 @@ def submit(
         file_ids = _file_ids(session, key.account_id, submission.images, fresh)
         analyses.add(session, analysis, file_ids)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+        after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
         return analyses.owned(session, key.account_id, analysis.id)
 
 
@@ -84,10 +87,16 @@ def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
         return analyses.owned(session, account_id, analysis_id)
 
 
-def wait(desk: Desk, account_id: str, analysis_id: str, seconds: float) -> Analysis:
-    """The analysis as soon as it is final, or as it stands when the time is up. Raises NotFound."""
+def wait(
+    desk: Desk,
+    account_id: str,
+    analysis_id: str,
+    seconds: float,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Analysis:
+    """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - time.monotonic()) > 0 and not is_over():
         with desk.database.transaction() as session:
             state = analyses.state_of(session, account_id, analysis_id)
         if state is None or state in FINAL:
@@ -118,6 +127,7 @@ def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
             raise WrongState(f"It is {found.state} already.")
         analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
         desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
+        metrics.ended_after_commit(session, AnalysisState.CANCELLED)
         return analyses.owned(session, account_id, analysis_id)
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core import metrics
+from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
@@ -87,6 +89,8 @@ def submit(
                 _item_rows(batch, items, ids),
                 _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
             )
+            after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
+            after_commit(session, metrics.BATCHES.inc)
     except IntegrityError as error:
         raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
     return Standing(batch, Tally({"queued": len(items)}, {}, None, None))

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from core import metrics
 from core.desk import Desk
 from core.models import Analysis, Batch
 from core.queue import BULK, Task
@@ -77,7 +78,10 @@ def move_on(desk: Desk) -> None:
 
 
 def _move_on(desk: Desk, session: Session) -> None:
-    told = set(dispatch.cancel_some(session, CANCEL_AT_ONCE))
+    cancelled = dispatch.cancel_some(session, CANCEL_AT_ONCE)
+    if cancelled:
+        metrics.ended_after_commit(session, AnalysisState.CANCELLED, count=len(cancelled))
+    told = set(cancelled)
     done = ~batches.open_items()
     late = Batch.deadline_at <= func.now()
     piloted = ~batches.open_items(Analysis.position < Batch.dispatch_limit)

@@ -14,6 +14,8 @@ from typing import Any
 
 import structlog
 
+from core import metrics
+from core.db import after_commit
 from core.desk import Desk
 from core.errors import Expired, VitrineError, WorkerCrash, WrongState
 from core.ids import new_id
@@ -140,6 +142,7 @@ def retry(
         "reason": error.message,
     }
     _record(desk, claimed, AnalysisState.QUEUED, closing, values, counts=counts)
+    metrics.RETRIES.labels(error.code).inc()
 
 
 def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
@@ -168,6 +171,8 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
             log.warning("swept", analysis_id=row.id, state=row.state, lease_expiries=row.lease_expiries)
             if row.state in FINAL:
                 desk.events.tell_after_commit(session, row.id, row.state)
+                metrics.ended_after_commit(session, row.state, row.error_code)
+        after_commit(session, lambda: metrics.LEASES_SWEPT.inc(len(lapsed)))
         if bells_waiting is None:
             return []
         stale = RING_AGAIN_AFTER if bells_waiting == 0 else RING_ANYHOW_AFTER
@@ -203,3 +208,4 @@ def _record(
             analyses.sum_usage(session, [claimed.id])
         elif to in FINAL:
             desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
+            metrics.ended_after_commit(session, to, values.get("error_code"))

@@ -98,8 +98,8 @@ def ready(session: Session) -> bool:
 
 
 def cancel_some(session: Session, limit: int) -> list[str]:
-    """Cancel some waiting items of batches that are being cancelled; the batches they belong to."""
+    """Cancel some waiting items of batches that are being cancelled; the batch of each of them."""
     ending = exists().where(Batch.id == Analysis.batch_id, Batch.state == BatchState.CANCELLING)
     doomed = analyses.free(ending, Analysis.state == AnalysisState.QUEUED, limit=limit)
     moved = analyses.move(session, AnalysisState.CANCELLED, doomed, reason="its batch was cancelled")
-    return sorted({row.batch_id for row in moved if row.batch_id})
+    return [row.batch_id for row in moved if row.batch_id]

@@ -7,7 +7,7 @@ from composefile import COMPOSE, GIVEN, PLACEHOLDER, ROOT, SERVICES, environment
 
 OURS = ("web", "worker", "interactive", "flower", "migrate")
 LASTING = [name for name in SERVICES if name != "migrate"]
-IN_CONTAINERS_ONLY_BY_MOUNT = {"PRICE_TABLE", "LOG_FILE"}
+IN_CONTAINERS_ONLY_BY_MOUNT = {"PRICE_TABLE", "LOG_FILE", "PROMETHEUS_MULTIPROC_DIR"}
 SECRETS = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH|://[^@/]*:[^@/]*@")
 
 

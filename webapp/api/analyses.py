@@ -14,7 +14,7 @@ from core.services.analyses import Image, Submission
 from core.services.files import Upload
 from core.services.keys import Scope
 from core.states import FINAL
-from webapp import present
+from webapp import present, stopping
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
@@ -101,9 +101,14 @@ def delete(analysis_id: str) -> Any:
 
 
 def awaited(analysis_id: str, seconds: float) -> Analysis:
-    """The analysis as soon as it is final, or as it stands when the time is up or too many wait already."""
+    """The analysis as soon as it is final, or as it stands when the time is up.
+
+    That is at once where too many wait already, and when this process stops.
+    """
     with streams().place() as taken:
-        return analyses.wait(desk(), key().account_id, analysis_id, seconds if taken else 0)
+        return analyses.wait(
+            desk(), key().account_id, analysis_id, seconds if taken else 0, is_over=stopping.has_begun
+        )
 
 
 def images_of(body: dict[str, Any]) -> Sequence[Image]:

@@ -43,7 +43,7 @@ from webapp.schemas.batches import (
     RetryJson,
     seconds_of,
 )
-from webapp.streams import streams, watch_for_hang_up
+from webapp.streams import streams, watch_for_end
 from webapp.uploads import received, spooled
 
 PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
@@ -199,7 +199,9 @@ def results(query: dict[str, Any], batch_id: str) -> Any:
 
 
 @blueprint.route("/batches/<id(batch):batch_id>/stream", methods=["GET"])
-@blueprint.response(200, content_type="text/event-stream", description="`status`, `item` and `done` events.")
+@blueprint.response(
+    200, content_type="text/event-stream", description="`status`, `item`, `done` and `closing` events."
+)
 @blueprint.doc(
     parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}, "required": False}]
 )
@@ -209,7 +211,7 @@ def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
     place = _place(request.headers.get("Last-Event-ID", ""))
     standing = batches.get(desk(), key().account_id, batch_id)
-    return streams().response(feeds().events(desk(), standing, place, watch_for_hang_up()))
+    return streams().response(feeds().events(desk(), standing, place, watch_for_end()))
 
 
 def _sent(image: dict[str, Any]) -> Upload:

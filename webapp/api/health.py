@@ -14,17 +14,18 @@ from core.desk import Desk
 from core.errors import Unavailable, VitrineError
 from core.models import Worker
 from core.services import fleet
+from webapp import stopping
 from webapp.operations import desk
 
-OK, DOWN, DEGRADED = "ok", "down", "degraded"
+OK, DOWN, DEGRADED, STOPPING = "ok", "down", "degraded", "stopping"
 
 blueprint = Blueprint("health", __name__, description="For load balancers and operators; no API key needed.")
 
 
 class Liveness(Schema):
-    """This web process answers."""
+    """This web process answers; `stopping` where it takes nothing new."""
 
-    status = fields.String(required=True)
+    status = fields.String(required=True, metadata={"enum": [OK, STOPPING]})
 
 
 class Check(Schema):
@@ -44,9 +45,10 @@ class Readiness(Schema):
 
 @blueprint.route("/health", methods=["GET"])
 @blueprint.response(200, Liveness)
+@blueprint.alt_response(503, schema=Liveness, description="It is about to stop.")
 def health() -> Any:
     """Say that this process is alive."""
-    return {"status": OK}
+    return ({"status": STOPPING}, 503) if stopping.has_begun() else {"status": OK}
 
 
 @blueprint.route("/api/health", methods=["GET"])

@@ -15,7 +15,7 @@ from core.desk import Desk
 from core.errors import VitrineError
 from core.leader import Leader
 from core.queue import INTERACTIVE
-from core.services import dispatching, files, fleet, idempotency, outcomes
+from core.services import dispatching, files, fleet, idempotency, outcomes, retention
 from core.services.dispatching import Pace
 from worker.throttle import Throttle
 from worker.vision import CallFailed, Vision
@@ -24,6 +24,8 @@ SWEEP_SECONDS = 5.0
 REPORT_SECONDS = 5.0
 PING_SECONDS = 30.0
 TIDY_SECONDS = 300.0
+TIDY_AT_MOST = 1.0
+"""Seconds for each part of it: reports that the worker lives come from the same thread."""
 DISPATCH_SECONDS = 0.25
 MOVE_SECONDS = 0.5
 LONGEST_BACKLOG = 4.0
@@ -130,10 +132,22 @@ class Upkeep:
             self._endpoint = {"ok": True, "latency_ms": round(seconds * 1000, 1), "error": None}
 
     def _tidy(self) -> None:
-        files.expire(self._desk)
-        files.collect_abandoned(self._desk)
+        for chore in (
+            files.expire,
+            retention.forget_analyses,
+            retention.hide_batches,
+            retention.forget_items,
+            files.collect_abandoned,
+        ):
+            self._for_a_while(chore)
         idempotency.forget_old(self._desk)
         fleet.forget(self._desk, timedelta(days=1))
+
+    def _for_a_while(self, chore: Callable[[Desk], int]) -> None:
+        """Do a chore bit by bit until nothing is left of it, or its time is up until the next round."""
+        end = time.monotonic() + TIDY_AT_MOST
+        while chore(self._desk) and time.monotonic() < end:
+            pass
 
 
 def done(chore: Callable[[], object]) -> None:

@@ -51,6 +51,9 @@ class Analysis(UsageColumns, Base):
         Index("ix_analyses_rung", "rung_at", postgresql_where=text(RUNG)),
         Index("ix_analyses_finished", "batch_id", "finish_xid", "position", postgresql_where=text(FINISHED)),
         Index("ix_analyses_leased", "lease_until", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_analyses_kept", "finished_at", postgresql_where=text(f"finished_at IS NOT NULL AND {ALONE}")
+        ),
         Index("ix_analyses_deadline", "deadline_at", postgresql_where=text(OPEN)),
     )
 

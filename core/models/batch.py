@@ -19,6 +19,8 @@ class Batch(Base):
         one_of(BatchState),
         Index(None, "account_id", "id"),
         Index("ix_batches_open", "id", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_batches_kept", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index("ix_batches_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -41,6 +43,8 @@ class Batch(Base):
     started_at: Mapped[Timestamp | None]
     finished_at: Mapped[Timestamp | None]
     deadline_at: Mapped[Timestamp]
+    deleted_at: Mapped[Timestamp | None]
+    """From then on nobody sees it; its items go bit by bit, and it goes with the last of them."""
 
 
 class Dispatch(Base):

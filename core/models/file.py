@@ -42,6 +42,7 @@ class File(Base):
     __table_args__ = (
         Index(None, "account_id", "id"),
         Index(None, "digest"),
+        Index("ix_files_uploaded", "created_at", postgresql_where=text("purpose <> 'analysis'")),
         Index("ix_files_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
     )
 

@@ -136,7 +136,7 @@ def expire(desk: Desk, limit: int = 1_000) -> int:
     One that analyses still use stays, out of sight, until the last of them is deleted.
     """
     with desk.database.transaction() as session:
-        return files.remove_expired(session, limit)
+        return files.remove_expired(session, limit, desk.settings.file_retention)
 
 
 def collect_abandoned(desk: Desk, limit: int = 100) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     Text,
     cast,
     delete,
@@ -73,6 +74,22 @@ def remove(session: Session, analysis_id: str) -> None:
     ).scalar_one_or_none()
     if removed is None:
         raise WrongState("It is not finished: cancel it first.")
+
+
+def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
+    """Remove the analyses that a query names and nobody holds: how many, and the files that they used."""
+    held = list(session.scalars(ids.with_for_update(of=Analysis, skip_locked=True)))
+    of_theirs = AnalysisImage.analysis_id.in_(held)
+    used = list(session.scalars(select(AnalysisImage.file_id).where(of_theirs).distinct()))
+    gone = delete(Analysis).where(Analysis.id.in_(held))
+    session.execute(gone.execution_options(synchronize_session=False))
+    return len(held), used
+
+
+def finished_before(age: timedelta, limit: int) -> Select[str]:
+    """Some of the analyses, items of batches left aside, that have been final for longer than that."""
+    old = (Analysis.batch_id.is_(None), Analysis.finished_at < func.now() - age, Analysis.state.in_(FINAL))
+    return select(Analysis.id).where(*old).order_by(Analysis.finished_at).limit(limit)
 
 
 def lock(session: Session, analysis_id: str) -> None:

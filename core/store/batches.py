@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     Text,
     and_,
     cast,
@@ -55,6 +57,7 @@ ITEM_COLUMNS = (
 )
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
 SPEED_ITEMS = 500
+SEEN = Batch.deleted_at.is_(None)
 HORIZON = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
 """The oldest transaction that still runs: nothing can turn up below it any more."""
 
@@ -111,7 +114,7 @@ def as_json(value: Any) -> Any:
 
 def owned(session: Session, account_id: str, batch_id: str, *, lock: bool = False) -> Batch:
     """A batch of the account, with `lock` held until the commit. Raises NotFound, also for another's."""
-    query = select(Batch).where(Batch.account_id == account_id, Batch.id == batch_id)
+    query = select(Batch).where(Batch.account_id == account_id, Batch.id == batch_id, SEEN)
     found = session.scalars(query.with_for_update(key_share=True) if lock else query).one_or_none()
     if found is None:
         raise NotFound(f"There is no batch {batch_id!r}.")
@@ -122,7 +125,7 @@ def page(
     session: Session, account_id: str, *, before: str | None, limit: int, state: str | None
 ) -> list[Batch]:
     """Up to `limit` batches of the account, the newest first, all of them older than the id `before`."""
-    query = select(Batch).where(Batch.account_id == account_id)
+    query = select(Batch).where(Batch.account_id == account_id, SEEN)
     if before is not None:
         query = query.where(Batch.id < before)
     if state is not None:
@@ -167,6 +170,27 @@ def remove(session: Session, batch_id: str) -> None:
     final = (Batch.id == batch_id, Batch.state.in_(FINISHED))
     if session.scalar(delete(Batch).where(*final).returning(Batch.id)) is None:
         raise WrongState("The batch is not finished: cancel it first, and wait until it is cancelled.")
+
+
+def hide_finished_before(session: Session, age: timedelta, limit: int) -> int:
+    """Let some batches that have been final for longer than that be gone for everyone; how many."""
+    old = (Batch.state.in_(FINISHED), Batch.finished_at < func.now() - age, SEEN)
+    some = select(Batch.id).where(*old).limit(limit).with_for_update(skip_locked=True, key_share=True)
+    hidden = update(Batch).where(Batch.id.in_(some), *old).values(deleted_at=func.now())
+    return len(session.scalars(hidden.returning(Batch.id)).all())
+
+
+def items_of_hidden(limit: int) -> Select[str]:
+    """Some items of batches that are gone for everyone."""
+    hidden = select(Batch.id).where(Batch.deleted_at.is_not(None))
+    return select(Analysis.id).where(Analysis.batch_id.in_(hidden)).limit(limit)
+
+
+def remove_emptied(session: Session) -> int:
+    """Remove the batches that are gone for everyone and have no items left; how many."""
+    left = select(literal(1)).where(Analysis.batch_id == Batch.id).correlate(Batch).exists()
+    emptied = delete(Batch).where(Batch.deleted_at.is_not(None), ~left)
+    return len(session.scalars(emptied.returning(Batch.id)).all())
 
 
 def items(

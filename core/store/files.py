@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, any_, delete, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, String, and_, any_, delete, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -82,10 +82,16 @@ def remove(session: Session, file: File) -> None:
     session.flush()
 
 
-def remove_expired(session: Session, limit: int) -> int:
-    """Remove files whose time is up and that no analysis needs; how many. Others' locks are passed over."""
+def remove_expired(session: Session, limit: int, age: timedelta | None) -> int:
+    """Remove files whose time is up and that no analysis needs; how many. Others' locks are passed over.
+
+    The time of those that were uploaded by themselves is also up at this age.
+    """
     needed = exists().where(AnalysisImage.file_id == File.id)
-    due = select(File.id).where(File.expires_at <= func.now(), ~needed)
+    late = File.expires_at <= func.now()
+    if age is not None:
+        late = or_(late, and_(File.purpose != Purpose.ANALYSIS, File.created_at < func.now() - age))
+    due = select(File.id).where(late, ~needed)
     held = list(session.scalars(due.limit(limit).with_for_update(skip_locked=True)))
     # Judged again by a second statement, which sees what was submitted before the rows were held.
     gone = delete(File).where(File.id.in_(held), ~needed).returning(File.id)

@@ -63,9 +63,9 @@ THROTTLE_WAIT = Histogram(
     "Time that a call waited for the endpoint's limits.",
     buckets=CALL_BUCKETS,
 )
-BREAKER_STATE = Gauge(
-    "vitrine_breaker_state",
-    "Whether calls are held back after failures: 0 closed, 1 probing, 2 open.",
+BREAKER_OPEN = Gauge(
+    "vitrine_breaker_open",
+    "Whether calls are held back after failures.",
     multiprocess_mode="livemostrecent",
 )
 REQUEST_DURATION = Histogram(

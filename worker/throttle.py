@@ -17,6 +17,7 @@ from typing import TypeVar
 import structlog
 
 from config import Settings
+from core import metrics
 from core.errors import ModelOverloaded, RateLimitExceeded, VitrineError
 from core.redis import PREFIX
 from worker.breaker import Breaker, LocalBreaker, SharedBreaker
@@ -72,7 +73,8 @@ class Throttle:
 
         Nothing is locked and no transaction is open meanwhile; a heartbeat keeps the lease.
         """
-        self._wait(tokens, bulk=bulk)
+        with metrics.THROTTLE_WAIT.time():
+            self._wait(tokens, bulk=bulk)
         leave = self._first(self._breakers, lambda breaker: breaker.ask(self._probe_seconds))
         if leave.wait:
             self._first(self._buckets, lambda bucket: bucket.give_back(tokens))
@@ -89,7 +91,9 @@ class Throttle:
 
     def rest(self) -> float:
         """Seconds for which the breaker lets nothing through; 0.0 where it is closed."""
-        return self._first(self._breakers, lambda breaker: breaker.rest())
+        rest = self._first(self._breakers, lambda breaker: breaker.rest())
+        metrics.BREAKER_OPEN.set(rest > 0)
+        return rest
 
     def share_with(self, workers: int) -> None:
         """How many workers there are, this one included: what it may take of the limits without Redis."""

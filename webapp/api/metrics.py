@@ -11,7 +11,7 @@ from flask_smorest import Blueprint
 
 from core.errors import AuthenticationFailed, PermissionDenied
 from webapp.exposition import Exposition
-from webapp.limits import Counted, limits
+from webapp.limits import Counted, count
 from webapp.operations import desk, may_answer
 
 PROXIED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
@@ -47,7 +47,7 @@ def _authenticate() -> None:
         return
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        limits().count(Counted.FAILURES, request.remote_addr or "", desk().settings.failure_rate_limit)
+        count(Counted.FAILURES)
         raise AuthenticationFailed("Send METRICS_TOKEN: Authorization: Bearer …")
 
 

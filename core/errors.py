@@ -11,7 +11,7 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
     │                                                                   RequestInFlight
     ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
-    ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded
+    ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded ── BudgetSetAside
     ├── InternalError 500 ── ModelError ── InvalidOutput; WorkerCrash
     ├── UpstreamError 502 ── QuotaExhausted   ├── Unavailable 503 ── ModelOverloaded
     ├── Timeout 504 ── Expired
@@ -167,6 +167,10 @@ class BudgetExceeded(RateLimitExceeded):
     """The budget of this API key is used up."""
 
     code = "budget_exceeded"
+
+
+class BudgetSetAside(BudgetExceeded):
+    """What is left of the budget is set aside for calls on their way: some of it will come back."""
 
 
 class InternalError(VitrineError):

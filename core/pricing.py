@@ -53,6 +53,15 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most that one call can take."""
+
+    tokens: int
+    cost: Decimal | None
+    """USD; None where the model has no price."""
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """One line of the table."""
 
@@ -69,13 +78,6 @@ class Price:
         fresh = usage.prompt_tokens - usage.cached_tokens
         prompt = (fresh * self.input + usage.cached_tokens * self.cached_input) / PER_MILLION
         return Cost(prompt, usage.completion_tokens * self.output / PER_MILLION)
-
-    def worst_case(self, text: str, sizes: Iterable[tuple[int, int]], max_tokens: int) -> Decimal:
-        """The most that one call can cost: nothing cached, the answer as long as it may be."""
-        images = sum(image_tokens(width, height, self.image) for width, height in sizes)
-        # No tokenizer makes more tokens than there are UTF-8 bytes; English has four bytes to a token.
-        prompt = len(text.encode()) + MESSAGE_TOKENS + images
-        return self.cost(Usage(prompt_tokens=prompt, completion_tokens=max_tokens)).total
 
 
 class PriceTable:
@@ -103,6 +105,20 @@ class PriceTable:
         return next(
             (p for name, p in self._prices.items() if re.fullmatch(re.escape(name) + REVISION, model)), None
         )
+
+    def worst_case(
+        self, model: str, text: str, sizes: Iterable[tuple[int, int]], max_tokens: int
+    ) -> WorstCase:
+        """The most that one call can take: nothing cached, the answer as long as it may be.
+
+        What images take of a model without a price is a guess, in tiles.
+        """
+        price = self.find(model)
+        images = sum(image_tokens(width, height, price.image if price else TILES) for width, height in sizes)
+        # No tokenizer makes more tokens than there are UTF-8 bytes; English has four bytes to a token.
+        prompt = len(text.encode()) + MESSAGE_TOKENS + images
+        cost = price.cost(Usage(prompt_tokens=prompt, completion_tokens=max_tokens)).total if price else None
+        return WorstCase(prompt + max_tokens, cost)
 
 
 def likely_tokens(text: str, sizes: Iterable[tuple[int, int]], max_tokens: int, price: Price | None) -> int:

@@ -85,8 +85,11 @@ def takes_body(
     multipart: type[Schema] | None = None,
     files: int | None = None,
     upload: bool = False,
+    optional: bool = False,
 ) -> Callable[[View], View]:
     """Load the body by its content type and hand it to the view as its last argument.
+
+    Where it is `optional`, a request without a body is one with an empty object.
 
     `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
     bounds it to one file of the size that uploads may have.
@@ -96,6 +99,8 @@ def takes_body(
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if optional and not request.content_length and not request.mimetype:
+                return view(*args, {}, **kwargs)
             schema = schemas.get(request.mimetype)
             if schema is None:
                 raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")
@@ -104,7 +109,7 @@ def takes_body(
             return view(*args, _loaded(schema(), READERS[request.mimetype](schema())), **kwargs)
 
         content = {kind: {"schema": schema} for kind, schema in schemas.items()}
-        body = {"required": True, "content": content}
+        body = {"required": not optional, "content": content}
         return documented(wrapper, requestBody=body, errors=(400, 413, 415))
 
     return decorator

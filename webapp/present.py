@@ -10,6 +10,8 @@ from core.models import Analysis, AnalysisImage, File
 from core.pricing import CURRENCY
 from core.services import batches
 from core.services.batches import PRIORITIES, Standing
+from core.services.budgets import Spending
+from core.services.usage import GROUPS
 from core.states import BatchState
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
@@ -88,6 +90,7 @@ def batch(standing: Standing) -> dict[str, Any]:
         "progress": round(done / counts["total"], 4),
         "usage": tokens(tally.usage),
         "cost": money(tally.prompt_cost, tally.completion_cost),
+        "max_cost": None if standing.max_cost is None else float(standing.max_cost),
         "projection": _projection(standing, counts, done),
         "priority": next(name for name, number in PRIORITIES.items() if number == row.priority),
         "metadata": row.meta,
@@ -112,6 +115,40 @@ def _projection(standing: Standing, counts: dict[str, int], done: int) -> dict[s
         "seconds": None if standing.speed is None else round(counts["total"] / standing.speed, 1),
         "error_rate": round(counts["failed"] / done, 4),
     }
+
+
+def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A group of calls, in the shape of UsageRow; what has no preset or batch has null there."""
+    return {
+        **{name: row[name] or None for name in GROUPS if name in row},
+        **{name: row[name] for name in ("start", "calls", "refused_calls", "unknown_cost_calls")},
+        "usage": tokens({name: row[name] for name in TOKENS}),
+        "cost": money(row["prompt_cost"], row["completion_cost"]),
+        "reserved_cost": float(row["reserved_cost"]),
+        "cached": 0,
+        "saved": 0.0,
+    }
+
+
+def flat_usage(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as a line of a table."""
+    group = grouped_usage(row)
+    del group["usage"]
+    group |= group.pop("cost")
+    return group | {"start": row["start"].isoformat()} | {name: row[name] or 0 for name in TOKENS}
+
+
+def budgets(spendings: Sequence[Spending]) -> dict[str, Any]:
+    """The budgets of a key, in the shape of BudgetsView."""
+    shown: dict[str, Any] = {"monthly_usd": None, "daily_tokens": None}
+    for spending in spendings:
+        shown[spending.kind] = {
+            "limit": float(spending.most),
+            "spent": float(spending.spent),
+            "reserved": float(spending.reserved),
+            "resets_at": spending.resets_at,
+        }
+    return shown
 
 
 def usage(row: Analysis) -> dict[str, Any]:

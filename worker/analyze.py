@@ -16,7 +16,15 @@ import structlog
 
 from core import metrics
 from core.desk import Desk
-from core.errors import InternalError, InvalidOutput, QuotaExhausted, Unavailable, VitrineError, WrongState
+from core.errors import (
+    BudgetExceeded,
+    InternalError,
+    InvalidOutput,
+    QuotaExhausted,
+    Unavailable,
+    VitrineError,
+    WrongState,
+)
 from core.media import allowed_kinds
 from core.presets import Preset
 from core.pricing import likely_tokens
@@ -108,6 +116,8 @@ class Analyzer:
             log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
         except WrongState:
             log.info("lease_lost")
+        except BudgetExceeded as error:
+            self._give_back_unpaid(claimed, error)
         except Ended as end:
             self._give_back(claimed, end)
         except Unavailable as error:
@@ -161,10 +171,11 @@ class Analyzer:
         bulk: bool,
     ) -> Asked:
         """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
-        price = self._desk.prices.find(claimed.model)
+        prices, model = self._desk.prices, claimed.model
+        price = prices.find(model)
         sizes = [(image.width, image.height) for image in images]
         said = prompt.text_of(messages) + json.dumps(preset.schema or "")
-        worst = price.worst_case(said, sizes, claimed.max_tokens) if price else None
+        worst = prices.worst_case(model, said, sizes, claimed.max_tokens)
         tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
@@ -198,6 +209,14 @@ class Analyzer:
             raise Ended(failure.error, closing, again=failure.again, counts=failure.counts) from failure
         turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
         return reply
+
+    def _give_back_unpaid(self, claimed: Claim, error: BudgetExceeded) -> None:
+        """Record that nothing was asked, for a budget is used up."""
+        log.info("call_unpaid", why=error.message)
+        try:
+            self._record(lambda: outcomes.unpaid(self._desk, claimed, error))
+        except Exception:
+            log.exception("outcome_broke")
 
     def _give_back(self, claimed: Claim, end: Ended) -> None:
         """Record an end; if even that breaks, the lease runs out and the sweep takes over."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from core.models.base import Base, CreatedAt, Id, Timestamp
+from core.models.budget import Budget
 
 
 class Account(Base):
@@ -39,3 +40,6 @@ class ApiKey(Base):
     revoked_at: Mapped[Timestamp | None]
 
     account: Mapped[Account] = relationship(lazy="raise")
+    budgets: Mapped[list[Budget]] = relationship(
+        primaryjoin=lambda: ApiKey.id == foreign(Budget.owner_id), lazy="raise", order_by=lambda: Budget.kind
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
+from core.models.usage import Money
 from core.states import BatchState
 
 
@@ -38,6 +40,9 @@ class Batch(Base):
     """Virtual start of its first item (start-time fair queueing); each item is one step."""
     dispatch_limit: Mapped[int | None]
     """Only items before this position are dispatched: the pilot."""
+    needed_cost: Mapped[Decimal | None] = mapped_column(Money)
+    needed_tokens: Mapped[int | None]
+    """The worst case of a call that a budget could not pay: nothing is dispatched until it can."""
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]

@@ -29,10 +29,14 @@ class Call(UsageColumns, Base):
     key_id: Mapped[Id]
     fence: Mapped[int] = mapped_column(BigInteger)
     model: Mapped[str] = mapped_column(String(200))
+    preset: Mapped[str | None] = mapped_column(String(100))
+    batch_id: Mapped[Id | None]
 
     state: Mapped[str] = mapped_column(String(16))
     reserved_cost: Mapped[Decimal | None] = mapped_column(Money)
     """The worst case in USD; None where the price table does not know the model."""
+    reserved_tokens: Mapped[int | None]
+    """The worst case in tokens."""
     upstream_id: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(60))
 

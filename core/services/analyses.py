@@ -20,7 +20,7 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
-from core.services import idempotency
+from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.states import FINAL, AnalysisState
@@ -75,6 +75,7 @@ def submit(
             return analyses.owned(session, key.account_id, earlier)
         files.add(session, fresh)
         file_ids = _file_ids(session, key.account_id, submission.images, fresh)
+        budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
         analyses.add(session, analysis, file_ids)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)

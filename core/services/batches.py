@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import func
@@ -14,19 +16,24 @@ from sqlalchemy.orm import Session
 from core import metrics
 from core.db import after_commit
 from core.desk import Desk
-from core.errors import InvalidRequest, NotFound, WrongState
+from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, NotFound, WrongState
 from core.ids import new_id
 from core.media import HEAD, ImageKind, recognise
-from core.models import Analysis, ApiKey, Batch, File
-from core.services import idempotency
+from core.models import Analysis, ApiKey, Batch, BudgetKind, File
+from core.pricing import WorstCase
+from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.items import Item, file_ids_of, uploads_of
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
 from core.store import batches, dispatch, files
+from core.store import budgets as spending
 from core.store.batches import Tally
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+Caps = Mapping[BudgetKind, Decimal | None]
+NO_CAPS: Caps = MappingProxyType({})
+BY_CLIENT = "paused by the client"
 PAGE = 500
 """Items that are read at once while results stream: each page is a transaction of its own."""
 
@@ -39,6 +46,8 @@ class Order:
     window: timedelta
     priority: str
     pilot: int | None
+    max_cost: Decimal | None = None
+    """USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ class Standing:
     tally: Tally
     speed: float | None = None
     """Items per second of late."""
+    max_cost: Decimal | None = None
+    """USD."""
 
     @property
     def expected_at(self) -> datetime | None:
@@ -73,6 +84,7 @@ def submit(
     What `once` has made before is given instead. Raises NotFound for files that the account does not have,
     Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
+    budgets.demand_prices(desk, key, {item.model for item in items}, order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
@@ -93,7 +105,7 @@ def submit(
             after_commit(session, metrics.BATCHES.inc)
     except IntegrityError as error:
         raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
-    return Standing(batch, Tally({"queued": len(items)}, {}, None, None))
+    return Standing(batch, Tally({"queued": len(items)}, {}, None, None), max_cost=order.max_cost)
 
 
 def replayed(desk: Desk, once: Once | None) -> Standing | None:
@@ -120,8 +132,10 @@ def page(
     """A page of the account's batches, the newest first, and whether there are more."""
     with desk.database.transaction() as session:
         rows = batches.page(session, account_id, before=before, limit=limit + 1, state=state)
-        tallies = batches.tallies(session, [row.id for row in rows[:limit]])
-    return [Standing(row, tallies[row.id]) for row in rows[:limit]], len(rows) > limit
+        ids = [row.id for row in rows[:limit]]
+        tallies, caps = batches.tallies(session, ids), spending.caps(session, ids)
+    standings = [Standing(row, tallies[row.id], max_cost=caps.get(row.id)) for row in rows[:limit]]
+    return standings, len(rows) > limit
 
 
 def results(
@@ -164,23 +178,47 @@ def has_more_to_tell(desk: Desk, batch_id: str, place: tuple[int, int]) -> bool:
 def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """Ask nothing new until it is resumed; paused already is fine. Raises NotFound, WrongState."""
     with desk.database.transaction() as session:
-        if batches.owned(session, account_id, batch_id, lock=True).state != BatchState.PAUSED:
-            batches.move_one(session, batch_id, BatchState.PAUSED, reason="paused by the client")
+        batch = batches.owned(session, account_id, batch_id, lock=True)
+        if batch.state != BatchState.PAUSED:
+            batches.move_one(session, batch_id, BatchState.PAUSED, reason=BY_CLIENT)
             dispatch.silence(session, batch_id)
             desk.events.tell_after_commit(session, batch_id, BatchState.PAUSED)
+        if batch.needed_tokens is not None:
+            batches.wait_no_longer(session, batch_id, BY_CLIENT)
     return get(desk, account_id, batch_id)
 
 
-def resume(desk: Desk, account_id: str, batch_id: str) -> Standing:
-    """Go on, also after a pilot; running already is fine. Raises NotFound, WrongState."""
+def resume(desk: Desk, account_id: str, batch_id: str, caps: Caps = NO_CAPS) -> Standing:
+    """Go on, also after a pilot; running already is fine. Raises NotFound, WrongState.
+
+    `caps` are new limits of what the batch may cost.
+    """
     with desk.database.transaction() as session:
         batch = batches.owned(session, account_id, batch_id, lock=True)
-        if batch.state != BatchState.RUNNING:
-            if batch.state != BatchState.PAUSED:
-                raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
-            batches.move_one(session, batch_id, BatchState.RUNNING, reason=None, dispatch_limit=None)
+        if batch.state not in {BatchState.RUNNING, BatchState.PAUSED}:
+            raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
+        spending.change(session, account_id, batch_id, caps)
+        if batch.state == BatchState.PAUSED:
+            # Where it waited for a budget, its pilot is not over.
+            pilot_over = {"dispatch_limit": None} if batch.needed_tokens is None else {}
+            values = pilot_over | batches.WAITS_FOR_NOTHING
+            batches.move_one(session, batch_id, BatchState.RUNNING, reason=None, **values)
             desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
     return get(desk, account_id, batch_id)
+
+
+def hold(desk: Desk, batch_id: str, worst: WorstCase, error: BudgetExceeded) -> None:
+    """Dispatch nothing of a running batch until its budgets can pay such a call.
+
+    It is paused too, unless some of what is set aside comes back soon.
+    """
+    needed = {"needed_cost": worst.cost, "needed_tokens": worst.tokens}
+    with desk.database.transaction() as session:
+        if isinstance(error, BudgetSetAside):
+            batches.let_wait(session, batch_id, **needed)
+        elif batches.move(session, BatchState.PAUSED, Batch.id == batch_id, reason=error.message, **needed):
+            desk.events.tell_after_commit(session, batch_id, BatchState.PAUSED)
+        dispatch.silence(session, batch_id)
 
 
 def cancel(desk: Desk, account_id: str, batch_id: str) -> Standing:
@@ -227,6 +265,7 @@ def delete(desk: Desk, account_id: str, batch_id: str) -> None:
         batches.owned(session, account_id, batch_id, lock=True)
         came_with_it = files.of_batch(session, batch_id, WITH_ANALYSIS)
         batches.remove(session, batch_id)
+        spending.remove(session, batch_id)
         files.remove_unused(session, came_with_it, WITH_ANALYSIS)
 
 
@@ -241,7 +280,7 @@ def _standing(session: Session, account_id: str, batch_id: str) -> Standing:
     batch = batches.owned(session, account_id, batch_id)
     tally = batches.tallies(session, [batch_id])[batch_id]
     speed = batches.speed(session, batch_id) if batch.finished_at is None else None
-    return Standing(batch, tally, speed)
+    return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id))
 
 
 def _named(upload: Upload, account_id: str) -> File:
@@ -276,6 +315,8 @@ def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Orde
         deadline_at=datetime.now(UTC) + order.window,
     )
     batches.add(session, batch)
+    if order.max_cost is not None:
+        spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
     return batch
 
 

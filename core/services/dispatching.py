@@ -71,7 +71,7 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
 
 
 def move_on(desk: Desk) -> None:
-    """Cancel what is to be cancelled, and move batches whose items are done, or whose pilot is."""
+    """Cancel what is to be cancelled; move batches whose items or pilot are done, or that can be paid."""
     with desk.database.transaction() as session:
         if dispatch.ready(session):
             _move_on(desk, session)
@@ -86,6 +86,7 @@ def _move_on(desk: Desk, session: Session) -> None:
     late = Batch.deadline_at <= func.now()
     piloted = ~batches.open_items(Analysis.position < Batch.dispatch_limit)
     moved = [
+        *batches.release(session),
         *batches.move(session, BatchState.CANCELLED, done),
         *batches.move(session, BatchState.EXPIRED, done, late, batches.items_in(AnalysisState.EXPIRED)),
         *batches.move(session, BatchState.COMPLETED, done),

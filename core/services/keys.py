@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from config import RATE
 from core.desk import Desk
 from core.errors import AuthenticationFailed, InvalidRequest, NotFound, PermissionDenied
 from core.ids import new_id
-from core.models import ApiKey
-from core.store import accounts
+from core.models import ApiKey, Budget, BudgetKind
+from core.store import accounts, budgets
 
 BRAND = "vt_"
 SECRET_BYTES = 32
 PREFIX_LENGTH = 12
 """Characters of the key that are kept readable, to find it by and to tell keys apart."""
+NO_BUDGETS: Mapping[BudgetKind, Decimal] = MappingProxyType({})
 
 
 class Scope(StrEnum):
@@ -27,6 +32,16 @@ class Scope(StrEnum):
 
     READ = "read"
     WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is to be changed of a key's limits, and nothing else."""
+
+    rate: Mapping[str, Any]
+    """Any of `rate_limit` and `unlimited`."""
+    spending: Mapping[BudgetKind, Decimal | None]
+    """None removes a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ def create(
     unlimited: bool = False,
     rate_limit: str | None = None,
     valid_for: timedelta | None = None,
+    spending: Mapping[BudgetKind, Decimal] = NO_BUDGETS,
 ) -> NewKey:
     """Make a key of the account by that name, which is made too where it is new. Raises InvalidRequest.
 
@@ -57,8 +73,7 @@ def create(
     for what, text in (("account", account), ("name", name)):
         if not text.strip() or len(text) > 200 or not text.isprintable():
             raise InvalidRequest(f"The {what} needs 1 to 200 printable characters.")
-    if rate_limit is not None and not RATE.fullmatch(rate_limit):
-        raise InvalidRequest("A rate limit is a number of submissions in a time, such as 200/minute.")
+    _check_rate(rate_limit)
     secret = BRAND + secrets.token_urlsafe(SECRET_BYTES)
     with desk.database.transaction() as session:
         key = ApiKey(
@@ -71,6 +86,7 @@ def create(
             unlimited=unlimited,
             rate_limit=rate_limit,
             expires_at=datetime.now(UTC) + valid_for if valid_for else None,
+            budgets=[Budget(kind=kind, most=most) for kind, most in spending.items()],
         )
         accounts.add_key(session, key)
     return NewKey(key, secret)
@@ -103,6 +119,17 @@ def listing(desk: Desk, account: str | None = None) -> list[ApiKey]:
         return accounts.keys(session, account)
 
 
+def limit(desk: Desk, name: str, limits: Limits) -> ApiKey:
+    """Change the limits of a key, by its id or its prefix, from now on. Raises NotFound, InvalidRequest."""
+    _check_rate(limits.rate.get("rate_limit"))
+    with desk.database.transaction() as session:
+        key = accounts.change(session, name, **limits.rate)
+        if key is None:
+            raise NotFound(f"There is no key {name!r} that works; 'vitrine keys list' shows them.")
+        budgets.change(session, key.account_id, key.id, limits.spending)
+    return key
+
+
 def revoke(desk: Desk, name: str) -> ApiKey:
     """Revoke a key by its id or its prefix; it stops working at once. Raises NotFound."""
     with desk.database.transaction() as session:
@@ -110,6 +137,11 @@ def revoke(desk: Desk, name: str) -> ApiKey:
     if key is None:
         raise NotFound(f"There is no key {name!r} that could be revoked; 'vitrine keys list' shows them.")
     return key
+
+
+def _check_rate(rate_limit: str | None) -> None:
+    if rate_limit is not None and not RATE.fullmatch(rate_limit):
+        raise InvalidRequest("A rate limit is a number of submissions in a time, such as 200/minute.")
 
 
 def _digest(secret: str) -> bytes:

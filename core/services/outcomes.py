@@ -7,9 +7,9 @@ The two short transactions of an analysis are `claim`/`reserve` before the call 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -17,10 +17,11 @@ import structlog
 from core import metrics
 from core.db import after_commit
 from core.desk import Desk
-from core.errors import Expired, VitrineError, WorkerCrash, WrongState
+from core.errors import BudgetExceeded, BudgetSetAside, Expired, VitrineError, WorkerCrash, WrongState
 from core.ids import new_id
-from core.pricing import Cost, Usage
+from core.pricing import Cost, Usage, WorstCase
 from core.queue import Task
+from core.services import batches, budgets
 from core.states import FINAL, AnalysisState, CallState
 from core.store import analyses, calls, claims
 
@@ -28,6 +29,8 @@ Claim = claims.Claim
 
 LEASE = timedelta(seconds=45)
 LEASE_EXPIRIES = 3
+SET_ASIDE_SECONDS = 2.0
+"""About as long as a call takes, after which its budget gets back what it did not use."""
 RING_AGAIN_AFTER = timedelta(seconds=5)
 """Beside an empty queue; a row that waits there has lost its bell."""
 RING_ANYHOW_AFTER = timedelta(seconds=60)
@@ -48,7 +51,7 @@ class Answer:
     finish_reason: str | None
 
 
-class Closing(claims.CallEnd):
+class Closing(calls.CallEnd):
     """How a call ended, for the books; made by one of its three constructors."""
 
     __slots__ = ()
@@ -83,25 +86,44 @@ def renew(desk: Desk, held: Mapping[str, int]) -> set[str]:
         return claims.renew(session, held, LEASE)
 
 
-def reserve(desk: Desk, claimed: Claim, worst_case: Decimal | None, reports: Sequence[dict[str, Any]]) -> str:
-    """Enter a call into the books before it is made; its id. Raises WrongState where the lease is lost.
+class _NoRoomError(Exception):
+    """A budget has no room for a call; rolls back what was set aside in others."""
 
-    The lease is renewed on the way: nobody pays for work that is no longer theirs.
+
+def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict[str, Any]]) -> str:
+    """Enter a call into the books before it is made, and set its worst case aside in its budgets; its id.
+
+    The lease is renewed on the way: nobody pays for work that is no longer theirs. Raises WrongState where it
+    is lost, BudgetExceeded, or InvalidRequest for a model whose cost no budget can bound.
     """
     call_id = new_id("call")
-    with desk.database.transaction() as session:
-        if not claims.enter_call(
-            session, claimed, call_id, reserved_cost=worst_case, reports=reports, lease=LEASE
-        ):
+    with suppress(_NoRoomError), desk.database.transaction() as session:
+        is_held, is_entered = claims.enter_call(
+            session,
+            claimed,
+            call_id,
+            reserved_cost=worst.cost,
+            reserved_tokens=worst.tokens,
+            reports=reports,
+            lease=LEASE,
+        )
+        if not is_held:
             raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
-    return call_id
+        if not is_entered:
+            raise _NoRoomError
+        return call_id
+    owners = [claimed.key_id, *([claimed.batch_id] if claimed.batch_id else [])]
+    problem = budgets.why_not(desk, owners, claimed.model, worst)
+    if claimed.batch_id and isinstance(problem, BudgetExceeded):
+        batches.hold(desk, claimed.batch_id, worst, problem)
+    raise problem
 
 
 def close(desk: Desk, claimed: Claim, closing: Closing) -> None:
     """Close a call whose answer did not end the analysis, such as the first of two."""
     with desk.database.transaction() as session:
         analyses.lock(session, claimed.id)
-        if not calls.move(session, closing.call_id, closing.state, closing.values):
+        if not calls.move(session, closing):
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         analyses.sum_usage(session, [claimed.id])
 
@@ -143,6 +165,19 @@ def retry(
     }
     _record(desk, claimed, AnalysisState.QUEUED, closing, values, counts=counts)
     metrics.RETRIES.labels(error.code).inc()
+
+
+def unpaid(desk: Desk, claimed: Claim, error: BudgetExceeded) -> None:
+    """A budget had no room for the call: an item waits with its batch, what somebody waits for fails.
+
+    It does not fail for what is only set aside, for some of that comes back.
+    """
+    if claimed.batch_id is not None:
+        retry(desk, claimed, error, None, seconds=0, counts=False)
+    elif isinstance(error, BudgetSetAside):
+        retry(desk, claimed, error, None, seconds=SET_ASIDE_SECONDS, counts=False)
+    else:
+        fail(desk, claimed, error, None)
 
 
 def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:

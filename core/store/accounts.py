@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
@@ -24,14 +26,17 @@ def add_key(session: Session, key: ApiKey) -> ApiKey:
 
 
 def usable_key(session: Session, prefix: str) -> ApiKey | None:
-    """The key with that prefix unless it is revoked or has expired."""
-    return session.execute(
-        select(ApiKey).where(
+    """The key with that prefix and its budgets, unless it is revoked or has expired."""
+    found = session.execute(
+        select(ApiKey)
+        .where(
             ApiKey.prefix == prefix,
             ApiKey.revoked_at.is_(None),
             or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
         )
-    ).scalar_one_or_none()
+        .options(joinedload(ApiKey.budgets))  # by the one query that every request makes
+    )
+    return found.unique().scalar_one_or_none()
 
 
 def keys(session: Session, account: str | None) -> list[ApiKey]:
@@ -42,11 +47,16 @@ def keys(session: Session, account: str | None) -> list[ApiKey]:
     return list(session.scalars(query))
 
 
-def revoke(session: Session, name: str) -> ApiKey | None:
-    """Revoke a key by its id or prefix; None where there is none that is not revoked already."""
+def change(session: Session, name: str, **values: Any) -> ApiKey | None:
+    """Change a key by its id or prefix, and hold it until the commit; None where there is none that works."""
     return session.execute(
         update(ApiKey)
         .where(or_(ApiKey.id == name, ApiKey.prefix == name), ApiKey.revoked_at.is_(None))
-        .values(revoked_at=func.now())
+        .values({"name": ApiKey.name, **values})
         .returning(ApiKey)
     ).scalar_one_or_none()
+
+
+def revoke(session: Session, name: str) -> ApiKey | None:
+    """Revoke a key by its id or prefix; None where there is none that is not revoked already."""
+    return change(session, name, revoked_at=func.now())

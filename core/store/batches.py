@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound, WrongState
 from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
-from core.store import analyses
+from core.store import analyses, budgets
 from core.store.analyses import USAGE
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
@@ -56,6 +56,7 @@ ITEM_COLUMNS = (
     "deadline_at",
 )
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
+WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
 SEEN = Batch.deleted_at.is_(None)
 HORIZON = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
@@ -163,6 +164,26 @@ def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> 
     if not moved:
         raise WrongState(f"The batch cannot become {to} from where it stands.")
     return moved[0]
+
+
+def let_wait(session: Session, batch_id: str, **needed: Any) -> None:
+    """Let a running batch wait until its budgets can pay a call of that size."""
+    running = (Batch.id == batch_id, Batch.state == BatchState.RUNNING)
+    session.execute(update(Batch).where(*running).values(**needed))
+
+
+def wait_no_longer(session: Session, batch_id: str, reason: str) -> None:
+    """Let a batch stand for another reason than its budgets."""
+    session.execute(update(Batch).where(Batch.id == batch_id).values(reason=reason, **WAITS_FOR_NOTHING))
+
+
+def release(session: Session) -> list[Batch]:
+    """Let batches go on whose budgets have room again; those that were paused."""
+    room = budgets.room_for_waiting()
+    running = update(Batch).where(Batch.state == BatchState.RUNNING, room).values(WAITS_FOR_NOTHING)
+    session.execute(running.execution_options(synchronize_session=False))
+    paused = Batch.state == BatchState.PAUSED
+    return move(session, BatchState.RUNNING, paused, room, reason=None, **WAITS_FOR_NOTHING)
 
 
 def remove(session: Session, batch_id: str) -> None:

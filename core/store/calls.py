@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import CTE, ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from core.models import Analysis, Call
+from core.models import Analysis, Base, Call
 from core.states import CALL_MOVES, AnalysisState, CallState, sources
+from core.store import budgets
+
+CALLS = Base.metadata.tables["calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended; the values are columns of the books."""
+
+    call_id: str
+    state: CallState
+    values: Mapping[str, Any]
 
 
 def may_become(to: CallState) -> ColumnElement[bool]:
@@ -20,19 +34,37 @@ def may_become(to: CallState) -> ColumnElement[bool]:
 
 def becoming(to: CallState) -> dict[str, Any]:
     """What every move to a state sets; where nobody can say what it cost, the worst case stands."""
-    worst = {"prompt_cost": Call.reserved_cost, "completion_cost": 0} if to == CallState.UNKNOWN else {}
-    return {"state": to, "finished_at": func.now(), **worst}
+    costs: dict[CallState, dict[str, Any]] = {
+        CallState.UNKNOWN: {"prompt_cost": Call.reserved_cost, "completion_cost": 0},
+        CallState.REFUSED: {"prompt_cost": None, "completion_cost": None},
+    }
+    return {"state": to, "finished_at": func.now(), **costs.get(to, {})}
 
 
-def move(session: Session, call_id: str, to: CallState, values: Mapping[str, Any]) -> bool:
+def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
+    """The closed row of the call `this_call_id`, and what else must run beside it: budgets get back the rest.
+
+    Each name is a column of the books, with its value in the parameter `call_…`.
+    """
+    given = {name: bindparam(f"call_{name}", type_=CALLS.c[name].type) for name in names}
+    closed = (
+        update(CALLS)
+        .where(CALLS.c.id == bindparam("this_call_id"), may_become(to))
+        .values(becoming(to) | given)
+        .returning(CALLS)
+        .cte("closed")
+    )
+    return closed, [] if to in budgets.WORST_STANDS else [budgets.giving_back(closed)]
+
+
+def end_values(end: CallEnd) -> dict[str, Any]:
+    """The parameters of `closing`."""
+    return {"this_call_id": end.call_id} | {f"call_{name}": value for name, value in end.values.items()}
+
+
+def move(session: Session, end: CallEnd) -> bool:
     """Close a call; False where it was closed before, by someone who knew as much or more."""
-    closed = session.execute(
-        update(Call)
-        .where(Call.id == call_id, may_become(to))
-        .values(becoming(to) | dict(values))
-        .returning(Call.id)
-    ).scalar_one_or_none()
-    return closed is not None
+    return bool(session.scalar(_closing_alone(end.state, tuple(end.values)), end_values(end)))
 
 
 def give_up(session: Session, analysis_ids: list[str]) -> None:
@@ -66,3 +98,9 @@ def give_up_orphans(session: Session, age: timedelta) -> list[str]:
 def of_analysis(session: Session, analysis_id: str) -> list[Call]:
     """The calls made for an analysis, in their order."""
     return list(session.scalars(select(Call).where(Call.analysis_id == analysis_id).order_by(Call.id)))
+
+
+@cache
+def _closing_alone(to: CallState, names: Sequence[str]) -> Any:
+    closed, beside = closing(to, names)
+    return select(exists(select(closed.c.id))).add_cte(*beside)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Interval,
-    Table,
     Text,
     bindparam,
     cast,
@@ -38,12 +37,23 @@ from sqlalchemy.orm import Session
 
 from core.models import Analysis, AnalysisImage, Base, Batch, File
 from core.states import AnalysisState, BatchState, CallState
-from core.store import analyses, calls
+from core.store import analyses, budgets, calls
 from core.store.analyses import USAGE
+from core.store.calls import CallEnd
 
 ANALYSES, IMAGES, CALLS = (Base.metadata.tables[name] for name in ("analyses", "analysis_images", "calls"))
 LEASE_UNTIL = func.now() + bindparam("for_lease", type_=Interval)
 HELD = ANALYSES.c.fence == bindparam("held_fence", type_=BigInteger)
+OF_THE_ANALYSIS = {
+    "analysis_id": "id",
+    "account_id": "account_id",
+    "key_id": "key_id",
+    "batch_id": "batch_id",
+    "fence": "fence",
+    "model": "model",
+    "preset": "preset",
+}
+"""Columns of a call, and those of the analysis that they are copied from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +79,10 @@ class Claim:
     """SHA-256 of its images, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnd:
-    """How a call ended; the values are columns of the books."""
-
-    call_id: str
-    state: CallState
-    values: Mapping[str, Any]
-
-
 def _taking() -> Any:
-    batch_runs = exists().where(Batch.id == ANALYSES.c.batch_id, Batch.state == BatchState.RUNNING)
+    batch_runs = exists().where(
+        Batch.id == ANALYSES.c.batch_id, Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None)
+    )
     taken = (
         update(ANALYSES)
         .where(
@@ -114,7 +117,7 @@ def _entering() -> Any:
         update(ANALYSES)
         .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == AnalysisState.RUNNING, HELD)
         .values(lease_until=LEASE_UNTIL)
-        .returning(*(ANALYSES.c[name] for name in ("id", "account_id", "key_id", "fence", "model")))
+        .returning(*(ANALYSES.c[name] for name in OF_THE_ANALYSIS.values()))
         .cte("held")
     )
     reports = bindparam("reports", type_=Text)
@@ -124,18 +127,22 @@ def _entering() -> Any:
         .values(report=cast(reports, JSONB)[IMAGES.c.position])
         .cte("reported")
     )
+    limited, charged = budgets.setting_aside(held)
+    have_room = _count(charged) == _count(limited)
     call = select(
         bindparam("new_call_id"),
-        held.c.id,
-        held.c.account_id,
-        held.c.key_id,
-        held.c.fence,
-        held.c.model,
         literal(CallState.RESERVED, Text),
-        bindparam("worst_case", type_=CALLS.c.reserved_cost.type),
-    )
-    names = ("id", "analysis_id", "account_id", "key_id", "fence", "model", "state", "reserved_cost")
-    return insert(CALLS).from_select(names, call).returning(CALLS.c.id).add_cte(reported)
+        bindparam("worst_cost", type_=CALLS.c.reserved_cost.type),
+        bindparam("worst_tokens", type_=CALLS.c.reserved_tokens.type),
+        *(held.c[name] for name in OF_THE_ANALYSIS.values()),
+    ).where(have_room)
+    names = ("id", "state", "reserved_cost", "reserved_tokens", *OF_THE_ANALYSIS)
+    entered = insert(CALLS).from_select(names, call).returning(CALLS.c.id).cte("entered")
+    return select(exists(select(held.c.id)), exists(select(entered.c.id))).add_cte(reported)
+
+
+def _count(rows: CTE) -> Any:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 TAKE = _taking()
@@ -168,23 +175,34 @@ def enter_call(
     call_id: str,
     *,
     reserved_cost: Decimal | None,
+    reserved_tokens: int,
     reports: Sequence[dict[str, Any]],
     lease: timedelta,
-) -> bool:
-    """Enter a call of a claim, keep what preparation did to each image; False where the lease is lost."""
+) -> tuple[bool, bool]:
+    """Enter a call of a claim, and keep what preparation did to each image.
+
+    Whether the lease is held, and whether the call is entered. Where only the second is not so, a budget has
+    no room for it, and the transaction must be rolled back.
+    """
     values = {
         "this_id": claim.id,
         "held_fence": claim.fence,
         "for_lease": lease,
         "new_call_id": call_id,
-        "worst_case": reserved_cost,
+        "worst_cost": reserved_cost,
+        "worst_tokens": reserved_tokens,
         "reports": json.dumps(reports),
     }
-    return session.execute(ENTER, values).one_or_none() is not None
+    is_held, is_entered = session.execute(ENTER, values).one()
+    return is_held, is_entered
 
 
 def record(
-    session: Session, claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd | None
+    session: Session,
+    claim: Claim,
+    to: AnalysisState,
+    values: Mapping[str, Any],
+    closing: CallEnd | None,
 ) -> tuple[bool, bool]:
     """Close a call, and move its analysis with the usage of all its calls: whether each was done.
 
@@ -198,8 +216,7 @@ def record(
         statement = _recording(to, tuple(values), None, ())
     else:
         statement = _recording(to, tuple(values), closing.state, tuple(closing.values))
-        given |= {f"call_{name}": value for name, value in closing.values.items()}
-        given["this_call_id"] = closing.call_id
+        given |= calls.end_values(closing)
     was_closed, was_moved = session.execute(statement, given).one()
     return was_closed, was_moved
 
@@ -209,7 +226,8 @@ def _recording(
     to: AnalysisState, names: Sequence[str], call_to: CallState | None, call_names: Sequence[str]
 ) -> Any:
     this_id = bindparam("this_id", type_=Text)
-    closed = _closing(call_to, call_names) if call_to else select(CALLS).where(false()).cte("closed")
+    nothing: tuple[CTE, list[CTE]] = (select(CALLS).where(false()).cte("closed"), [])
+    closed, beside = calls.closing(call_to, call_names) if call_to else nothing
     others = select(*(CALLS.c[name] for name in USAGE)).where(
         CALLS.c.analysis_id == this_id, CALLS.c.id.not_in(select(closed.c.id))
     )
@@ -220,31 +238,21 @@ def _recording(
     moved = (
         update(ANALYSES)
         .where(ANALYSES.c.id == totals.c.id, analyses.may_become(to), *(() if late else (HELD,)))
-        .values(analyses.becoming(to) | _given("to", ANALYSES, names))
+        .values(analyses.becoming(to) | _given(names))
         .values({name: totals.c[name] for name in USAGE})
         .returning(ANALYSES.c.id)
         .cte("moved")
     )
-    return select(exists(select(closed.c.id)), exists(select(moved.c.id)))
+    return select(exists(select(closed.c.id)), exists(select(moved.c.id))).add_cte(*beside)
 
 
-def _closing(to: CallState, names: Sequence[str]) -> CTE:
-    return (
-        update(CALLS)
-        .where(CALLS.c.id == bindparam("this_call_id"), calls.may_become(to))
-        .values(calls.becoming(to) | _given("call", CALLS, names))
-        .returning(CALLS.c.id, *(CALLS.c[name] for name in USAGE))
-        .cte("closed")
-    )
-
-
-def _given(prefix: str, table: Table, names: Sequence[str]) -> dict[str, Any]:
+def _given(names: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in names:
-        kind = Interval() if name == "next_attempt_at" else table.c[name].type
-        values[name] = bindparam(f"{prefix}_{name}", type_=kind)
+        kind = Interval() if name == "next_attempt_at" else ANALYSES.c[name].type
+        values[name] = bindparam(f"to_{name}", type_=kind)
     if "next_attempt_at" in values:
         values["next_attempt_at"] = func.now() + values["next_attempt_at"]
     if "attempts" in values:
-        values["attempts"] = table.c.attempts + values["attempts"]
+        values["attempts"] = ANALYSES.c.attempts + values["attempts"]
     return values

@@ -11,6 +11,7 @@ from core.models import Analysis, Base, Batch
 from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batches import open_items
+from core.store.budgets import room_for_waiting
 
 ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
 WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == AnalysisState.QUEUED)
@@ -35,7 +36,7 @@ PICK = (
     select(HEAD.c.id, TAG)
     .select_from(Batch)
     .join(HEAD, true())
-    .where(Batch.state == BatchState.RUNNING)
+    .where(Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None))
     .order_by(Batch.priority, TAG)
     .limit(MOST)
 )
@@ -64,6 +65,7 @@ READY = select(
         or_(
             Batch.state == BatchState.CANCELLING,
             ~open_items(),
+            room_for_waiting(),
             and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
         ),
     )

@@ -70,6 +70,13 @@ def test_image_tokens_follow_the_published_formula(width, height, rule, tokens):
 
 
 def test_the_worst_case_is_never_below_what_a_call_then_costs():
-    price = PriceTable.load().find("gpt-4o")
-    worst = price.worst_case("신발 색이 뭐예요? " * 50, [(1024, 768)], 500)
-    assert worst > price.cost(Usage(prompt_tokens=85 + 170 * 4 + 500, completion_tokens=500)).total
+    prices = PriceTable.load()
+    worst = prices.worst_case("gpt-4o", "신발 색이 뭐예요? " * 50, [(1024, 768)], 500)
+    usage = Usage(prompt_tokens=85 + 170 * 4 + 500, completion_tokens=500)
+    assert worst.cost > prices.find("gpt-4o").cost(usage).total
+    assert worst.tokens > usage.prompt_tokens + usage.completion_tokens
+
+
+def test_the_worst_case_of_a_model_without_a_price_is_known_in_tokens_only():
+    worst = PriceTable.load().worst_case("nobody-knows", "?", [(1024, 1024)], 500)
+    assert (worst.cost, worst.tokens) == (None, 1 + 100 + 765 + 500)

@@ -9,6 +9,7 @@ from sqlalchemy import func, update
 
 from core.errors import InternalError
 from core.models import Call
+from core.pricing import WorstCase
 from core.services import analyses, outcomes
 from core.services.outcomes import Closing
 
@@ -33,7 +34,7 @@ def test_only_one_of_many_workers_gets_a_row(shop, desk):
 def test_a_dead_lease_is_queued_again_and_its_open_call_kept_at_the_worst_case(shop, desk, sweep):
     analysis_id = shop.submit()
     claimed = outcomes.claim(desk, analysis_id, "doomed")
-    outcomes.reserve(desk, claimed, 1, [])
+    outcomes.reserve(desk, claimed, WorstCase(tokens=1_000, cost=1), [])
     sweep()
     assert shop.look(analysis_id).state == "running"
     shop.change(analysis_id, lease_until=PAST)
@@ -106,7 +107,7 @@ def test_an_open_call_of_a_cancelled_analysis_whose_worker_died_is_closed_at_its
 ):
     analysis_id = shop.submit()
     claimed = outcomes.claim(desk, analysis_id, "doomed")
-    call_id = outcomes.reserve(desk, claimed, 1, [])
+    call_id = outcomes.reserve(desk, claimed, WorstCase(tokens=1_000, cost=1), [])
     analyses.cancel(desk, shop.key.account_id, analysis_id)
     sweep()
     assert [call.state for call in shop.calls(analysis_id)] == ["reserved"]

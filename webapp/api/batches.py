@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +14,7 @@ from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
 from core.errors import InvalidRequest
-from core.models import Analysis
+from core.models import Analysis, BudgetKind
 from core.services import batches, files
 from core.services.batches import Order, Standing
 from core.services.files import Upload
@@ -40,9 +38,11 @@ from webapp.schemas.batches import (
     ItemView,
     ResultsPage,
     ResultsQuery,
+    ResumeJson,
     RetryJson,
     seconds_of,
 )
+from webapp.sheets import sheet
 from webapp.streams import streams, watch_for_end
 from webapp.uploads import received, spooled
 
@@ -148,10 +148,12 @@ def pause(batch_id: str) -> Any:
 @blueprint.route("/batches/<id(batch):batch_id>/resume", methods=["POST"])
 @blueprint.response(200, BatchView)
 @signed_in(Scope.WRITE)
+@takes_body(json=ResumeJson, optional=True)
 @may_answer(404, 409)
-def resume(batch_id: str) -> Any:
-    """Go on after a pause or a pilot."""
-    return _answer(batches.resume(desk(), key().account_id, batch_id))
+def resume(body: dict[str, Any], batch_id: str) -> Any:
+    """Go on after a pause or a pilot, also with another limit of what it may cost."""
+    caps = {BudgetKind.MAX_COST: body["max_cost"]} if "max_cost" in body else batches.NO_CAPS
+    return _answer(batches.resume(desk(), key().account_id, batch_id, caps))
 
 
 @blueprint.route("/batches/<id(batch):batch_id>/cancel", methods=["POST"])
@@ -237,6 +239,7 @@ def _fresh(body: dict[str, Any]) -> Standing:
         window=timedelta(seconds=seconds_of(body.pop("completion_window"))),
         priority=body.pop("priority"),
         pilot=body.pop("pilot", None),
+        max_cost=body.pop("max_cost", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:
@@ -284,11 +287,10 @@ def _headers(standing: Standing) -> dict[str, str]:
 
 
 def _whole(rows: Iterable[Analysis], form: str, batch_id: str) -> Response:
-    lines, mimetype = (
-        (_ndjson(rows), "application/x-ndjson") if form == "ndjson" else (_csv(rows), "text/csv")
-    )
-    response = Response(stream_with_context(lines), mimetype=mimetype)
-    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.{form}"'
+    if form == "csv":
+        return sheet(CSV_COLUMNS, map(_csv_row, rows), batch_id)
+    response = Response(stream_with_context(_ndjson(rows)), mimetype="application/x-ndjson")
+    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.ndjson"'
     return response
 
 
@@ -296,18 +298,6 @@ def _ndjson(rows: Iterable[Analysis]) -> Iterator[str]:
     schema = ItemView()
     for row in rows:
         yield json.dumps(schema.dump(present.item(row)), ensure_ascii=False) + "\n"
-
-
-def _csv(rows: Iterable[Analysis]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in _csv_row(row).items()})
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
 
 
 def _csv_row(row: Analysis) -> dict[str, Any]:
@@ -325,11 +315,6 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "total_cost": present.cost(row)["total_cost"],
         "file_names": "; ".join(image.file.name for image in row.images),
     }
-
-
-def _cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    return "'" + value if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
 
 
 def _place(last_event_id: str) -> Place:

@@ -12,7 +12,7 @@ from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
 from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, UsageSchema, file_part
-from webapp.schemas.values import Metadata, Question, Real, Text, Whole
+from webapp.schemas.values import Amount, Metadata, Question, Real, Text, Whole
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
 UNITS = {"m": 60, "h": 3_600, "d": 86_400}
@@ -60,6 +60,7 @@ class _Order(Schema):
         validate=validate.Range(1, MOST_ITEMS),
         metadata={"description": "Run so many items first, then pause with a projection."},
     )
+    max_cost = Amount(metadata={"description": "USD: pause before a call that might go beyond."})
 
 
 class BatchJson(_Order):
@@ -108,6 +109,14 @@ class BatchFilesForm(_FormFields):
     """The same, with the files named so."""
 
     files = fields.List(file_part(), required=True, validate=validate.Length(1, MOST_FILES))
+
+
+class ResumeJson(Schema):
+    """What is to change as a batch goes on."""
+
+    max_cost = Amount(
+        strict=True, allow_none=True, metadata={"description": "The new limit in USD; null for none."}
+    )
 
 
 class RetryJson(Schema):
@@ -176,6 +185,7 @@ class BatchView(Schema):
     )
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
+    max_cost = fields.Float(required=True, allow_none=True)
     projection = fields.Nested(Projection, required=True, allow_none=True)
     priority = fields.String(required=True)
     metadata = fields.Dict(required=True)

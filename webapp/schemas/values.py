@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
 DEEPEST = 32
 """Levels of nesting in JSON of the client's own."""
@@ -53,6 +54,17 @@ class Real(fields.Float):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         _demand_number(value, strict=self.strict)
         return float(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Amount(Real):
+    """USD, above 0 and below a hundred million."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        bounds = validate.Range(0, 99_999_999, min_inclusive=False)
+        super().__init__(validate=bounds, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return Decimal(str(super()._deserialize(value, attr, data, **kwargs)))
 
 
 class Metadata(fields.Dict):

@@ -1,0 +1,124 @@
+"""What keys and batches may spend: shown, changed, and refused where it is used up.
+
+Nothing here decides whether a call is made: that is the statement that enters it into the books. Here it is
+told why it was not. See docs/decisions/0012-budgets.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from core.desk import Desk
+from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, VitrineError
+from core.models import Analysis, ApiKey, BudgetKind
+from core.presets import Preset
+from core.pricing import WorstCase
+from core.store import budgets
+
+Spending = budgets.Spending
+
+LONGEST_WAIT = 86_400.0
+"""Seconds; a month may be far from its end, and somebody may raise the limit before."""
+NAMES = {
+    BudgetKind.MONTHLY_USD: "monthly budget of this API key",
+    BudgetKind.DAILY_TOKENS: "daily tokens of this API key",
+    BudgetKind.MAX_COST: "max_cost of this batch",
+}
+
+
+def of_key(desk: Desk, key_id: str) -> list[Spending]:
+    """The budgets of a key as they stand."""
+    with desk.database.transaction() as session:
+        return budgets.spendings(session, [key_id])
+
+
+def why_not(desk: Desk, owner_ids: Sequence[str], model: str, worst: WorstCase) -> VitrineError:
+    """Why a call was not entered into the books: BudgetExceeded, BudgetSetAside or InvalidRequest."""
+    with desk.database.transaction() as session:
+        found = budgets.spendings(session, owner_ids)
+    return refusal(found, model, worst) or BudgetSetAside()
+
+
+def refusal(found: Sequence[Spending], model: str, worst: WorstCase) -> VitrineError | None:
+    """Why no call of this size may be made, however little those on their way take; None where one may."""
+    for spending in found:
+        needed = needed_of(spending.kind, worst)
+        if needed is None:
+            return unpriced(model)
+        if spending.spent + needed > spending.most:
+            return _exceeded(spending, needed)
+    return None
+
+
+def demand_room(
+    desk: Desk, session: Session, key: ApiKey, analysis: Analysis, preset: Preset, images: int
+) -> None:
+    """Refuse an analysis that its key cannot pay. Raises BudgetExceeded, InvalidRequest.
+
+    The size of its images is not known yet: they count as small as can be, so that nothing is refused here
+    that might be paid. Costs nothing where the key has no budget.
+    """
+    if not key.budgets:
+        return
+    said = "\n".join([preset.prompt, analysis.question or preset.question, analysis.context or ""])
+    sizes = [(1, 1)] * images
+    worst = desk.prices.worst_case(analysis.model, said, sizes, analysis.max_tokens)
+    problem = refusal(budgets.spendings(session, [key.id]), analysis.model, worst)
+    if problem is not None:
+        raise problem
+
+
+def demand_prices(desk: Desk, key: ApiKey, models: set[str], max_cost: Decimal | None) -> None:
+    """Refuse models whose cost cannot be bounded where it must be. Raises InvalidRequest."""
+    in_usd = max_cost is not None or any(row.kind == BudgetKind.MONTHLY_USD for row in key.budgets)
+    for model in sorted(models) if in_usd else ():
+        if desk.prices.find(model) is None:
+            raise unpriced(model)
+
+
+def needed_of(kind: BudgetKind, worst: WorstCase) -> Decimal | None:
+    """What a worst case is in the unit of a budget; None where nobody knows."""
+    return Decimal(worst.tokens) if kind == BudgetKind.DAILY_TOKENS else worst.cost
+
+
+def unpriced(model: str) -> InvalidRequest:
+    """A model without a price is not asked under a budget in USD."""
+    return InvalidRequest(
+        f"The model {model!r} has no price, so that no budget in USD can be kept: name another,"
+        " or give it a price in PRICE_TABLE.",
+        details={"field": "model"},
+    )
+
+
+def shown(kind: BudgetKind, amount: Decimal) -> str:
+    """An amount of a budget, for people."""
+    if kind == BudgetKind.DAILY_TOKENS:
+        return f"{int(amount):,} tokens"
+    return f"${amount.quantize(Decimal('0.01'))}" if amount >= 1 else f"${amount.normalize():f}"
+
+
+def _exceeded(spending: Spending, needed: Decimal) -> BudgetExceeded:
+    most, spent, worst = (shown(spending.kind, each) for each in (spending.most, spending.spent, needed))
+    details = {
+        "budget": spending.kind,
+        "limit": float(spending.most),
+        "spent": float(spending.spent),
+        "reserved": float(spending.reserved),
+        "needed": float(needed),
+        "resets_at": spending.resets_at and spending.resets_at.isoformat(),
+    }
+    return BudgetExceeded(
+        f"The {NAMES[spending.kind]} is used up: {spent} of {most} are spent, and a call may take {worst}.",
+        details=details,
+        retry_after=_until(spending.resets_at),
+    )
+
+
+def _until(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    return min(LONGEST_WAIT, max(1.0, (moment - datetime.now(UTC)).total_seconds()))

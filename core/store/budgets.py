@@ -1,0 +1,241 @@
+"""Budgets: set aside before a call, given back as it closes, in the statements that enter and close it.
+
+At any moment `used` is the sum over the books of what the calls of the period take: an open or unanswered one
+its worst case, any other what it cost. So only an answer, or a refusal, ever changes what is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    Numeric,
+    Select,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.models import Base, Batch, Budget, BudgetKind
+from core.models.usage import Money
+from core.states import CallState
+
+BUDGETS, CALLS = (Base.metadata.tables[name] for name in ("budgets", "calls"))
+WORST_STANDS = (CallState.RESERVED, CallState.UNKNOWN)
+FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """How a budget stands in its present period."""
+
+    kind: BudgetKind
+    most: Decimal
+    used: Decimal
+    reserved: Decimal
+    """The part of `used` that calls on their way have set aside, most of which comes back."""
+    resets_at: datetime | None
+
+    @property
+    def spent(self) -> Decimal:
+        """What is gone for good."""
+        return self.used - self.reserved
+
+
+def period_of(kind: Any, moment: Any) -> ColumnElement[date]:
+    """The first day of the period that a moment is in, in UTC."""
+    utc = func.timezone("UTC", moment)
+    return case(
+        (kind == BudgetKind.MONTHLY_USD, cast(func.date_trunc("month", utc), Date)),
+        (kind == BudgetKind.DAILY_TOKENS, cast(utc, Date)),
+        else_=FOR_EVER,
+    )
+
+
+def taken(kind: Any, call: Any) -> ColumnElement[Decimal]:
+    """What a call of the books takes of a budget of this kind."""
+    tokens, cost = call.prompt_tokens + call.completion_tokens, call.prompt_cost + call.completion_cost
+    actual = _by_kind(kind, tokens, cost)
+    return func.coalesce(case((call.state.in_(WORST_STANDS), _worst(kind, call)), else_=actual), 0)
+
+
+NOW = func.now()
+PERIOD = period_of(BUDGETS.c.kind, NOW)
+USED = case((BUDGETS.c.period == PERIOD, BUDGETS.c.used), else_=0)
+"""What is used in the present period; a row from an earlier one has yet to begin anew."""
+
+
+def setting_aside(call: CTE) -> tuple[CTE, CTE]:
+    """The budgets of a call about to be entered, and those of them that had room for its worst case.
+
+    All must have; otherwise the transaction is to be rolled back. `call` has a `key_id` and a `batch_id`;
+    the worst case is in the parameters `worst_tokens` and `worst_cost`, which is NULL where nobody knows.
+    """
+    limited = _of(call, "limited")
+    worst = _by_kind(
+        BUDGETS.c.kind, bindparam("worst_tokens", type_=Integer), bindparam("worst_cost", type_=Money)
+    )
+    charged = (
+        update(BUDGETS)
+        .where(_same(limited), BUDGETS.c.period <= PERIOD, USED + worst <= BUDGETS.c.most)
+        .values(used=USED + worst, period=PERIOD)
+        .returning(BUDGETS.c.kind)
+        .cte("charged")
+    )
+    return limited, charged
+
+
+def giving_back(closed: CTE) -> CTE:
+    """Give back what a call had set aside and did not take; `closed` is its row in the books, now closed.
+
+    What it took of an earlier period is history.
+    """
+    limited = _of(closed, "limited")
+    kind = BUDGETS.c.kind
+    return (
+        update(BUDGETS)
+        .where(_same(limited), BUDGETS.c.period == period_of(kind, closed.c.created_at))
+        .values(used=BUDGETS.c.used + taken(kind, closed.c) - func.coalesce(_worst(kind, closed.c), 0))
+        .cte("given_back")
+    )
+
+
+def allow(session: Session, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
+    """Give a budget to who has made no calls yet."""
+    session.execute(insert(BUDGETS).values(owner_id=owner_id, kind=kind, most=most))
+
+
+def change(
+    session: Session, account_id: str, owner_id: str, limits: Mapping[BudgetKind, Decimal | None]
+) -> None:
+    """Raise, lower, remove or add budgets of a key or batch; a new one begins with what the books say.
+
+    None removes one. Comes before anything else that locks budgets or calls in its transaction.
+    """
+    there = set(session.scalars(select(BUDGETS.c.kind).where(BUDGETS.c.owner_id == owner_id)))
+    if any(most is not None and kind not in there for kind, most in limits.items()):
+        # While nobody writes to the books, no call is left out of the sum, and none counted twice.
+        session.execute(text("LOCK TABLE calls IN SHARE MODE"))
+    for kind, most in sorted(limits.items()):  # as calls lock them
+        if most is None:
+            this = (BUDGETS.c.owner_id == owner_id, BUDGETS.c.kind == kind)
+            session.execute(delete(BUDGETS).where(*this))
+        else:
+            _set(session, account_id, owner_id, kind, most)
+
+
+def spendings(session: Session, owner_ids: Sequence[str]) -> list[Spending]:
+    """The budgets of these keys and batches, as they stand now."""
+    kind = BUDGETS.c.kind
+    reserved = (
+        select(func.coalesce(func.sum(taken(kind, CALLS.c)), 0))
+        .where(
+            CALLS.c.state == CallState.RESERVED,
+            _whose(BUDGETS.c.owner_id),
+            period_of(kind, CALLS.c.created_at) == PERIOD,
+        )
+        .scalar_subquery()
+    )
+    month, day = (func.date_trunc(unit, NOW, "UTC") for unit in ("month", "day"))
+    resets_at = case(
+        (kind == BudgetKind.MONTHLY_USD, month + text("interval '1 month'")),
+        (kind == BudgetKind.DAILY_TOKENS, day + text("interval '1 day'")),
+    )
+    query = select(kind, BUDGETS.c.most, USED, reserved, resets_at).where(BUDGETS.c.owner_id.in_(owner_ids))
+    return [Spending(BudgetKind(row[0]), *row[1:]) for row in session.execute(query.order_by(kind))]
+
+
+def caps(session: Session, batch_ids: Sequence[str]) -> dict[str, Decimal]:
+    """What these batches may cost, where there is a limit to that."""
+    query = select(Budget.owner_id, Budget.most).where(
+        Budget.owner_id.in_(batch_ids), Budget.kind == BudgetKind.MAX_COST
+    )
+    return {row.owner_id: row.most for row in session.execute(query)}
+
+
+def remove(session: Session, owner_id: str) -> None:
+    """Remove the budgets of who is removed."""
+    session.execute(delete(BUDGETS).where(BUDGETS.c.owner_id == owner_id))
+
+
+def room_for_waiting() -> ColumnElement[bool]:
+    """Whether a batch that waits for its budgets need wait no longer."""
+    needed = _by_kind(BUDGETS.c.kind, Batch.needed_tokens, Batch.needed_cost)
+    short = (
+        select(BUDGETS.c.kind)
+        .where(BUDGETS.c.owner_id.in_((Batch.key_id, Batch.id)), USED + needed > BUDGETS.c.most)
+        .correlate(Batch)
+        .exists()
+    )
+    return and_(Batch.needed_tokens.is_not(None), ~short)
+
+
+def wrong_sums() -> Select[Any]:
+    """Budgets that are not what the books say, with what those say."""
+    since = func.timezone("UTC", cast(BUDGETS.c.period, DateTime))
+    sums = select(func.coalesce(func.sum(taken(BUDGETS.c.kind, CALLS.c)), 0)).where(
+        _whose(BUDGETS.c.owner_id), CALLS.c.created_at >= since
+    )
+    told = sums.scalar_subquery()
+    return select(BUDGETS.c.owner_id, BUDGETS.c.kind, BUDGETS.c.used, told.label("told")).where(
+        BUDGETS.c.period == PERIOD, BUDGETS.c.used != told
+    )
+
+
+def _set(session: Session, account_id: str, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
+    period = period_of(literal(kind), func.clock_timestamp())  # now() is from before the lock was had
+    since = func.timezone("UTC", cast(period, DateTime))
+    used = select(func.coalesce(func.sum(taken(literal(kind), CALLS.c)), 0)).where(
+        CALLS.c.account_id == account_id, _whose(owner_id), CALLS.c.created_at >= since
+    )
+    row = insert(BUDGETS).values(
+        owner_id=owner_id, kind=kind, most=most, used=used.scalar_subquery(), period=period
+    )
+    session.execute(row.on_conflict_do_update(index_elements=["owner_id", "kind"], set_={"most": most}))
+
+
+def _of(call: CTE, name: str) -> CTE:
+    """The budgets that a call counts against, locked in one order: no two calls wait for each other."""
+    return (
+        select(BUDGETS.c.owner_id, BUDGETS.c.kind)
+        .join(call, BUDGETS.c.owner_id.in_((call.c.key_id, call.c.batch_id)))
+        .order_by(BUDGETS.c.owner_id, BUDGETS.c.kind)
+        .with_for_update(of=BUDGETS, key_share=True)
+        .cte(name)
+    )
+
+
+def _same(limited: CTE) -> ColumnElement[bool]:
+    return and_(BUDGETS.c.owner_id == limited.c.owner_id, BUDGETS.c.kind == limited.c.kind)
+
+
+def _whose(owner_id: Any) -> ColumnElement[bool]:
+    return or_(CALLS.c.key_id == owner_id, CALLS.c.batch_id == owner_id)
+
+
+def _worst(kind: Any, call: Any) -> ColumnElement[Decimal]:
+    return _by_kind(kind, call.reserved_tokens, call.reserved_cost)
+
+
+def _by_kind(kind: Any, tokens: Any, cost: Any) -> ColumnElement[Decimal]:
+    return case((kind == BudgetKind.DAILY_TOKENS, cast(tokens, Numeric)), else_=cost)

@@ -1,0 +1,66 @@
+"""The books, summed by time and by who or what was paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Text, and_, func, literal, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from core.models import Call
+from core.states import CallState
+from core.store.analyses import USAGE
+
+GROUPS = {"model": Call.model, "preset": Call.preset, "key": Call.key_id, "batch": Call.batch_id}
+
+
+def page(
+    session: Session,
+    account_id: str,
+    *,
+    since: datetime,
+    until: datetime,
+    interval: str,
+    group_by: Sequence[str],
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Up to `limit` groups by their time (`start`) and names, behind those of the group `after`.
+
+    One query over the calls that the account made from `since` to before `until`. What has no name is ''.
+    """
+    names = ("start", *group_by)
+    calls = (
+        select(
+            func.date_trunc(interval, Call.created_at, "UTC").label("start"),
+            *(func.coalesce(GROUPS[name], "").label(name) for name in group_by),
+            Call.state,
+            Call.reserved_cost,
+            *(getattr(Call, name) for name in USAGE),
+        )
+        .where(Call.account_id == account_id, Call.created_at >= since, Call.created_at < until)
+        .subquery()
+    )
+    place = tuple_(*(calls.c[name] for name in names))
+    sums = (func.sum(calls.c[name]).label(name) for name in USAGE)
+    query = select(*(calls.c[name] for name in names), *_counts(calls.c), *sums).group_by(*place.clauses)
+    if after is not None:
+        start, *others = after
+        behind = tuple_(literal(start, DateTime(timezone=True)), *(literal(each, Text) for each in others))
+        query = query.where(calls.c.start >= start, place > behind)
+    found = session.execute(query.order_by(*place.clauses).limit(limit))
+    return [dict(row) for row in found.mappings()]
+
+
+def _counts(call: Any) -> list[Any]:
+    without_price = and_(call.state == CallState.SETTLED, call.prompt_cost.is_(None))
+    unknown = or_(call.state == CallState.UNKNOWN, without_price)
+    open_ones = func.sum(call.reserved_cost).filter(call.state == CallState.RESERVED)
+    return [
+        func.count().label("calls"),
+        func.count().filter(call.state == CallState.REFUSED).label("refused_calls"),
+        func.count().filter(unknown).label("unknown_cost_calls"),
+        func.coalesce(open_ones, 0).label("reserved_cost"),
+    ]

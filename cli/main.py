@@ -22,7 +22,8 @@ SECTIONS = {
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
     },
     "Operator's commands": {
-        "keys": Lazy("cli.keys:keys", "Make, list and revoke API keys."),
+        "keys": Lazy("cli.keys:keys", "Make, list, limit and revoke API keys."),
+        "audit": Lazy("cli.audit:audit", "Compare the books with items, budgets and the endpoint."),
         "migrate": Lazy("cli.migrate:migrate", "Bring the database to the newest version."),
     },
 }

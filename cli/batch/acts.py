@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,6 +24,11 @@ def _checked(_: click.Context, __: click.Parameter, value: str) -> str:
     if not ID.fullmatch(value):
         raise click.UsageError("The id of a batch begins with batch_; `vitrine batch list` shows them.")
     return value
+
+
+def max_cost(words: str) -> Callable[..., Any]:
+    """The option --max-cost."""
+    return click.option("--max-cost", type=click.FloatRange(0, min_open=True), metavar="USD", help=words)
 
 
 batch_id = click.argument("batch_id", metavar="ID", callback=_checked)
@@ -68,10 +74,11 @@ def pause(batch_id: str, *, server: Server) -> None:
 
 @click.command()
 @batch_id
+@max_cost("What it may cost from now on, in all.")
 @asks_server
-def resume(batch_id: str, *, server: Server) -> None:
+def resume(batch_id: str, *, server: Server, max_cost: float | None) -> None:
     """Resume a batch after a pause or a pilot."""
-    _act(server, batch_id, "resume")
+    _act(server, batch_id, "resume", **({} if max_cost is None else {"max_cost": max_cost}))
 
 
 @click.command()

@@ -61,6 +61,7 @@ def batch() -> None:
 @click.option(
     "--pilot", type=click.IntRange(1), metavar="N", help="Run N items, then pause with a projection."
 )
+@acts.max_cost("Pause before a call that might cost more in all.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that are bad, rather than submit nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the id of the batch once it is submitted.")
 @click.option(
@@ -81,6 +82,7 @@ def submit(
     priority: str | None,
     window: str | None,
     pilot: int | None,
+    max_cost: float | None,
     skip_bad: bool,
     no_wait: bool,
     parallel: int,
@@ -92,7 +94,7 @@ def submit(
     order = {
         "defaults": _given(said),
         "metadata": dict(_pair(text) for text in metadata),
-        **_given({"priority": priority, "completion_window": window, "pilot": pilot}),
+        **_given({"priority": priority, "completion_window": window, "pilot": pilot, "max_cost": max_cost}),
     }
     screen, interrupt = Screen(), Interrupt()
     client = BatchClient(server, interrupt, screen.note, parallel)

@@ -68,6 +68,7 @@ def described(batch: Batch) -> str:
         "Batch": batch["id"],
         "Status": batch["status"] + (f": {wording.one_line(batch['reason'])}" if batch["reason"] else ""),
         "Items": summed(batch),
+        "Max cost": wording.amount(batch["max_cost"], "USD") if batch.get("max_cost") else None,
         "Projection": projected(batch) if batch["projection"] else None,
         "Priority": batch["priority"],
         "Metadata": wording.as_json(batch["metadata"]) if batch["metadata"] else None,

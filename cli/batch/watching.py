@@ -70,7 +70,7 @@ def _paused(client: BatchClient, batch: Batch, destination: Destination, screen:
             show(client.items(batch["id"], limit=SAMPLES), screen)
         screen.note(standing.projected(batch))
     screen.note(
-        f"The batch is paused: {wording.one_line(batch['reason'])}.\n"
+        f"The batch is paused: {wording.one_line(batch['reason']).rstrip('.')}.\n"
         f"  Go on   vitrine batch resume {batch['id']}\n"
         f"  Follow  vitrine batch watch {batch['id']}{destination.option}\n"
         f"  Cancel  vitrine batch cancel {batch['id']}"

@@ -31,6 +31,7 @@ class Call(UsageColumns, Base):
     model: Mapped[str] = mapped_column(String(200))
     preset: Mapped[str | None] = mapped_column(String(100))
     batch_id: Mapped[Id | None]
+    request_id: Mapped[str | None] = mapped_column(String(128))
 
     state: Mapped[str] = mapped_column(String(16))
     reserved_cost: Mapped[Decimal | None] = mapped_column(Money)

@@ -30,10 +30,10 @@ NAMES = {
 }
 
 
-def of_key(desk: Desk, key_id: str) -> list[Spending]:
-    """The budgets of a key as they stand."""
+def of_keys(desk: Desk, key_ids: Sequence[str]) -> list[Spending]:
+    """The budgets of these keys as they stand."""
     with desk.database.transaction() as session:
-        return budgets.spendings(session, [key_id])
+        return budgets.spendings(session, key_ids)
 
 
 def why_not(desk: Desk, owner_ids: Sequence[str], model: str, worst: WorstCase) -> VitrineError:

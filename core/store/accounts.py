@@ -18,6 +18,11 @@ def ensure(session: Session, name: str) -> str:
     return session.execute(select(Account.id).where(Account.name == name)).scalar_one()
 
 
+def find(session: Session, name: str) -> str | None:
+    """The id of the account by that name, if there is one."""
+    return session.execute(select(Account.id).where(Account.name == name)).scalar_one_or_none()
+
+
 def add_key(session: Session, key: ApiKey) -> ApiKey:
     """Store a key."""
     session.add(key)

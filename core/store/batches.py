@@ -20,6 +20,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     tuple_,
     update,
@@ -178,11 +179,14 @@ def wait_no_longer(session: Session, batch_id: str, reason: str) -> None:
 
 
 def release(session: Session) -> list[Batch]:
-    """Let batches go on whose budgets have room again; those that were paused."""
-    room = budgets.room_for_waiting()
-    running = update(Batch).where(Batch.state == BatchState.RUNNING, room).values(WAITS_FOR_NOTHING)
-    session.execute(running.execution_options(synchronize_session=False))
-    paused = Batch.state == BatchState.PAUSED
+    """Let batches go on whose budgets have room again; those that were paused.
+
+    One that runs, and waits in vain for what is set aside, goes on too: its next call is refused for good.
+    """
+    room, paused = budgets.room_for_waiting(), Batch.state == BatchState.PAUSED
+    running = (Batch.state == BatchState.RUNNING, or_(room, budgets.waits_in_vain()))
+    go_on = update(Batch).where(*running).values(WAITS_FOR_NOTHING)
+    session.execute(go_on.execution_options(synchronize_session=False))
     return move(session, BatchState.RUNNING, paused, room, reason=None, **WAITS_FOR_NOTHING)
 
 

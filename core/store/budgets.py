@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    FromClause,
     Integer,
     Numeric,
     Select,
@@ -31,12 +32,14 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.models import Base, Batch, Budget, BudgetKind
+from core.models import ApiKey, Base, Batch, Budget, BudgetKind
 from core.models.usage import Money
 from core.states import CallState
 
@@ -49,6 +52,7 @@ FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
 class Spending:
     """How a budget stands in its present period."""
 
+    owner_id: str
     kind: BudgetKind
     most: Decimal
     used: Decimal
@@ -147,22 +151,15 @@ def change(
 def spendings(session: Session, owner_ids: Sequence[str]) -> list[Spending]:
     """The budgets of these keys and batches, as they stand now."""
     kind = BUDGETS.c.kind
-    reserved = (
-        select(func.coalesce(func.sum(taken(kind, CALLS.c)), 0))
-        .where(
-            CALLS.c.state == CallState.RESERVED,
-            _whose(BUDGETS.c.owner_id),
-            period_of(kind, CALLS.c.created_at) == PERIOD,
-        )
-        .scalar_subquery()
-    )
     month, day = (func.date_trunc(unit, NOW, "UTC") for unit in ("month", "day"))
     resets_at = case(
         (kind == BudgetKind.MONTHLY_USD, month + text("interval '1 month'")),
         (kind == BudgetKind.DAILY_TOKENS, day + text("interval '1 day'")),
     )
-    query = select(kind, BUDGETS.c.most, USED, reserved, resets_at).where(BUDGETS.c.owner_id.in_(owner_ids))
-    return [Spending(BudgetKind(row[0]), *row[1:]) for row in session.execute(query.order_by(kind))]
+    query = select(BUDGETS.c.owner_id, kind, BUDGETS.c.most, USED, _reserved(), resets_at).where(
+        BUDGETS.c.owner_id.in_(owner_ids)
+    )
+    return [Spending(row[0], BudgetKind(row[1]), *row[2:]) for row in session.execute(query.order_by(kind))]
 
 
 def caps(session: Session, batch_ids: Sequence[str]) -> dict[str, Decimal]:
@@ -179,26 +176,38 @@ def remove(session: Session, owner_id: str) -> None:
 
 
 def room_for_waiting() -> ColumnElement[bool]:
-    """Whether a batch that waits for its budgets need wait no longer."""
-    needed = _by_kind(BUDGETS.c.kind, Batch.needed_tokens, Batch.needed_cost)
-    short = (
-        select(BUDGETS.c.kind)
-        .where(BUDGETS.c.owner_id.in_((Batch.key_id, Batch.id)), USED + needed > BUDGETS.c.most)
-        .correlate(Batch)
-        .exists()
-    )
-    return and_(Batch.needed_tokens.is_not(None), ~short)
+    """Whether all budgets of a batch that waits for them have room for its call."""
+    return and_(Batch.needed_tokens.is_not(None), ~_short(USED))
 
 
-def wrong_sums() -> Select[Any]:
-    """Budgets that are not what the books say, with what those say."""
+def waits_in_vain() -> ColumnElement[bool]:
+    """Whether a batch waits for a budget that will have no room, whatever comes back of what is set aside."""
+    return and_(Batch.needed_tokens.is_not(None), _short(USED - _reserved()))
+
+
+def wrong_sums(account_id: str | None = None) -> Select[Any]:
+    """Budgets that are not what the books say, with what those say (`told`); of an account, or of all."""
     since = func.timezone("UTC", cast(BUDGETS.c.period, DateTime))
-    sums = select(func.coalesce(func.sum(taken(BUDGETS.c.kind, CALLS.c)), 0)).where(
-        _whose(BUDGETS.c.owner_id), CALLS.c.created_at >= since
+    takings = union_all(
+        *(
+            select(BUDGETS.c.owner_id, BUDGETS.c.kind, taken(BUDGETS.c.kind, CALLS.c).label("taken"))
+            .join(CALLS, owner == BUDGETS.c.owner_id)
+            .where(CALLS.c.created_at >= since)
+            for owner in (CALLS.c.key_id, CALLS.c.batch_id)
+        )
+    ).subquery()
+    sums = (
+        select(takings.c.owner_id, takings.c.kind, func.sum(takings.c.taken).label("told"))
+        .group_by(takings.c.owner_id, takings.c.kind)
+        .subquery()
     )
-    told = sums.scalar_subquery()
-    return select(BUDGETS.c.owner_id, BUDGETS.c.kind, BUDGETS.c.used, told.label("told")).where(
-        BUDGETS.c.period == PERIOD, BUDGETS.c.used != told
+    told = func.coalesce(sums.c.told, 0)
+    owners = union_all(*(select(row.id).where(row.account_id == account_id) for row in (ApiKey, Batch)))
+    return (
+        select(BUDGETS.c.owner_id, BUDGETS.c.kind, BUDGETS.c.used, told.label("told"))
+        .outerjoin(sums, _same(sums))
+        .where(BUDGETS.c.period == PERIOD, BUDGETS.c.used != told)
+        .where(true() if account_id is None else BUDGETS.c.owner_id.in_(owners))
     )
 
 
@@ -214,6 +223,25 @@ def _set(session: Session, account_id: str, owner_id: str, kind: BudgetKind, mos
     session.execute(row.on_conflict_do_update(index_elements=["owner_id", "kind"], set_={"most": most}))
 
 
+def _reserved() -> ColumnElement[Decimal]:
+    """The part of what is used that calls on their way have set aside."""
+    kind = BUDGETS.c.kind
+    on_their_way = (CALLS.c.state == CallState.RESERVED, _whose(BUDGETS.c.owner_id))
+    return (
+        select(func.coalesce(func.sum(taken(kind, CALLS.c)), 0))
+        .where(*on_their_way, period_of(kind, CALLS.c.created_at) == PERIOD)
+        .correlate(BUDGETS)
+        .scalar_subquery()
+    )
+
+
+def _short(used: ColumnElement[Decimal]) -> ColumnElement[bool]:
+    """Whether any budget of a batch has no room for the call that it waits for."""
+    needed = _by_kind(BUDGETS.c.kind, Batch.needed_tokens, Batch.needed_cost)
+    of_batch = BUDGETS.c.owner_id.in_((Batch.key_id, Batch.id))
+    return select(BUDGETS.c.kind).where(of_batch, used + needed > BUDGETS.c.most).correlate(Batch).exists()
+
+
 def _of(call: CTE, name: str) -> CTE:
     """The budgets that a call counts against, locked in one order: no two calls wait for each other."""
     return (
@@ -225,7 +253,7 @@ def _of(call: CTE, name: str) -> CTE:
     )
 
 
-def _same(limited: CTE) -> ColumnElement[bool]:
+def _same(limited: FromClause) -> ColumnElement[bool]:
     return and_(BUDGETS.c.owner_id == limited.c.owner_id, BUDGETS.c.kind == limited.c.kind)
 
 

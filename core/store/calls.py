@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, bindparam, exists, func, select, update
+from sqlalchemy import CTE, ColumnElement, and_, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, Call
@@ -77,17 +77,22 @@ def give_up(session: Session, analysis_ids: list[str]) -> None:
     )
 
 
-def give_up_orphans(session: Session, age: timedelta) -> list[str]:
-    """Close open calls older than any call may take, behind which no lease stands; their analyses."""
+def orphaned(age: timedelta) -> ColumnElement[bool]:
+    """Open calls older than that, behind which no lease stands."""
     held = exists().where(
         Analysis.id == Call.analysis_id,
         Analysis.fence == Call.fence,
         Analysis.state == AnalysisState.RUNNING,
     )
+    return and_(Call.state == CallState.RESERVED, Call.created_at < func.now() - age, ~held)
+
+
+def give_up_orphans(session: Session, age: timedelta) -> list[str]:
+    """Close open calls older than any call may take, behind which no lease stands; their analyses."""
     return list(
         session.scalars(
             update(Call)
-            .where(Call.state == CallState.RESERVED, Call.created_at < func.now() - age, ~held)
+            .where(orphaned(age))
             .values(becoming(CallState.UNKNOWN))
             .returning(Call.analysis_id)
             .execution_options(synchronize_session=False)

@@ -52,6 +52,7 @@ OF_THE_ANALYSIS = {
     "fence": "fence",
     "model": "model",
     "preset": "preset",
+    "request_id": "request_id",
 }
 """Columns of a call, and those of the analysis that they are copied from."""
 

@@ -11,7 +11,7 @@ from core.models import Analysis, Base, Batch
 from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batches import open_items
-from core.store.budgets import room_for_waiting
+from core.store.budgets import room_for_waiting, waits_in_vain
 
 ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
 WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == AnalysisState.QUEUED)
@@ -66,6 +66,7 @@ READY = select(
             Batch.state == BatchState.CANCELLING,
             ~open_items(),
             room_for_waiting(),
+            and_(Batch.state == BatchState.RUNNING, waits_in_vain()),
             and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
         ),
     )

@@ -123,9 +123,8 @@ class CompletionsHandler(JsonHandler):
                 await self._complete(work, empty=fault == "empty")
 
     async def _complete(self, work: Work, *, empty: bool) -> None:
-        reply = Reply(
-            f"chatcmpl-{uuid4().hex}", int(time.time()), work.answer.emptied() if empty else work.answer
-        )
+        self.call.id = f"chatcmpl-{uuid4().hex}"
+        reply = Reply(self.call.id, int(time.time()), work.answer.emptied() if empty else work.answer)
         if work.request.stream:
             await self._stream(reply, include_usage=work.request.include_usage)
         else:

@@ -17,11 +17,12 @@ MOST_IMAGE_BYTES = 256 * 1024 * 1024
 
 @dataclass
 class Call:
-    """One call. `status` is null until it ends; 499 means that the client left first."""
+    """One call. `id` is that of its answer. `status` is null until it ends; 499: the client left first."""
 
     n: int
     at: str
     request_id: str | None
+    id: str | None = None
     status: int | None = None
     model: str | None = None
     images: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Budgets, and what the books need to be grouped by preset and batch."""
+"""Budgets, and what the books need to be grouped by preset and batch, and compared with an endpoint's."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,15 +26,17 @@ def upgrade() -> None:
     op.add_column("batches", sa.Column("needed_tokens", sa.Integer(), nullable=True))
     op.add_column("calls", sa.Column("preset", sa.String(length=100), nullable=True))
     op.add_column("calls", sa.Column("batch_id", sa.String(length=40, collation="C"), nullable=True))
+    op.add_column("calls", sa.Column("request_id", sa.String(length=128), nullable=True))
     op.add_column("calls", sa.Column("reserved_tokens", sa.Integer(), nullable=True))
     op.execute(
-        "UPDATE calls SET preset = analyses.preset, batch_id = analyses.batch_id"
+        "UPDATE calls SET preset = analyses.preset, batch_id = analyses.batch_id,"
+        " request_id = analyses.request_id"
         " FROM analyses WHERE analyses.id = calls.analysis_id"
     )
 
 
 def downgrade() -> None:
-    for name in ("reserved_tokens", "batch_id", "preset"):
+    for name in ("reserved_tokens", "request_id", "batch_id", "preset"):
         op.drop_column("calls", name)
     for name in ("needed_tokens", "needed_cost"):
         op.drop_column("batches", name)

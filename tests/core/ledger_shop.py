@@ -24,7 +24,8 @@ class Shop:
 
     def __init__(self, desk, **spending):
         self.desk = desk
-        made = keys.create(desk, account=new_id("shop"), name="test", spending=kinds(spending))
+        self.account = new_id("shop")
+        made = keys.create(desk, account=self.account, name="test", spending=kinds(spending))
         self.key, self.secret = made.key, made.secret
 
     def analysis(self, batch_id=None, position=None):

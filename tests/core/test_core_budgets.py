@@ -310,6 +310,23 @@ def test_a_batch_whose_budget_is_only_set_aside_runs_on_as_soon_as_some_comes_ba
     shop.enter(outcomes.claim(desk, claimed.id, "w"))
 
 
+def test_a_batch_that_waits_in_vain_for_what_is_set_aside_is_paused(desk):
+    shop = Shop(desk, monthly_usd="0.15")
+    batch_id = shop.batch(items=1)
+    other, other_call = shop.enter()
+    claimed = shop.claim(batch_id, 1)
+    with pytest.raises(BudgetSetAside) as caught:
+        shop.enter(claimed)
+    outcomes.unpaid(desk, claimed, caught.value)
+    shop.settle(other, other_call, cost="0.10")
+    dispatching.move_on(desk)
+    claimed = outcomes.claim(desk, claimed.id, "w")
+    with pytest.raises(BudgetExceeded) as caught:
+        shop.enter(claimed)
+    outcomes.unpaid(desk, claimed, caught.value)
+    assert batches.get(desk, shop.key.account_id, batch_id).batch.state == "paused"
+
+
 @pytest.fixture
 def paused(desk):
     shop = Shop(desk, monthly_usd="0.15")

@@ -43,7 +43,7 @@ def read(query: dict[str, Any]) -> Any:
         "since": asked.since,
         "until": asked.until,
         "interval": asked.interval,
-        "budget": present.budgets(budgets.of_key(desk(), key().id) if key().budgets else []),
+        "budget": present.budgets(budgets.of_keys(desk(), [key().id]) if key().budgets else []),
     }
 
 

@@ -16,7 +16,8 @@ from webapp.schemas.analyses import CostSchema, UsageSchema
 from webapp.schemas.values import Text, Whole, is_storable
 
 ONE_GROUP = f"({'|'.join(GROUPS)})"
-CURRENT = {"description": "In the present month or day, in UTC."}
+YEARS = range(1970, 3000)
+"""Far from the ends of the calendar, where zones and spans overflow."""
 
 
 class Moment(fields.AwareDateTime):
@@ -27,10 +28,10 @@ class Moment(fields.AwareDateTime):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         text = f"{value}T00:00:00" if isinstance(value, str) and len(value) == len("2026-01-31") else value
-        try:
-            return super()._deserialize(text, attr, data, **kwargs).astimezone(UTC)
-        except OverflowError as error:  # the first and the last day that there is
-            raise ValidationError("Not a valid datetime.") from error
+        moment = super()._deserialize(text, attr, data, **kwargs)
+        if moment.year not in YEARS:
+            raise ValidationError(f"Must be in the years {YEARS[0]} to {YEARS[-1]}.")
+        return moment.astimezone(UTC)
 
 
 class Place(fields.Field[Any]):
@@ -39,11 +40,13 @@ class Place(fields.Field[Any]):
     def _deserialize(self, value: Any, *_args: Any, **_: Any) -> list[Any]:
         try:
             start, *names = json.loads(base64.urlsafe_b64decode(value.encode()))
-            if all(isinstance(name, str) and is_storable(name) for name in names):
-                return [datetime.fromisoformat(start).astimezone(UTC), *names]
-        except (binascii.Error, ValueError, TypeError, RecursionError, OverflowError):
-            pass
-        raise ValidationError("Take next_cursor from the page before.")
+            moment = datetime.fromisoformat(start)
+        except (binascii.Error, ValueError, TypeError, RecursionError):
+            moment, names = None, []
+        storable = all(isinstance(name, str) and is_storable(name) for name in names)
+        if moment is None or moment.tzinfo is None or moment.year not in YEARS or not storable:
+            raise ValidationError("Take next_cursor from the page before.")
+        return [moment, *names]
 
 
 def place_of(row: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004_budgets"
-down_revision = "0003_limits"
+revision = "0005_budgets"
+down_revision = "0004_retention"
 branch_labels = None
 depends_on = None
 

@@ -88,6 +88,7 @@ class Settings:
     web_threads: int
 
     worker_concurrency: int
+    worker_lease: float
     decoder_processes: int
 
     result_retention: timedelta | None
@@ -202,6 +203,7 @@ def _read(env: Env) -> dict[str, Any]:
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
+        "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
         "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
         "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),

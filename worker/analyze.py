@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, prompt
 from worker.answers import EmptyReply
 from worker.imaging import Policy, Prepared
+from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
 from worker.prompt import Message
@@ -68,6 +70,10 @@ class Ended(Exception):
         self.received = received
 
 
+class Stopping(Exception):
+    """This worker asks nothing more: what it has not asked yet is for others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A reply, and the closing of its call that is still to be recorded."""
@@ -88,24 +94,48 @@ class Analyzer:
         self._throttle = throttle
         self._leases = leases
         self._name = name
+        self._isolation = Isolation()
+        self._stopping = threading.Event()
+
+    def stop_claiming(self) -> None:
+        """Take nothing more, and ask nothing more; what is asked is finished."""
+        self._stopping.set()
 
     def analyze(self, analysis_id: str) -> None:
         """Do what the bell rang for, if it is still to be done."""
         with structlog.contextvars.bound_contextvars(analysis_id=analysis_id):
-            claimed = self._claim(analysis_id)
-            if claimed is None:
-                return
-            with (
-                structlog.contextvars.bound_contextvars(request_id=claimed.request_id),
-                self._leases.holding(claimed),
-            ):
-                self._run(claimed)
+            with self._isolation.together():
+                is_done = self._work(analysis_id, alone=False)
+            if not is_done:
+                with self._isolation.alone():
+                    self._work(analysis_id, alone=True)
+
+    def _work(self, analysis_id: str, *, alone: bool) -> bool:
+        """Do it, unless it should be done alone; False means that it waits for that."""
+        claimed = self._claim(analysis_id)
+        if claimed is None:
+            return True
+        with (
+            structlog.contextvars.bound_contextvars(request_id=claimed.request_id),
+            self._leases.holding(claimed),
+        ):
+            if outcomes.is_last_try(claimed) and not alone:
+                self._release(claimed, "its last try is made alone", ring=False)
+                return False
+            self._run(claimed)
+        return True
 
     def _claim(self, analysis_id: str) -> Claim | None:
         try:
+            if self._stopping.is_set():
+                outcomes.pass_on(self._desk, analysis_id)
+                return None
             return outcomes.claim(self._desk, analysis_id, self._name)
         except Unavailable:
             log.warning("claim_failed")  # the sweep rings again
+            return None
+        except Exception:
+            log.exception("claim_broke")
             return None
 
     def _run(self, claimed: Claim) -> None:
@@ -118,6 +148,8 @@ class Analyzer:
             log.info("lease_lost")
         except BudgetExceeded as error:
             self._give_back_unpaid(claimed, error)
+        except Stopping:
+            self._release(claimed, "its worker stopped", ring=True)
         except Ended as end:
             self._give_back(claimed, end)
         except Unavailable as error:
@@ -131,6 +163,8 @@ class Analyzer:
     def _answer(self, claimed: Claim) -> tuple[Answer, Closing]:
         preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
         images = self._prepare(claimed)
+        if self._stopping.is_set():
+            raise Stopping
         messages = prompt.build(preset, claimed, [image.data_url() for image in images])
         asked = self._ask(claimed, preset, messages, images, bulk=claimed.batch_id is not None)
         try:
@@ -179,6 +213,8 @@ class Analyzer:
         tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
+                if self._stopping.is_set():
+                    raise Stopping
                 call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
                 reply = self._call(call_id, claimed, preset, messages, turn)
         except Busy as busy:
@@ -217,6 +253,12 @@ class Analyzer:
             self._record(lambda: outcomes.unpaid(self._desk, claimed, error))
         except Exception:
             log.exception("outcome_broke")
+
+    def _release(self, claimed: Claim, why: str, *, ring: bool) -> None:
+        try:
+            outcomes.release(self._desk, claimed, why, ring=ring)
+        except Unavailable:
+            log.warning("release_failed")  # the lease runs out
 
     def _give_back(self, claimed: Claim, end: Ended) -> None:
         """Record an end; if even that breaks, the lease runs out and the sweep takes over."""

@@ -35,6 +35,12 @@ def _open(sender: str, **_: Any) -> None:
     log.info("worker_ready", worker=sender, slots=settings().worker_concurrency)
 
 
+@signals.worker_shutting_down.connect
+def _stop_claiming(**_: Any) -> None:
+    """At SIGTERM, and in its handler: nothing here may wait or log."""
+    workbench.stop_claiming()
+
+
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
     workbench.close_bench()

@@ -27,6 +27,10 @@ class Workbench:
         self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
         self._exposition = Exposition.open(settings)
 
+    def stop_claiming(self) -> None:
+        """Begin to stop: finish what is asked, leave the rest to others."""
+        self.analyzer.stop_claiming()
+
     def close(self) -> None:
         """Stop the threads, then close what they used."""
         if self._exposition:
@@ -50,6 +54,12 @@ def open_bench(settings: Settings, name: str) -> None:
 def bench() -> Workbench:
     """The open workbench of this process."""
     return _open[-1]
+
+
+def stop_claiming() -> None:
+    """Begin to stop, where there is something that could."""
+    for opened in _open:
+        opened.stop_claiming()
 
 
 def close_bench() -> None:

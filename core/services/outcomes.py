@@ -27,8 +27,8 @@ from core.store import analyses, calls, claims
 
 Claim = claims.Claim
 
-LEASE = timedelta(seconds=45)
 LEASE_EXPIRIES = 3
+"""Workers that one analysis may outlive; the last of them runs it alone."""
 SET_ASIDE_SECONDS = 2.0
 """About as long as a call takes, after which its budget gets back what it did not use."""
 RING_AGAIN_AFTER = timedelta(seconds=5)
@@ -77,13 +77,24 @@ class Closing(calls.CallEnd):
 def claim(desk: Desk, analysis_id: str, worker: str) -> Claim | None:
     """Take the lease of an analysis; None where there is nothing to do for this bell."""
     with desk.database.transaction() as session:
-        return claims.take(session, analysis_id, worker=worker, lease=LEASE)
+        return claims.take(session, analysis_id, worker=worker, lease=_lease(desk))
+
+
+def is_last_try(claimed: Claim) -> bool:
+    """Whether it fails if its worker dies once more."""
+    return claimed.lease_expiries >= LEASE_EXPIRIES - 1
+
+
+def pass_on(desk: Desk, analysis_id: str) -> None:
+    """Leave a bell to others: what it rang for, if that still waits, is rung for again."""
+    with desk.database.transaction() as session:
+        claims.silence(session, analysis_id)
 
 
 def renew(desk: Desk, held: Mapping[str, int]) -> set[str]:
     """Keep the leases of these claims (id to fence); the ids that are still held."""
     with desk.database.transaction() as session:
-        return claims.renew(session, held, LEASE)
+        return claims.renew(session, held, _lease(desk))
 
 
 class _NoRoomError(Exception):
@@ -105,7 +116,7 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
             reserved_cost=worst.cost,
             reserved_tokens=worst.tokens,
             reports=reports,
-            lease=LEASE,
+            lease=_lease(desk),
         )
         if not is_held:
             raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
@@ -180,6 +191,14 @@ def unpaid(desk: Desk, claimed: Claim, error: BudgetExceeded) -> None:
         fail(desk, claimed, error, None)
 
 
+def release(desk: Desk, claimed: Claim, why: str, *, ring: bool) -> None:
+    """Put an analysis back as if it had not been taken, before anything was asked; `ring` for others."""
+    values: dict[str, Any] = {"lease_until": None, "next_attempt_at": timedelta(0), "reason": why}
+    if ring:
+        values["rung_at"] = None
+    _record(desk, claimed, AnalysisState.QUEUED, None, values, counts=False)
+
+
 def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
     """Mend what time broke: dead leases, passed deadlines, lost bells. The ids that were rung again.
 
@@ -200,7 +219,8 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
         )
         gone = [row.id for row in (*lapsed, *overdue)]
         calls.give_up(session, gone)
-        orphans = calls.give_up_orphans(session, timedelta(seconds=desk.settings.call_timeout) + LEASE)
+        longest = timedelta(seconds=desk.settings.call_timeout) + _lease(desk)
+        orphans = calls.give_up_orphans(session, longest)
         analyses.sum_usage(session, [*gone, *orphans])
         for row in (*lapsed, *overdue):
             log.warning("swept", analysis_id=row.id, state=row.state, lease_expiries=row.lease_expiries)
@@ -214,6 +234,10 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
         due = analyses.unrung(session, stale=stale, limit=RING_AT_ONCE)
     desk.doorbell.ring(Task.ANALYZE, due)
     return due
+
+
+def _lease(desk: Desk) -> timedelta:
+    return timedelta(seconds=desk.settings.worker_lease)
 
 
 def _record(

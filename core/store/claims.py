@@ -68,6 +68,8 @@ class Claim:
     batch_id: str | None
     fence: int
     attempts: int
+    lease_expiries: int
+    """How many workers died, or fell silent, while they held it."""
     preset: str
     preset_version: int
     question: str | None
@@ -155,6 +157,15 @@ def take(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -
     found = session.execute(TAKE, {"this_id": analysis_id, "worker_name": worker, "for_lease": lease})
     row = found.mappings().one_or_none()
     return Claim(**row) if row else None
+
+
+def silence(session: Session, analysis_id: str) -> None:
+    """Forget the bell of a row that still waits."""
+    session.execute(
+        update(ANALYSES)
+        .where(ANALYSES.c.id == analysis_id, ANALYSES.c.state == AnalysisState.QUEUED)
+        .values(rung_at=None)
+    )
 
 
 def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[str]:

@@ -4,12 +4,11 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from local import keys, leftovers, plan, postgres, ready, valkey
+from local import interrupts, keys, leftovers, plan, postgres, ready, valkey
 from local.deaths import DeathWatch
 from local.failures import LocalError
 from local.files import make_short_folder, write_private
@@ -22,7 +21,6 @@ from local.supervisor_settings import LOG
 
 SERVICE_SECONDS = 60.0
 APPLICATION_SECONDS = 90.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
 
@@ -182,7 +180,6 @@ def _second_interrupt_kills(home: Home, say: Say) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        interrupts.ignore()
         say("Stopping at once")
         leftovers.kill(home)

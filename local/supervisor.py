@@ -16,6 +16,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from local import interrupts
 from local.failures import LocalError, last_lines
 from local.files import write_private
 from local.home import ROOT
@@ -88,6 +89,7 @@ class Supervisor:
         """Wait until a part is ready. Raises LocalError, with the end of its log, if it never is."""
         deadline = time.monotonic() + seconds
         while not ready():
+            interrupts.check()
             if failed := self._stopped_by_itself(part):
                 raise LocalError(f"{failed} ended while starting:{self.log_end(failed)}")
             if time.monotonic() > deadline:
@@ -115,6 +117,7 @@ class Supervisor:
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for as long as the manager lives. Raises LocalError when it ends, as it never should."""
+        interrupts.check()
         if self._process is not None:
             status = self._process.wait(seconds)
             reason = f"signal {-status}" if status < 0 else f"status {status}"

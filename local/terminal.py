@@ -1,10 +1,9 @@
 """What `up` and `demo` say on the terminal, and how a signal ends them."""
 
 import contextlib
-import signal
 from collections.abc import Callable
 
-from local import stack
+from local import interrupts, stack
 from local.console import say
 from local.home import Home, open_home
 from local.plan import read_environ
@@ -21,8 +20,7 @@ def run_stack(use: Callable[[Stack, Home], int], interrupted: int = 0) -> int:
 
     Raises LocalError if the stack does not start or its process manager dies.
     """
-    for number in stack.STOP_SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+    interrupts.listen()
     home = open_home(read_environ())
     status = interrupted
     with contextlib.suppress(KeyboardInterrupt), stack.running(home, say) as started:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 CODE = sys.executable
+WORKER_STOP_SECONDS = 75
+"""A worker finishes the call it has asked, of up to CALL_TIMEOUT (60); a second Ctrl-C does not wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +57,14 @@ def workers(count: int, environ: Mapping[str, str]) -> list[Part]:
         Part(
             name="interactive",
             command=_celery_worker("interactive@%%h", "interactive"),
-            stop_seconds=20,
+            stop_seconds=WORKER_STOP_SECONDS,
             environ=environ,
         ),
         Part(
             name="worker",
             command=_celery_worker("worker-%(process_num)d@%%h", "bulk"),
             count=count - 1,
-            stop_seconds=20,
+            stop_seconds=WORKER_STOP_SECONDS,
             environ=environ,
         ),
     ]

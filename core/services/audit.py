@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from core.desk import Desk
 from core.errors import NotFound
-from core.services.outcomes import LEASE
 from core.store import accounts, audits
 from core.store.analyses import USAGE
 from core.store.audits import Query, Scope
@@ -45,7 +44,7 @@ def differences(
         scope = Scope(_account_id(session, account), since)
         if ledger is not None:
             audits.keep_seen(session, ledger)
-        longest = timedelta(seconds=desk.settings.call_timeout) + LEASE + SLACK
+        longest = timedelta(seconds=desk.settings.call_timeout + desk.settings.worker_lease) + SLACK
         against = [] if ledger is None else _against_ledger(scope)
         for kind, query, told in [*_checks(scope, longest), *against]:
             for row in audits.read(session, query):

@@ -104,39 +104,29 @@ class Analyzer:
     def analyze(self, analysis_id: str) -> None:
         """Do what the bell rang for, if it is still to be done."""
         with structlog.contextvars.bound_contextvars(analysis_id=analysis_id):
-            with self._isolation.together():
-                is_done = self._work(analysis_id, alone=False)
-            if not is_done:
+            try:
+                with self._isolation.together():
+                    if self._work(analysis_id) or not outcomes.waits_for_last_try(self._desk, analysis_id):
+                        return
                 with self._isolation.alone():
-                    self._work(analysis_id, alone=True)
+                    self._work(analysis_id, last_try=True)
+            except Unavailable:
+                log.warning("claim_failed")  # the sweep rings again
 
-    def _work(self, analysis_id: str, *, alone: bool) -> bool:
-        """Do it, unless it should be done alone; False means that it waits for that."""
-        claimed = self._claim(analysis_id)
-        if claimed is None:
+    def _work(self, analysis_id: str, *, last_try: bool = False) -> bool:
+        """Claim and run it; whether that was possible. Raises Unavailable where it cannot be claimed."""
+        if self._stopping.is_set():
+            outcomes.pass_on(self._desk, analysis_id)
             return True
+        claimed = outcomes.claim(self._desk, analysis_id, self._name, last_try=last_try)
+        if claimed is None:
+            return False
         with (
             structlog.contextvars.bound_contextvars(request_id=claimed.request_id),
             self._leases.holding(claimed),
         ):
-            if outcomes.is_last_try(claimed) and not alone:
-                self._release(claimed, "its last try is made alone", ring=False)
-                return False
             self._run(claimed)
         return True
-
-    def _claim(self, analysis_id: str) -> Claim | None:
-        try:
-            if self._stopping.is_set():
-                outcomes.pass_on(self._desk, analysis_id)
-                return None
-            return outcomes.claim(self._desk, analysis_id, self._name)
-        except Unavailable:
-            log.warning("claim_failed")  # the sweep rings again
-            return None
-        except Exception:
-            log.exception("claim_broke")
-            return None
 
     def _run(self, claimed: Claim) -> None:
         start = time.monotonic()
@@ -149,7 +139,7 @@ class Analyzer:
         except BudgetExceeded as error:
             self._give_back_unpaid(claimed, error)
         except Stopping:
-            self._release(claimed, "its worker stopped", ring=True)
+            self._release(claimed)
         except Ended as end:
             self._give_back(claimed, end)
         except Unavailable as error:
@@ -254,9 +244,9 @@ class Analyzer:
         except Exception:
             log.exception("outcome_broke")
 
-    def _release(self, claimed: Claim, why: str, *, ring: bool) -> None:
+    def _release(self, claimed: Claim) -> None:
         try:
-            outcomes.release(self._desk, claimed, why, ring=ring)
+            outcomes.release(self._desk, claimed, "its worker stopped")
         except Unavailable:
             log.warning("release_failed")  # the lease runs out
 

@@ -24,8 +24,8 @@ WINDOW_SECONDS = 0.4
 """Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
 LEAST_WINDOW = 16
 MOST_WINDOW = 4_000
-LOST_AFTER, ANYHOW_AFTER = 5.0, 60.0
-"""Seconds after which a bell that was not answered is rung again: beside an empty queue, and beside any."""
+LOST_AFTER = 5.0
+"""Seconds after which a bell that was not answered is rung again, whatever lies in Redis."""
 CANCEL_AT_ONCE = 5_000
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
         return 0
     with desk.database.transaction() as session:
         pace.heard(waiting, seconds)
-        dispatch.forget_lost_bells(session, LOST_AFTER if waiting == 0 else ANYHOW_AFTER)
+        dispatch.forget_lost_bells(session, LOST_AFTER)
         slots = workers.slots(session, SEEN_WITHIN) if pace.is_idle else 0
         ids = dispatch.pick(session, pace.room(waiting, slots))
     desk.doorbell.ring(Task.ANALYZE, ids, BULK)

@@ -74,15 +74,20 @@ class Closing(calls.CallEnd):
         return cls(call_id, CallState.UNKNOWN, {"error_code": error.code})
 
 
-def claim(desk: Desk, analysis_id: str, worker: str) -> Claim | None:
-    """Take the lease of an analysis; None where there is nothing to do for this bell."""
+def claim(desk: Desk, analysis_id: str, worker: str, *, last_try: bool = False) -> Claim | None:
+    """Take the lease of an analysis; None where there is nothing to do for this bell.
+
+    One that fails if its worker dies once more is left, but for who asks for a `last_try`.
+    """
+    below = LEASE_EXPIRIES if last_try else LEASE_EXPIRIES - 1
     with desk.database.transaction() as session:
-        return claims.take(session, analysis_id, worker=worker, lease=_lease(desk))
+        return claims.take(session, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below)
 
 
-def is_last_try(claimed: Claim) -> bool:
-    """Whether it fails if its worker dies once more."""
-    return claimed.lease_expiries >= LEASE_EXPIRIES - 1
+def waits_for_last_try(desk: Desk, analysis_id: str) -> bool:
+    """Whether an analysis that was not claimed has to be tried for the last time."""
+    with desk.database.transaction() as session:
+        return claims.waits_with_expiries(session, analysis_id, LEASE_EXPIRIES - 1)
 
 
 def pass_on(desk: Desk, analysis_id: str) -> None:
@@ -191,11 +196,9 @@ def unpaid(desk: Desk, claimed: Claim, error: BudgetExceeded) -> None:
         fail(desk, claimed, error, None)
 
 
-def release(desk: Desk, claimed: Claim, why: str, *, ring: bool) -> None:
-    """Put an analysis back as if it had not been taken, before anything was asked; `ring` for others."""
-    values: dict[str, Any] = {"lease_until": None, "next_attempt_at": timedelta(0), "reason": why}
-    if ring:
-        values["rung_at"] = None
+def release(desk: Desk, claimed: Claim, why: str) -> None:
+    """Put an analysis that nothing was asked for back at once, as if it had not been taken."""
+    values = {"lease_until": None, "next_attempt_at": timedelta(0), "rung_at": None, "reason": why}
     _record(desk, claimed, AnalysisState.QUEUED, None, values, counts=False)
 
 

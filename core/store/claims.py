@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Integer,
     Interval,
     Text,
     bindparam,
@@ -68,8 +69,6 @@ class Claim:
     batch_id: str | None
     fence: int
     attempts: int
-    lease_expiries: int
-    """How many workers died, or fell silent, while they held it."""
     preset: str
     preset_version: int
     question: str | None
@@ -93,6 +92,7 @@ def _taking() -> Any:
             analyses.may_become(AnalysisState.RUNNING),
             ANALYSES.c.next_attempt_at <= func.now(),
             ANALYSES.c.deadline_at > func.now(),
+            ANALYSES.c.lease_expiries < bindparam("most_expiries", type_=Integer),
             or_(ANALYSES.c.batch_id.is_(None), batch_runs),
         )
         .values(
@@ -152,11 +152,31 @@ TAKE = _taking()
 ENTER = _entering()
 
 
-def take(session: Session, analysis_id: str, *, worker: str, lease: timedelta) -> Claim | None:
-    """Take the lease of a due row; None where it is not due, not queued, or someone else was first."""
-    found = session.execute(TAKE, {"this_id": analysis_id, "worker_name": worker, "for_lease": lease})
-    row = found.mappings().one_or_none()
+def take(
+    session: Session, analysis_id: str, *, worker: str, lease: timedelta, expiries_below: int
+) -> Claim | None:
+    """Take the lease of a due row; None where it is not due, not queued, or someone else was first.
+
+    Rows with more lapsed leases than `expiries_below` allows are left.
+    """
+    values = {
+        "this_id": analysis_id,
+        "worker_name": worker,
+        "for_lease": lease,
+        "most_expiries": expiries_below,
+    }
+    row = session.execute(TAKE, values).mappings().one_or_none()
     return Claim(**row) if row else None
+
+
+def waits_with_expiries(session: Session, analysis_id: str, at_least: int) -> bool:
+    """Whether a row is queued and has seen so many leases lapse."""
+    waiting = select(ANALYSES.c.id).where(
+        ANALYSES.c.id == analysis_id,
+        ANALYSES.c.state == AnalysisState.QUEUED,
+        ANALYSES.c.lease_expiries >= at_least,
+    )
+    return session.execute(waiting).one_or_none() is not None
 
 
 def silence(session: Session, analysis_id: str) -> None:

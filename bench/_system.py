@@ -30,6 +30,7 @@ import config
 from core.desk import Desk
 from core.services import keys
 from local import embedded
+from local.embedded import Server
 from local.parent_death import signal_on_parent_death
 from local.ports import free_port
 
@@ -50,7 +51,11 @@ class System:
     environment: dict[str, str]
     folder: Path
     analyst: str
+    postgres: Server
+    queue: Server
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    commands: dict[str, tuple[Sequence[str | Path], dict[str, str]]] = field(default_factory=dict)
+    """How each process was started, with what it has in its environment beside the system's."""
 
     def session(self, account: str) -> requests.Session:
         """An HTTP session that is signed in to an account, which is made where it is new."""
@@ -91,29 +96,53 @@ class System:
             spent[part] += tree_cpu_seconds(child) - decoders
         return spent
 
-    def start(self, name: str, command: Sequence[str | Path]) -> None:
-        """Start a process of the system; what it says goes to a file."""
+    def start_worker(self, name: str, arguments: Sequence[str] = (), **environment: str) -> None:
+        """Start a worker."""
+        command: list[str | Path] = [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@bench"]
+        self.start(name, [*command, "--without-mingle", "--without-gossip", *arguments], **environment)
+
+    def start(self, name: str, command: Sequence[str | Path], **environment: str) -> None:
+        """Start a process of the system; what it says goes to a file. It dies with the thread we are in."""
+        self.commands[name] = (command, environment)
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C is for us: we stop them in order
                 preexec_fn=signal_on_parent_death(signal.SIGTERM),  # noqa: PLW1509 - only a system call
             )
 
+    def start_again(self, name: str) -> None:
+        """Start a process that has ended as it was started before."""
+        command, environment = self.commands[name]
+        self.start(name, command, **environment)
+
     def stop(self) -> None:
         """Stop every process, the last one started first."""
         for name in reversed(list(self.processes)):
-            process = self.processes.pop(name)
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self.end(name)
+
+    def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
+        """End a process by a signal; its status. One that holds out is killed."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def until_ready(self, workers: int) -> None:
+        """Wait until so many workers report, and all answer. Raises TimeoutError with what they said."""
+        try:
+            until(lambda: _is_ready(self, workers), "Vitrine is not ready", START_SECONDS)
+        except TimeoutError as error:
+            for started in self.processes:
+                error.add_note(f"{started} said:\n{self.tail(started)}")
+            raise
 
     def tail(self, name: str) -> str:
         """The end of what a process said."""
@@ -121,41 +150,41 @@ class System:
 
 
 @contextlib.contextmanager
-def running(workers: Mapping[str, Sequence[str]], **environment: str) -> Iterator[System]:
-    """A system with these workers (a name and more arguments for `celery worker`), ready to be asked."""
+def running(
+    workers: Mapping[str, Sequence[str]], *, place: str | None = None, **environment: str
+) -> Iterator[System]:
+    """A system with these workers (a name and more arguments for `celery worker`), ready to be asked.
+
+    Its data is in a temporary folder, made in `place` if that is given.
+    """
     with contextlib.ExitStack() as stack:
         name = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="vitrine-bench-", ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix="vitrine-bench-", dir=place, ignore_cleanup_errors=True)
         )
         folder = Path(name)
         folder.chmod(0o755)  # Postgres runs as a user of its own where we are root
-        vitrine = System("", {}, folder, "")
-        database = stack.enter_context(embedded.postgres(folder / "pg", durable=True))
-        valkey = stack.enter_context(embedded.valkey(folder / "vk"))
+        database = stack.enter_context(embedded.postgres_server(folder / "pg", durable=True))
+        valkey = stack.enter_context(embedded.valkey_server(folder / "vk"))
+        vitrine = System("", {}, folder, "", database, valkey)
         stack.callback(vitrine.stop)
-        _settle(vitrine, database, valkey, environment)
+        _settle(vitrine, environment)
         stack.enter_context(_in_environment(vitrine.environment))
         subprocess.run([BIN / "vitrine", "migrate"], cwd=ROOT, check=True)
         vitrine.start("web", [BIN / "gunicorn", "wsgi:app"])
         for worker, arguments in workers.items():
-            _start_worker(vitrine, worker, arguments)
-        try:
-            until(lambda: _is_ready(vitrine, len(workers)), "Vitrine is not ready", START_SECONDS)
-        except TimeoutError as error:
-            for started in vitrine.processes:
-                error.add_note(f"{started} said:\n{vitrine.tail(started)}")
-            raise
+            vitrine.start_worker(worker, arguments)
+        vitrine.until_ready(len(workers))
         yield vitrine
 
 
-def _settle(vitrine: System, database: str, valkey: str, environment: dict[str, str]) -> None:
+def _settle(vitrine: System, environment: dict[str, str]) -> None:
     port, analyst_port = free_port(), free_port()
     vitrine.start("analyst", [sys.executable, "-m", "local.analyst", "--port", str(analyst_port)])
     vitrine.url = f"http://127.0.0.1:{port}"
     vitrine.analyst = f"http://127.0.0.1:{analyst_port}"
     vitrine.environment |= {
-        "DATABASE_URL": database,
-        "REDIS_URL": valkey,
+        "DATABASE_URL": vitrine.postgres.url,
+        "REDIS_URL": vitrine.queue.url,
         "STORAGE_URL": f"file://{vitrine.folder}/blobs",
         "OPENAI_BASE_URL": f"{vitrine.analyst}/v1",
         "OPENAI_API_KEY": "sk-bench",
@@ -164,11 +193,6 @@ def _settle(vitrine: System, database: str, valkey: str, environment: dict[str, 
         "PORT": str(port),
         **environment,
     }
-
-
-def _start_worker(vitrine: System, name: str, arguments: Sequence[str]) -> None:
-    command: list[str | Path] = [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@bench"]
-    vitrine.start(name, [*command, "--without-mingle", "--without-gossip", *arguments])
 
 
 def _is_ready(vitrine: System, workers: int) -> bool:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -201,9 +202,20 @@ class Live:
         return found
 
     def stop(self, name):
+        """Stop a process; one that does not stop in time is killed, and that is told."""
         process = self.processes.pop(name)
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
+
+    def stop_all(self):
+        """Stop each process, whatever becomes of the others."""
+        with ExitStack() as ends:
+            for name in self.processes:
+                ends.callback(self.stop, name)
 
 
 @pytest.fixture(scope="session")
@@ -227,17 +239,15 @@ def live(servers, folder, settings):
     system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
     migrated = system.vitrine("migrate")
     assert migrated.returncode == 0, migrated.stderr
-    system.start("web", [BIN / "gunicorn", "wsgi:app"])
-    for number in (1, 2):
-        system.start_worker(f"worker-{number}")
-    try:
+    with ExitStack() as ends:
+        ends.callback(desk.database.close)
+        ends.callback(analyst.stop)
+        ends.callback(system.stop_all)
+        system.start("web", [BIN / "gunicorn", "wsgi:app"])
+        for number in (1, 2):
+            system.start_worker(f"worker-{number}")
         system.wait_for(lambda: _ready(system), seconds=60)
         yield system
-    finally:
-        for name in list(system.processes):
-            system.stop(name)
-        analyst.stop()
-        desk.database.close()
 
 
 def _ready(system):

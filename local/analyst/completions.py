@@ -110,6 +110,14 @@ class CompletionsHandler(JsonHandler):
         match fault:
             case "hang":
                 await self._wait(None)
+            case "limited":
+                raise ApiError(
+                    429,
+                    "The pixel analyst was told to turn this call away.",
+                    kind="requests",
+                    code="rate_limit_exceeded",
+                    headers={"Retry-After": "1"},
+                )
             case "error":
                 raise ApiError(
                     self.desk.knobs.error_status,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from local.analyst.errors import invalid
 
-Fault = Literal["hang", "error", "garbage", "empty"]
+Fault = Literal["hang", "limited", "error", "garbage", "empty"]
 
 
 def _knob(default: Any, lowest: float | None, highest: float | None, text: str) -> Any:
@@ -23,6 +23,7 @@ class Knobs:
     requests_per_minute: int = _knob(0, 0, None, "limit of requests, a token bucket; 0 is none")
     tokens_per_minute: int = _knob(0, 0, None, "limit of tokens, prompt and answer; 0 is none")
     rate_burst: float = _knob(60.0, 0, 60, "seconds of those limits that may be used at once")
+    limited_rate: float = _knob(0.0, 0, 1, "share of calls turned away with 429 and Retry-After")
     error_rate: float = _knob(0.0, 0, 1, "share of calls that fail with error_status")
     error_status: int = _knob(500, 400, 599, "status of those failures")
     hang_rate: float = _knob(0.0, 0, 1, "share of calls that are never answered")
@@ -52,6 +53,7 @@ class Knobs:
         """Say what goes wrong with call `number`, if anything."""
         rates: tuple[tuple[Fault, float], ...] = (
             ("hang", self.hang_rate),
+            ("limited", self.limited_rate),
             ("error", self.error_rate),
             ("garbage", self.garbage_rate),
             ("empty", self.empty_rate),

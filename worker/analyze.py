@@ -203,8 +203,6 @@ class Analyzer:
         tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
-                if self._stopping.is_set():
-                    raise Stopping
                 call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
                 reply = self._call(call_id, claimed, preset, messages, turn)
         except Busy as busy:

@@ -8,17 +8,14 @@ import dataclasses
 import os
 import subprocess
 import tempfile
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import psycopg
 import pytest
-import redis
 import requests
 from endpoint import BIN, ROOT, Analyst, Script
+from livesystem import Live, environment_of
 from PIL import Image
 
 import config
@@ -42,26 +39,6 @@ def servers(folder):
     """URLs of Postgres and Valkey, without a database or number."""
     with embedded.postgres(folder / "pg") as database, embedded.valkey(folder / "vk") as redis:
         yield database, redis
-
-
-def database_of(servers, name):
-    url = servers[0]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    before, _, query = url.partition("?")
-    return before.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
-
-
-def environment_of(servers, name, number, folder, **more):
-    return {
-        "DATABASE_URL": database_of(servers, name),
-        "REDIS_URL": servers[1].rsplit("/", 1)[0] + f"/{number}",
-        "STORAGE_URL": f"file://{folder}/{name}-blobs",
-        "OPENAI_API_KEY": "sk-test-secret-0123456789",
-        "VISION_MODEL": "pixel-analyst",
-        "LOG_LEVEL": "WARNING",
-        **more,
-    }
 
 
 @pytest.fixture(scope="session")
@@ -137,85 +114,6 @@ def photo(color="red", size=(320, 240), form="JPEG", **options):
 @pytest.fixture(name="photo", scope="session")
 def photo_maker():
     return photo
-
-
-@dataclass
-class Live:
-    """A system of real processes."""
-
-    url: str
-    environment: dict
-    analyst: Analyst
-    processes: dict
-    desk: Desk
-
-    def start(self, name, command, **more):
-        log = (Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log").open(
-            "ab"
-        )
-        env = {**os.environ, **self.environment, **more}
-        self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
-
-    def start_worker(self, name, **more):
-        self.start(
-            name,
-            [
-                BIN / "celery",
-                "-A",
-                "worker.app",
-                "worker",
-                f"--hostname={name}@test",
-                "--without-mingle",
-                "--without-gossip",
-            ],
-            **more,
-        )
-
-    def vitrine(self, *arguments):
-        command = [BIN / "vitrine", *arguments]
-        env = {**os.environ, **self.environment}
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-
-    def session(self, key=None):
-        """An HTTP session signed in with a new account's key, which has no limit, or with the one given."""
-        signed_in = requests.Session()
-        if key is None:
-            key = keys.create(self.desk, account=new_id("shop"), name="test", unlimited=True).secret
-        signed_in.headers["Authorization"] = f"Bearer {key}"
-        return signed_in
-
-    def session_of(self, other):
-        """Another session with the same key."""
-        return self.session(other.headers["Authorization"].removeprefix("Bearer "))
-
-    def forget_limits(self):
-        """Make the workers' throttle forget what the endpoint said so far."""
-        valkey = redis.Redis.from_url(self.environment["REDIS_URL"])
-        if keys := valkey.keys("vitrine:throttle:*"):
-            valkey.delete(*keys)
-
-    def wait_for(self, look, seconds=30, every=0.1):
-        end = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < end, "it did not happen in time"
-            time.sleep(every)
-        return found
-
-    def stop(self, name):
-        """Stop a process; one that does not stop in time is killed, and that is told."""
-        process = self.processes.pop(name)
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-            process.wait()
-
-    def stop_all(self):
-        """Stop each process, whatever becomes of the others."""
-        with ExitStack() as ends:
-            for name in self.processes:
-                ends.callback(self.stop, name)
 
 
 @pytest.fixture(scope="session")

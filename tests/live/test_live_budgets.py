@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 import requests
-from conftest import Live, environment_of
 from endpoint import BIN, Script, completion
+from livesystem import Live, environment_of
 
 from core.desk import Desk
 from core.ids import new_id

@@ -126,6 +126,7 @@ def stops(vitrine: System, *, items: int, times: int) -> Outcome:
     for number in range(times):
         shop.until_done(1 + number * items * 9 // (times * 10), STEP_SECONDS)
         name = chosen.choice(killer.workers())
+        _until_held(vitrine, name)  # one that is still starting has nothing to finish
         started = time.monotonic()
         statuses.add(vitrine.end(name))
         lasted.append(time.monotonic() - started)

@@ -201,8 +201,7 @@ def resume(desk: Desk, account_id: str, batch_id: str, caps: Caps = NO_CAPS) -> 
         if batch.state == BatchState.PAUSED:
             # Where it waited for a budget, its pilot is not over.
             pilot_over = {"dispatch_limit": None} if batch.needed_tokens is None else {}
-            values = pilot_over | batches.WAITS_FOR_NOTHING
-            batches.move_one(session, batch_id, BatchState.RUNNING, reason=None, **values)
+            batches.move_one(session, batch_id, BatchState.RUNNING, reason=None, **pilot_over)
             desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
     return get(desk, account_id, batch_id)
 

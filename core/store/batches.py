@@ -146,8 +146,11 @@ def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
 
 
 def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values: Any) -> list[Batch]:
-    """Move every matching batch whose state allows it, in one UPDATE; the rows that moved."""
-    values = {"finished_at": func.now() if to in FINISHED else None, **values}
+    """Move every matching batch whose state allows it, in one UPDATE; the rows that moved.
+
+    A move ends a wait for budgets, unless it begins one.
+    """
+    values = {"finished_at": func.now() if to in FINISHED else None, **WAITS_FOR_NOTHING, **values}
     return list(
         session.scalars(
             update(Batch)
@@ -187,7 +190,7 @@ def release(session: Session) -> list[Batch]:
     running = (Batch.state == BatchState.RUNNING, or_(room, budgets.waits_in_vain()))
     go_on = update(Batch).where(*running).values(WAITS_FOR_NOTHING)
     session.execute(go_on.execution_options(synchronize_session=False))
-    return move(session, BatchState.RUNNING, paused, room, reason=None, **WAITS_FOR_NOTHING)
+    return move(session, BatchState.RUNNING, paused, room, reason=None)
 
 
 def remove(session: Session, batch_id: str) -> None:

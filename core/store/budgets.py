@@ -21,13 +21,13 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    String,
     and_,
     bindparam,
     case,
     cast,
     delete,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -45,7 +45,6 @@ from core.states import CallState
 
 BUDGETS, CALLS = (Base.metadata.tables[name] for name in ("budgets", "calls"))
 WORST_STANDS = (CallState.RESERVED, CallState.UNKNOWN)
-FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +65,31 @@ class Spending:
         return self.used - self.reserved
 
 
+def _said(word: str) -> ColumnElement[str]:
+    """A word that stands in a statement itself: each parameter costs every call something."""
+    return literal_column(f"'{word}'", String)
+
+
+MONTHLY, DAILY, UTC = _said(BudgetKind.MONTHLY_USD), _said(BudgetKind.DAILY_TOKENS), _said("UTC")
+FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
+NOTHING: ColumnElement[int] = literal_column("0", Integer)
+
+
 def period_of(kind: Any, moment: Any) -> ColumnElement[date]:
     """The first day of the period that a moment is in, in UTC."""
-    utc = func.timezone("UTC", moment)
-    return case(
-        (kind == BudgetKind.MONTHLY_USD, cast(func.date_trunc("month", utc), Date)),
-        (kind == BudgetKind.DAILY_TOKENS, cast(utc, Date)),
-        else_=FOR_EVER,
-    )
+    utc = func.timezone(UTC, moment)
+    month = cast(func.date_trunc(_said("month"), utc), Date)
+    return case((kind == MONTHLY, month), (kind == DAILY, cast(utc, Date)), else_=FOR_EVER)
 
 
 def taken(kind: Any, call: Any) -> ColumnElement[Decimal]:
     """What a call of the books takes of a budget of this kind."""
-    tokens, cost = call.prompt_tokens + call.completion_tokens, call.prompt_cost + call.completion_cost
-    actual = _by_kind(kind, tokens, cost)
-    return func.coalesce(case((call.state.in_(WORST_STANDS), _worst(kind, call)), else_=actual), 0)
+    figure = case((call.state.in_(WORST_STANDS), _worst(kind, call)), else_=_actual(kind, call))
+    return func.coalesce(figure, NOTHING)
 
 
-NOW = func.now()
-PERIOD = period_of(BUDGETS.c.kind, NOW)
-USED = case((BUDGETS.c.period == PERIOD, BUDGETS.c.used), else_=0)
+PERIOD = period_of(BUDGETS.c.kind, func.now())
+USED = case((BUDGETS.c.period == PERIOD, BUDGETS.c.used), else_=NOTHING)
 """What is used in the present period; a row from an earlier one has yet to begin anew."""
 
 
@@ -95,14 +99,13 @@ def setting_aside(call: CTE) -> tuple[CTE, CTE]:
     All must have; otherwise the transaction is to be rolled back. `call` has a `key_id` and a `batch_id`;
     the worst case is in the parameters `worst_tokens` and `worst_cost`, which is NULL where nobody knows.
     """
-    limited = _of(call, "limited")
-    worst = _by_kind(
-        BUDGETS.c.kind, bindparam("worst_tokens", type_=Integer), bindparam("worst_cost", type_=Money)
-    )
+    tokens, cost = bindparam("worst_tokens", type_=Integer), bindparam("worst_cost", type_=Money)
+    limited = _limited(call, func.now(), _by_kind(BUDGETS.c.kind, tokens, cost))
+    used = case((BUDGETS.c.period == limited.c.period, BUDGETS.c.used), else_=NOTHING) + limited.c.change
     charged = (
         update(BUDGETS)
-        .where(_same(limited), BUDGETS.c.period <= PERIOD, USED + worst <= BUDGETS.c.most)
-        .values(used=USED + worst, period=PERIOD)
+        .where(_same(limited), BUDGETS.c.period <= limited.c.period, used <= BUDGETS.c.most)
+        .values(used=used, period=limited.c.period)
         .returning(BUDGETS.c.kind)
         .cte("charged")
     )
@@ -110,16 +113,17 @@ def setting_aside(call: CTE) -> tuple[CTE, CTE]:
 
 
 def giving_back(closed: CTE) -> CTE:
-    """Give back what a call had set aside and did not take; `closed` is its row in the books, now closed.
+    """Give back what a call had set aside and did not take; `closed` is its row, now settled or refused.
 
     What it took of an earlier period is history.
     """
-    limited = _of(closed, "limited")
     kind = BUDGETS.c.kind
+    took, worst = (func.coalesce(of(kind, closed.c), NOTHING) for of in (_actual, _worst))
+    limited = _limited(closed, closed.c.created_at, took - worst)
     return (
         update(BUDGETS)
-        .where(_same(limited), BUDGETS.c.period == period_of(kind, closed.c.created_at))
-        .values(used=BUDGETS.c.used + taken(kind, closed.c) - func.coalesce(_worst(kind, closed.c), 0))
+        .where(_same(limited), BUDGETS.c.period == limited.c.period)
+        .values(used=BUDGETS.c.used + limited.c.change)
         .cte("given_back")
     )
 
@@ -141,17 +145,19 @@ def change(
         # While nobody writes to the books, no call is left out of the sum, and none counted twice.
         session.execute(text("LOCK TABLE calls IN SHARE MODE"))
     for kind, most in sorted(limits.items()):  # as calls lock them
+        this = (BUDGETS.c.owner_id == owner_id, BUDGETS.c.kind == kind)
         if most is None:
-            this = (BUDGETS.c.owner_id == owner_id, BUDGETS.c.kind == kind)
             session.execute(delete(BUDGETS).where(*this))
+        elif kind in there:
+            session.execute(update(BUDGETS).where(*this).values(most=most))
         else:
-            _set(session, account_id, owner_id, kind, most)
+            _begin(session, account_id, owner_id, kind, most)
 
 
 def spendings(session: Session, owner_ids: Sequence[str]) -> list[Spending]:
     """The budgets of these keys and batches, as they stand now."""
     kind = BUDGETS.c.kind
-    month, day = (func.date_trunc(unit, NOW, "UTC") for unit in ("month", "day"))
+    month, day = (func.date_trunc(unit, func.now(), "UTC") for unit in ("month", "day"))
     resets_at = case(
         (kind == BudgetKind.MONTHLY_USD, month + text("interval '1 month'")),
         (kind == BudgetKind.DAILY_TOKENS, day + text("interval '1 day'")),
@@ -187,7 +193,7 @@ def waits_in_vain() -> ColumnElement[bool]:
 
 def wrong_sums(account_id: str | None = None) -> Select[Any]:
     """Budgets that are not what the books say, with what those say (`told`); of an account, or of all."""
-    since = func.timezone("UTC", cast(BUDGETS.c.period, DateTime))
+    since = func.timezone(UTC, cast(BUDGETS.c.period, DateTime))
     takings = union_all(
         *(
             select(BUDGETS.c.owner_id, BUDGETS.c.kind, taken(BUDGETS.c.kind, CALLS.c).label("taken"))
@@ -211,15 +217,16 @@ def wrong_sums(account_id: str | None = None) -> Select[Any]:
     )
 
 
-def _set(session: Session, account_id: str, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
-    period = period_of(literal(kind), func.clock_timestamp())  # now() is from before the lock was had
-    since = func.timezone("UTC", cast(period, DateTime))
-    used = select(func.coalesce(func.sum(taken(literal(kind), CALLS.c)), 0)).where(
+def _begin(session: Session, account_id: str, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
+    period = period_of(_said(kind), func.clock_timestamp())  # now() is from before the lock was had
+    since = func.timezone(UTC, cast(period, DateTime))
+    used = select(func.coalesce(func.sum(taken(_said(kind), CALLS.c)), 0)).where(
         CALLS.c.account_id == account_id, _whose(owner_id), CALLS.c.created_at >= since
     )
     row = insert(BUDGETS).values(
         owner_id=owner_id, kind=kind, most=most, used=used.scalar_subquery(), period=period
     )
+    # Another operator may have been first, while this one waited for the lock.
     session.execute(row.on_conflict_do_update(index_elements=["owner_id", "kind"], set_={"most": most}))
 
 
@@ -242,14 +249,18 @@ def _short(used: ColumnElement[Decimal]) -> ColumnElement[bool]:
     return select(BUDGETS.c.kind).where(of_batch, used + needed > BUDGETS.c.most).correlate(Batch).exists()
 
 
-def _of(call: CTE, name: str) -> CTE:
-    """The budgets that a call counts against, locked in one order: no two calls wait for each other."""
+def _limited(call: CTE, moment: Any, change: ColumnElement[Decimal]) -> CTE:
+    """The budgets of a call, each with the period of a moment and a change in its unit.
+
+    They are locked in one order, so that no two calls wait for each other.
+    """
+    kind = BUDGETS.c.kind
     return (
-        select(BUDGETS.c.owner_id, BUDGETS.c.kind)
+        select(BUDGETS.c.owner_id, kind, period_of(kind, moment).label("period"), change.label("change"))
         .join(call, BUDGETS.c.owner_id.in_((call.c.key_id, call.c.batch_id)))
-        .order_by(BUDGETS.c.owner_id, BUDGETS.c.kind)
+        .order_by(BUDGETS.c.owner_id, kind)
         .with_for_update(of=BUDGETS, key_share=True)
-        .cte(name)
+        .cte("limited")
     )
 
 
@@ -265,5 +276,10 @@ def _worst(kind: Any, call: Any) -> ColumnElement[Decimal]:
     return _by_kind(kind, call.reserved_tokens, call.reserved_cost)
 
 
+def _actual(kind: Any, call: Any) -> ColumnElement[Decimal]:
+    tokens, cost = call.prompt_tokens + call.completion_tokens, call.prompt_cost + call.completion_cost
+    return _by_kind(kind, tokens, cost)
+
+
 def _by_kind(kind: Any, tokens: Any, cost: Any) -> ColumnElement[Decimal]:
-    return case((kind == BudgetKind.DAILY_TOKENS, cast(tokens, Numeric)), else_=cost)
+    return case((kind == DAILY, cast(tokens, Numeric)), else_=cost)

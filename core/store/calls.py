@@ -14,8 +14,11 @@ from sqlalchemy.orm import Session
 from core.models import Analysis, Base, Call
 from core.states import CALL_MOVES, AnalysisState, CallState, sources
 from core.store import budgets
+from core.store.analyses import USAGE
 
 CALLS = Base.metadata.tables["calls"]
+CLOSED = ("id", "key_id", "batch_id", "created_at", "reserved_cost", "reserved_tokens", *USAGE)
+"""What is asked of a closed call: for the sums of its analysis, and for its budgets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
         update(CALLS)
         .where(CALLS.c.id == bindparam("this_call_id"), may_become(to))
         .values(becoming(to) | given)
-        .returning(CALLS)
+        .returning(*(CALLS.c[name] for name in CLOSED))
         .cte("closed")
     )
     return closed, [] if to in budgets.WORST_STANDS else [budgets.giving_back(closed)]

@@ -232,6 +232,21 @@ def test_a_batch_is_replayed_when_the_file_it_was_made_from_is_gone(client, desk
     assert count(desk, key, Batch) == 1
 
 
+def test_every_option_of_a_batch_may_be_given_under_a_key(client, photo):
+    options = {
+        "model": "gpt-4.1-mini",
+        "completion_window": "12h",
+        "priority": "high",
+        "pilot": "1",
+        "metadata": '{"season": 3}',
+    }
+    first, again, other = (
+        post(client, photo(), "k", BATCHES, **options, max_cost=most) for most in ("2.50", "2.5", "2.51")
+    )
+    assert [answer.status_code for answer in (first, again, other)] == [202, 202, 422]
+    assert is_replayed(again)
+
+
 def test_a_replay_shows_what_has_become_of_it_meanwhile(client, desk, key, photo):
     made = post(client, photo(), "k").json["id"]
     analyses.cancel(desk, key.key.account_id, made)

@@ -30,6 +30,7 @@ UNITS = {
 }
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "avif", "tiff", "tif")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+STRUCTURED_OUTPUTS = ("auto", "schema", "prompt")
 MAX_SECONDS = 30 * 86_400
 MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
@@ -61,6 +62,7 @@ class Settings:
     vision_models: tuple[str, ...]
     default_max_tokens: int
     default_temperature: float
+    structured_output: str
     call_timeout: float
     analysis_deadline: float
     idempotency_retention: float
@@ -175,6 +177,9 @@ def _read(env: Env) -> dict[str, Any]:
         "vision_models": parsed.names("VISION_MODELS", ""),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
+        "structured_output": env.str(
+            "STRUCTURED_OUTPUT", "auto", validate=validate.OneOf(STRUCTURED_OUTPUTS)
+        ),
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
         "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
         "idempotency_retention": parsed.seconds("IDEMPOTENCY_RETENTION", "86400"),

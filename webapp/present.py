@@ -49,6 +49,8 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "preset": row.preset,
         "preset_version": row.preset_version,
         "model": row.model,
+        "preset_options": row.preset_options,
+        "response_format": row.response_format,
         "question": row.question,
         "context": row.context,
         "metadata": row.meta,

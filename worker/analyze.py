@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -27,19 +28,20 @@ from core.errors import (
     WrongState,
 )
 from core.media import allowed_kinds
-from core.presets import Preset
+from core.presets.brief import Brief
 from core.pricing import likely_tokens
-from core.services import outcomes, pausing
+from core.services import outcomes, pausing, presets
 from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, prompt
 from worker.answers import EmptyReply
+from worker.forms import Forms
 from worker.imaging import Policy, Prepared
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
 from worker.prompt import Message
 from worker.throttle import Busy, Throttle, Turn
-from worker.vision import Ask, CallFailed, Reply, Vision
+from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
 
 MOST_ATTEMPTS = 4
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
@@ -94,6 +96,7 @@ class Analyzer:
         self._throttle = throttle
         self._leases = leases
         self._name = name
+        self._forms = Forms(desk.settings)
         self._isolation = Isolation()
         self._stopping = threading.Event()
 
@@ -151,23 +154,23 @@ class Analyzer:
             self._give_back(claimed, Ended(InternalError()))
 
     def _answer(self, claimed: Claim) -> tuple[Answer, Closing]:
-        preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
+        brief = presets.brief_of(self._desk, claimed)
         images = self._prepare(claimed)
         if self._stopping.is_set():
             raise Stopping
-        messages = prompt.build(preset, claimed, [image.data_url() for image in images])
-        asked = self._ask(claimed, preset, messages, images, bulk=claimed.batch_id is not None)
+        messages = prompt.build(brief, claimed, [image.data_url() for image in images])
+        asked = self._ask(claimed, brief, messages, images, bulk=claimed.batch_id is not None)
         try:
-            return answers.fit(preset, asked.reply), asked.closing
+            return answers.fit(brief, asked.reply), asked.closing
         except InvalidOutput as problem:
             self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
             messages = prompt.repair(messages, asked.reply.text, problem.message)
         except VitrineError as error:
             raise self._unfit(error, asked) from error
         # What is half paid for goes first.
-        repaired = self._ask(claimed, preset, messages, images, bulk=False)
+        repaired = self._ask(claimed, brief, messages, images, bulk=False)
         try:
-            return answers.fit(preset, repaired.reply), repaired.closing
+            return answers.fit(brief, repaired.reply), repaired.closing
         except VitrineError as error:
             raise self._unfit(error, repaired) from error
 
@@ -186,11 +189,32 @@ class Analyzer:
         return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
 
     def _ask(
+        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
+    ) -> Asked:
+        """One paid call in the form that the endpoint takes. Raises Ended, or WrongState."""
+        if self._forms.is_prompted(claimed.model, brief):
+            return self._ask_in_words(claimed, brief, messages, images, bulk=bulk)
+        try:
+            return self._ask_once(claimed, messages, images, brief.response_format, bulk=bulk)
+        except Ended as end:
+            refused, closing = isinstance(end.error, FormatRefused), end.closing
+            if closing is None or not refused or not self._forms.refuse(claimed.model, brief):
+                raise
+        log.info("format_refused", model=claimed.model, form=brief.name)
+        self._record(lambda: outcomes.close(self._desk, claimed, closing))
+        return self._ask_in_words(claimed, brief, messages, images, bulk=False)
+
+    def _ask_in_words(
+        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
+    ) -> Asked:
+        return self._ask_once(claimed, prompt.told(messages, brief), images, None, bulk=bulk)
+
+    def _ask_once(
         self,
         claimed: Claim,
-        preset: Preset,
         messages: list[Message],
         images: list[Prepared],
+        response_format: dict[str, Any] | None,
         *,
         bulk: bool,
     ) -> Asked:
@@ -198,13 +222,13 @@ class Analyzer:
         prices, model = self._desk.prices, claimed.model
         price = prices.find(model)
         sizes = [(image.width, image.height) for image in images]
-        said = prompt.text_of(messages) + json.dumps(preset.schema or "")
+        said = prompt.text_of(messages) + json.dumps(response_format or "")
         worst = prices.worst_case(model, said, sizes, claimed.max_tokens)
         tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
                 call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
-                reply = self._call(call_id, claimed, preset, messages, turn)
+                reply = self._call(call_id, claimed, messages, response_format, turn)
         except Busy as busy:
             raise Ended(busy.error, again=True, counts=False) from busy
         cost = price.cost(reply.usage) if price else None
@@ -212,7 +236,12 @@ class Analyzer:
         return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
 
     def _call(
-        self, call_id: str, claimed: Claim, preset: Preset, messages: list[Message], turn: Turn
+        self,
+        call_id: str,
+        claimed: Claim,
+        messages: list[Message],
+        response_format: dict[str, Any] | None,
+        turn: Turn,
     ) -> Reply:
         turn.left = True
         try:
@@ -222,7 +251,7 @@ class Analyzer:
                     model=claimed.model,
                     max_tokens=claimed.max_tokens,
                     temperature=claimed.temperature,
-                    response_format=prompt.response_format(preset),
+                    response_format=response_format,
                     request_id=claimed.request_id,
                 )
             )

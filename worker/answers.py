@@ -1,4 +1,4 @@
-"""Whether a reply is fit to be an answer: JSON where the preset has a schema, and valid under it."""
+"""Whether a reply is fit to be an answer: JSON where a schema is asked for, and valid under it."""
 
 from __future__ import annotations
 
@@ -9,48 +9,64 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from core.errors import AnswerTruncated, ContentPolicyViolation, InvalidOutput, ModelError
-from core.presets import Preset
+from core.presets.brief import Brief
 from core.services.outcomes import Answer
+from worker import loose_json
 from worker.vision import Reply
 
 MOST_PROBLEMS = 5
+LONGEST = 500_000
+"""Characters of an answer that is held against a schema."""
 
 
 class EmptyReply(ModelError):
     """The model answered with nothing."""
 
 
-def fit(preset: Preset, reply: Reply) -> Answer:
+def fit(brief: Brief, reply: Reply) -> Answer:
     """The answer in a reply.
 
-    Raises ContentPolicyViolation for a refusal, EmptyReply, InvalidOutput for what does
+    Raises ContentPolicyViolation for a refusal, EmptyReply, AnswerTruncated, InvalidOutput for what does
     not fit the schema.
     """
     if reply.refusal or reply.finish_reason == "content_filter":
         raise ContentPolicyViolation(reply.refusal)
     if not reply.text.strip():
         raise EmptyReply
-    data = _structured(preset, reply) if preset.schema else None
+    data = None if brief.schema is None else _structured(brief.schema, reply)
     return Answer(reply.text, data, _confidence(data), reply.finish_reason)
 
 
-def _structured(preset: Preset, reply: Reply) -> Any:
+def _structured(schema: dict[str, Any], reply: Reply) -> Any:
     if reply.finish_reason == "length":
         raise AnswerTruncated
+    if len(reply.text) > LONGEST:
+        raise InvalidOutput(f"The model's answer is longer than {LONGEST:,} characters.")
     try:
-        data = json.loads(reply.text)
-        json.dumps(data, allow_nan=False)  # 1e999 is infinite, and neither JSON nor Postgres has that
+        found = loose_json.values(reply.text)
+        json.dumps(found, allow_nan=False)  # 1e999 is infinite, and neither JSON nor Postgres has that
     except (ValueError, RecursionError) as error:
         raise InvalidOutput(f"The model's answer is not JSON: {error}.") from error
-    errors = list(_validator(preset.name, preset.version, json.dumps(preset.schema)).iter_errors(data))
-    if errors:
-        problems = "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:MOST_PROBLEMS])
-        raise InvalidOutput(f"The model's answer does not fit the schema: {problems}.")
-    return data
+    problems = {place: _problems(schema, value) for place, value in enumerate(found)}
+    fitting = [found[place] for place, wrong in problems.items() if not wrong]
+    if not fitting:
+        raise InvalidOutput(f"The model's answer does not fit the schema: {problems[len(found) - 1]}.")
+    if any(value != fitting[0] for value in fitting):
+        raise InvalidOutput("The model gave several answers that fit the schema, and differ.")
+    return fitting[0]
+
+
+def _problems(schema: dict[str, Any], data: Any) -> str:
+    """What is wrong with an answer, in words; empty for nothing."""
+    try:
+        errors = list(_validator(json.dumps(schema)).iter_errors(data))
+    except (ArithmeticError, RecursionError) as error:
+        return f"$: {error}"
+    return "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:MOST_PROBLEMS])
 
 
 @lru_cache(maxsize=256)
-def _validator(_name: str, _version: int, schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(schema))
 
 

@@ -5,11 +5,14 @@ The parts that never change come first, so that endpoints can cache them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from core.presets import Preset
+from core.presets.brief import Brief
 from core.services.outcomes import Claim
+
+IN_WORDS = "Answer with one JSON value that fits this JSON Schema, and with nothing else:\n"
 
 Message = dict[str, Any]
 
@@ -20,13 +23,13 @@ REPAIR = (
 )
 
 
-def build(preset: Preset, analysis: Claim, images: Sequence[str]) -> list[Message]:
+def build(brief: Brief, analysis: Claim, images: Sequence[str]) -> list[Message]:
     """The messages of a first call; images are data URLs in their order."""
-    parts = [{"type": "text", "text": analysis.question or preset.question}]
+    parts = [{"type": "text", "text": analysis.question or brief.question}]
     if analysis.context:
         parts.append({"type": "text", "text": BACKGROUND + analysis.context})
     pictures = [{"type": "image_url", "image_url": {"url": url, "detail": analysis.detail}} for url in images]
-    return [{"role": "system", "content": preset.prompt}, {"role": "user", "content": [*parts, *pictures]}]
+    return [{"role": "system", "content": brief.prompt}, {"role": "user", "content": [*parts, *pictures]}]
 
 
 def repair(messages: Sequence[Message], answer: str, problem: str) -> list[Message]:
@@ -46,9 +49,7 @@ def text_of(messages: Sequence[Message]) -> str:
     return "\n".join([*plain, *(part["text"] for part in parts if part["type"] == "text")])
 
 
-def response_format(preset: Preset) -> dict[str, Any] | None:
-    """What the endpoint is asked to keep to, where the preset has a schema."""
-    if preset.schema is None:
-        return None
-    schema = {"name": preset.name, "schema": preset.schema, "strict": True}
-    return {"type": "json_schema", "json_schema": schema}
+def told(messages: Sequence[Message], brief: Brief) -> list[Message]:
+    """The messages for an endpoint that is told the schema in words."""
+    system, *others = messages
+    return [system | {"content": f"{system['content']}\n\n{IN_WORDS}{json.dumps(brief.schema)}"}, *others]

@@ -49,7 +49,13 @@ NO_KEY = "none"
 NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
 """Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
 
+ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
+
 T = TypeVar("T")
+
+
+class FormatRefused(ModelError):
+    """The endpoint does not take the form that the answer was to have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +267,8 @@ def _refused(error: openai.APIStatusError) -> CallFailed:
         return CallFailed(ContextLengthExceeded(_said(error)), again=False)
     if "content_policy" in code or "content_filter" in code:
         return CallFailed(ContentPolicyViolation(_said(error)), again=False)
-    return CallFailed(ModelError(f"The endpoint refused the request: {_said(error)}"), again=False)
+    kind = FormatRefused if ABOUT_FORMAT.search(f"{error.param} {_said(error)}") else ModelError
+    return CallFailed(kind(f"The endpoint refused the request: {_said(error)}"), again=False)
 
 
 def _limited(error: openai.APIStatusError) -> CallFailed:

@@ -74,6 +74,9 @@ class Analysis(UsageColumns, Base):
     preset_version: Mapped[int]
     question: Mapped[str | None] = mapped_column(Text)
     context: Mapped[str | None] = mapped_column(Text)
+    preset_options: Mapped[dict[str, Any] | None]
+    response_format: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """The form of its answer, as the client gave it; None leaves it to the preset."""
     model: Mapped[str] = mapped_column(String(200))
     max_tokens: Mapped[int]
     temperature: Mapped[float]

@@ -8,28 +8,15 @@ its number is stored with every answer.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.errors import InvalidRequest
+from core.presets.preset import Preset
 
 PACKS = Path(__file__).parent
 DEFAULT = "question"
 
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """One version of a preset."""
-
-    name: str
-    version: int
-    title: str
-    prompt: str
-    question: str
-    """Asked in the user's place when the submission has no question."""
-    detail: str
-    schema: dict[str, Any] | None
+__all__ = ["Preset", "Presets"]
 
 
 class Presets:
@@ -56,12 +43,12 @@ class Presets:
 
 
 def _load(path: Path) -> Preset:
-    about = json.loads((path / "preset.json").read_text())
+    pack = json.loads((path / "preset.json").read_text())
     schema = path / "schema.json"
     return Preset(
         name=path.parent.name,
         version=int(path.name.removeprefix("v")),
         prompt=(path / "prompt.md").read_text().strip(),
         schema=json.loads(schema.read_text()) if schema.is_file() else None,
-        **about,
+        **pack,
     )

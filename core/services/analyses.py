@@ -23,6 +23,7 @@ from core.queue import Task
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.presets import check_form
 from core.states import FINAL, AnalysisState
 from core.store import analyses, files
 
@@ -50,6 +51,9 @@ class Submission:
     temperature: float | None = None
     detail: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    preset_options: Mapping[str, Any] | None = None
+    response_format: Mapping[str, Any] | None = None
+    """In OpenAI's shape."""
 
 
 def submit(
@@ -62,6 +66,7 @@ def submit(
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
+    check_form(preset, submission.preset_options, submission.response_format)
     uploads = [image for image in submission.images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
     keep_bytes(desk, uploads)
@@ -188,6 +193,8 @@ def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, reques
         preset_version=preset.version,
         question=submission.question,
         context=submission.context or None,
+        preset_options=dict(submission.preset_options) if submission.preset_options else None,
+        response_format=dict(submission.response_format) if submission.response_format else None,
         model=submission.model or settings.vision_model,
         max_tokens=submission.max_tokens or settings.default_max_tokens,
         temperature=settings.default_temperature

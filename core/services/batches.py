@@ -334,6 +334,8 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.preset.version,
             item.question,
             item.context,
+            batches.as_json(item.preset_options),
+            batches.as_json(item.response_format),
             item.model,
             item.max_tokens,
             item.temperature,

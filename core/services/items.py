@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core import json_schemas
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
+from core.presets.preset import LARGEST_OPTIONS
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
 from core.services.files import Upload
+from core.services.presets import check_form
 
 MOST_ITEMS = 50_000
 MOST_PROBLEMS = 1_000
@@ -29,6 +32,8 @@ FIELDS = frozenset(
         "question",
         "context",
         "preset",
+        "preset_options",
+        "response_format",
         "model",
         "max_tokens",
         "temperature",
@@ -65,6 +70,8 @@ class Item:
     temperature: float
     detail: str
     metadata: dict[str, Any]
+    preset_options: dict[str, Any] | None
+    response_format: dict[str, Any] | None
 
 
 @dataclass(slots=True)
@@ -104,6 +111,7 @@ class Items:
         self._read_image = read_image
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
+        self._forms: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._models = frozenset(desk.settings.models)
         self.problems = Problems()
 
@@ -152,8 +160,11 @@ class Items:
             or settings.default_max_tokens,
             temperature=_or(_number(values, "temperature", 0, 2, problem), settings.default_temperature),
             detail=values.get("detail") or preset.detail,
-            metadata=_metadata(values, problem),
+            metadata=_object(values, "metadata", METADATA_BYTES, problem),
+            preset_options=_object(values, "preset_options", LARGEST_OPTIONS, problem) or None,
+            response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
         )
+        self._check_form(item, problem)
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
         return item
@@ -212,6 +223,14 @@ class Items:
             problem("preset", "Must be a text.")
         return self._desk.presets.latest(None)
 
+    def _check_form(self, item: Item, problem: Callable[[str, str], None]) -> None:
+        """Judge options and form; most items of a batch have the same."""
+        form = (item.preset.name, json.dumps([item.preset_options, item.response_format]))
+        if form not in self._forms:
+            self._forms[form] = _problem_of(item)
+        if found := self._forms[form]:
+            problem(*found)
+
     def _model(self, name: Any, problem: Callable[[str, str], None]) -> str:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
@@ -258,24 +277,37 @@ def _number(
     return value
 
 
-def _metadata(values: Mapping[str, Any], problem: Callable[[str, str], None]) -> dict[str, Any]:
-    value = values.get("metadata")
+def _object(
+    values: Mapping[str, Any], name: str, most: int, problem: Callable[[str, str], None]
+) -> dict[str, Any]:
+    """A JSON object of at most so many bytes; empty where it is left out or wrong."""
+    value = values.get(name)
     if not value and (value is None or isinstance(value, dict)):
         return {}
     if not isinstance(value, dict):
-        problem("metadata", "Must be a JSON object.")
+        problem(name, "Must be a JSON object.")
         return {}
     try:
         encoded = json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
-        problem("metadata", "Must not contain NaN or numbers without end, nor be nested too deeply.")
+        problem(name, "Must not contain NaN or numbers without end, nor be nested too deeply.")
         return {}
-    if len(encoded) > METADATA_BYTES:
-        problem("metadata", f"May take at most {METADATA_BYTES:,} bytes as JSON.")
+    if len(encoded) > most:
+        problem(name, f"May take at most {most:,} bytes as JSON.")
+        return {}
     if "\\u0000" in encoded or ("\\ud" in encoded and _unstorable(json.dumps(value, ensure_ascii=False))):
-        problem("metadata", "Must not contain NUL or unpaired surrogate characters.")
+        problem(name, "Must not contain NUL or unpaired surrogate characters.")
         return {}
     return value
+
+
+def _problem_of(item: Item) -> tuple[str, str] | None:
+    """The field whose form or options are not taken, and why."""
+    try:
+        check_form(item.preset, item.preset_options, item.response_format)
+    except InvalidRequest as error:
+        return str(error.details["field"])[:100], error.message
+    return None
 
 
 def _or(value: Any, default: float) -> float:

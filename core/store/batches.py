@@ -49,6 +49,8 @@ ITEM_COLUMNS = (
     "preset_version",
     "question",
     "context",
+    "preset_options",
+    "response_format",
     "model",
     "max_tokens",
     "temperature",
@@ -110,8 +112,8 @@ def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterabl
 
 
 def as_json(value: Any) -> Any:
-    """A value for a JSONB column of a COPY."""
-    return Jsonb(value)
+    """A value for a JSONB or JSON column of a COPY, which COPY as text does not tell apart."""
+    return None if value is None else Jsonb(value)
 
 
 def owned(session: Session, account_id: str, batch_id: str, *, lock: bool = False) -> Batch:

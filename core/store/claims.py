@@ -73,6 +73,8 @@ class Claim:
     preset_version: int
     question: str | None
     context: str | None
+    preset_options: dict[str, Any] | None
+    response_format: dict[str, Any] | None
     model: str
     max_tokens: int
     temperature: float

@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
-from webapp.schemas.values import Metadata, Question, Real, Text, Whole
+from webapp.schemas.values import JsonObject, Metadata, Options, Question, Real, Text, Whole
 
 DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w=.+-]+)*;base64,", re.ASCII)
 MOST_TOKENS = 128_000
@@ -86,6 +86,24 @@ class _Question(Schema):
     detail = Text(validate=validate.OneOf(DETAILS))
 
 
+FORM = {
+    "description": "The form of the answer, in OpenAI's shape; a preset with a schema has one of its own.",
+    "example": {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "colour",
+            "schema": {
+                "type": "object",
+                "properties": {"colour": {"type": "string"}},
+                "required": ["colour"],
+                "additionalProperties": False,
+            },
+        },
+    },
+}
+OPTIONS = {"description": "Options of the preset, which says what they are.", "example": {}}
+
+
 class SubmitJson(_Question):
     """An analysis to be made."""
 
@@ -94,6 +112,8 @@ class SubmitJson(_Question):
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
     temperature = Real(strict=True, validate=validate.Range(0, 2), metadata={"example": 0.2})
     metadata = Metadata(metadata={"example": {"sku": "A-1"}})
+    preset_options = Options(metadata=OPTIONS)
+    response_format = JsonObject(metadata=FORM)
     wait = Real(
         strict=True,
         validate=validate.Range(0, LONGEST_WAIT),
@@ -112,6 +132,8 @@ class SubmitForm(_FormNumbers):
 
     file = fields.List(file_part(), required=True, validate=validate.Length(min=1))
     metadata = Metadata(metadata={"description": "A JSON object.", "example": {"sku": "A-1"}})
+    preset_options = Options(metadata=OPTIONS)
+    response_format = JsonObject(metadata=FORM)
     wait = Real(validate=validate.Range(0, LONGEST_WAIT), metadata={"example": 10})
 
 
@@ -232,6 +254,8 @@ class AnalysisView(Schema):
     preset = fields.String(required=True)
     preset_version = fields.Integer(required=True)
     model = fields.String(required=True)
+    preset_options = fields.Dict(required=True, allow_none=True)
+    response_format = fields.Dict(required=True, allow_none=True)
     question = fields.String(required=True, allow_none=True)
     context = fields.String(required=True, allow_none=True)
     metadata = fields.Dict(required=True)

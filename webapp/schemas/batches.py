@@ -11,8 +11,16 @@ from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
-from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, UsageSchema, file_part
-from webapp.schemas.values import Amount, Metadata, Question, Real, Text, Whole
+from webapp.schemas.analyses import (
+    FORM,
+    MOST_TOKENS,
+    OPTIONS,
+    AnalysisView,
+    CostSchema,
+    UsageSchema,
+    file_part,
+)
+from webapp.schemas.values import Amount, JsonObject, Metadata, Options, Question, Real, Text, Whole
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
 UNITS = {"m": 60, "h": 3_600, "d": 86_400}
@@ -50,6 +58,8 @@ class Defaults(Schema):
     temperature = Real(strict=True, validate=validate.Range(0, 2))
     detail = Text(validate=validate.OneOf(DETAILS))
     metadata = Metadata()
+    preset_options = Options(metadata=OPTIONS)
+    response_format = JsonObject(metadata=FORM)
 
 
 class _Order(Schema):
@@ -71,7 +81,7 @@ class BatchJson(_Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
             " file_id or base64), and question, context,"
-            " preset, model, max_tokens, temperature, detail, metadata.",
+            " preset, preset_options, response_format, model, max_tokens, temperature, detail, metadata.",
         },
     )
     input_file_id = Text(

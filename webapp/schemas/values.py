@@ -10,6 +10,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from core.presets.preset import LARGEST_OPTIONS
+
 DEEPEST = 32
 """Levels of nesting in JSON of the client's own."""
 
@@ -67,7 +69,7 @@ class Amount(Real):
         return Decimal(str(super()._deserialize(value, attr, data, **kwargs)))
 
 
-class Metadata(fields.Dict):
+class JsonObject(fields.Dict):
     """A JSON object of the client's own; in forms as text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -76,6 +78,20 @@ class Metadata(fields.Dict):
         found = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # not annotated
         if not all(is_storable(text) for text in texts_of(found)):
             raise ValidationError("Must not contain NUL or unpaired surrogate characters.")
+        return found
+
+
+class Metadata(JsonObject):
+    """What the client wants to be kept with something."""
+
+
+class Options(JsonObject):
+    """The options of a preset."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if len(json.dumps(found)) > LARGEST_OPTIONS:
+            raise ValidationError(f"May take at most {LARGEST_OPTIONS:,} bytes as JSON.")
         return found
 
 

@@ -1,0 +1,51 @@
+"""One version of a preset, and the pack that it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from core.errors import InvalidRequest
+
+LARGEST_OPTIONS = 4_096
+"""Bytes, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """One version of a preset; the fields are those of its pack."""
+
+    name: str
+    version: int
+    title: str
+    prompt: str
+    question: str
+    """Asked in the user's place when the submission has no question."""
+    detail: str = "auto"
+    schema: dict[str, Any] | None = None
+    options: dict[str, Any] | None = None
+    """JSON Schema of the options that a submission may give; none where there is no schema."""
+    variants: Sequence[Mapping[str, Any]] = field(default=())
+    """What options change: `when` they fit this schema, a `prompt` is added and a `schema` laid over."""
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options where a submission gives none."""
+        known = (self.options or {}).get("properties", {})
+        return {name: about["default"] for name, about in known.items() if "default" in about}
+
+    def check(self, options: Mapping[str, Any] | None) -> None:
+        """Raises InvalidRequest for options that this preset does not take."""
+        if not options:
+            return
+        if self.options is None:
+            raise InvalidRequest(
+                f"The preset {self.name!r} takes no options.", details={"field": "preset_options"}
+            )
+        problem = next(Draft202012Validator(self.options).iter_errors(dict(options)), None)
+        if problem is not None:
+            where = "preset_options" + problem.json_path.removeprefix("$")
+            raise InvalidRequest(f"{where}: {problem.message[:200]}.", details={"field": where})

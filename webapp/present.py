@@ -54,6 +54,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "question": row.question,
         "context": row.context,
         "metadata": row.meta,
+        "trial": row.is_trial,
         "images": [_image(image) for image in row.images],
         "answer": row.answer,
         "data": row.data,

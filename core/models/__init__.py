@@ -8,6 +8,7 @@ from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
+from core.models.preset import OwnPreset
 from core.models.worker import Worker
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "Dispatch",
     "File",
     "IdempotencyKey",
+    "OwnPreset",
     "Worker",
 ]

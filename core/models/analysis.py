@@ -72,6 +72,8 @@ class Analysis(UsageColumns, Base):
 
     preset: Mapped[str] = mapped_column(String(100))
     preset_version: Mapped[int]
+    preset_id: Mapped[Id | None]
+    """Of an account's own, which is never removed; None where the preset is built in."""
     question: Mapped[str | None] = mapped_column(Text)
     context: Mapped[str | None] = mapped_column(Text)
     preset_options: Mapped[dict[str, Any] | None]
@@ -82,6 +84,7 @@ class Analysis(UsageColumns, Base):
     temperature: Mapped[float]
     detail: Mapped[str] = mapped_column(String(10))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
+    is_trial: Mapped[bool] = mapped_column(server_default="false")
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]

@@ -1,8 +1,9 @@
 """Presets: named, versioned packs of prompt, JSON Schema and image policy. All of them are data.
 
-A pack is a folder `<name>/v<version>/` with prompt.md (the system prompt), preset.json (title, the question
-asked when none is given, detail) and, for structured answers, schema.json. A landed version never changes:
-its number is stored with every answer.
+A built-in pack is a folder `<name>/v<version>/` with prompt.md (the system prompt), preset.json (title, the
+question asked when none is given, detail and what else pack.schema.json has), for structured answers
+schema.json, and for options options.json and variants.json. An account's own packs are rows, of the same
+shape. A landed version never changes: its number is stored with every answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from pathlib import Path
 
 from core.errors import InvalidRequest
+from core.presets.packs import preset_of
 from core.presets.preset import Preset
 
 PACKS = Path(__file__).parent
@@ -20,7 +22,7 @@ __all__ = ["Preset", "Presets"]
 
 
 class Presets:
-    """The packs of a folder, every version kept."""
+    """The packs of a folder: those that are built in, every version kept."""
 
     def __init__(self, folder: Path = PACKS) -> None:
         packs = [_load(path) for path in sorted(folder.glob("*/v*/"))]
@@ -37,6 +39,18 @@ class Presets:
             )
         return found
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a preset of that name."""
+        return name in self._latest
+
+    def names(self) -> list[str]:
+        """The names that there are."""
+        return sorted(self._latest)
+
+    def versions(self, name: str) -> list[Preset]:
+        """Every version of a preset, the newest first."""
+        return sorted((each for each in self._by_version.values() if each.name == name), key=_newest_first)
+
     def version(self, name: str, version: int) -> Preset:
         """The very version that a stored analysis names."""
         return self._by_version[name, version]
@@ -44,11 +58,12 @@ class Presets:
 
 def _load(path: Path) -> Preset:
     pack = json.loads((path / "preset.json").read_text())
-    schema = path / "schema.json"
-    return Preset(
-        name=path.parent.name,
-        version=int(path.name.removeprefix("v")),
-        prompt=(path / "prompt.md").read_text().strip(),
-        schema=json.loads(schema.read_text()) if schema.is_file() else None,
-        **pack,
-    )
+    for name in ("schema", "options", "variants"):
+        if (file := path / f"{name}.json").is_file():
+            pack[name] = json.loads(file.read_text())
+    pack["prompt"] = (path / "prompt.md").read_text().strip()
+    return preset_of(path.parent.name, int(path.name.removeprefix("v")), pack)
+
+
+def _newest_first(preset: Preset) -> int:
+    return -preset.version

@@ -20,6 +20,8 @@ class Preset:
 
     name: str
     version: int
+    id: str | None = None
+    """Of an account's own; None where it is built in."""
     title: str
     prompt: str
     question: str

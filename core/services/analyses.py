@@ -23,7 +23,7 @@ from core.queue import Task
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
-from core.services.presets import check_form
+from core.services.presets import check_form, find
 from core.states import FINAL, AnalysisState
 from core.store import analyses, files
 
@@ -54,6 +54,7 @@ class Submission:
     preset_options: Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
     """In OpenAI's shape."""
+    is_trial: bool = False
 
 
 def submit(
@@ -64,7 +65,7 @@ def submit(
     What `once` has made before is given instead. Raises Conflict, IdempotencyMismatch, InvalidRequest,
     NotFound, InvalidImage, UnsupportedMediaType, Unavailable; nothing is half-stored.
     """
-    preset = desk.presets.latest(submission.preset)
+    preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
     check_form(preset, submission.preset_options, submission.response_format)
     uploads = [image for image in submission.images if isinstance(image, Upload)]
@@ -191,6 +192,8 @@ def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, reques
         state=AnalysisState.QUEUED,
         preset=preset.name,
         preset_version=preset.version,
+        preset_id=preset.id,
+        is_trial=submission.is_trial,
         question=submission.question,
         context=submission.context or None,
         preset_options=dict(submission.preset_options) if submission.preset_options else None,

@@ -332,6 +332,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             "queued",
             item.preset.name,
             item.preset.version,
+            item.preset.id,
             item.question,
             item.context,
             batches.as_json(item.preset_options),

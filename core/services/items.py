@@ -18,7 +18,7 @@ from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
 from core.services.files import Upload
-from core.services.presets import check_form
+from core.services.presets import check_form, find
 
 MOST_ITEMS = 50_000
 MOST_PROBLEMS = 1_000
@@ -102,11 +102,12 @@ class Problems:
 class Items:
     """Reads items under the defaults of their batch."""
 
-    def __init__(self, desk: Desk, defaults: Mapping[str, Any], read_image: Reader) -> None:
+    def __init__(self, desk: Desk, account_id: str, defaults: Mapping[str, Any], read_image: Reader) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
         if unknown:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
         self._desk = desk
+        self._account_id = account_id
         self._defaults = dict(defaults)
         self._read_image = read_image
         self._seen: set[str] = set()
@@ -215,7 +216,7 @@ class Items:
         if isinstance(name, str) or name is None:
             try:
                 if name not in self._presets:
-                    self._presets[name] = self._desk.presets.latest(name)
+                    self._presets[name] = find(self._desk, self._account_id, name)
                 return self._presets[name]
             except InvalidRequest as error:
                 problem("preset", error.message)

@@ -1,16 +1,41 @@
-"""Which preset a submission means, and what a worker has to ask under it."""
+"""Presets: those that are built in and an account's own, which one a submission means, and what it asks.
+
+An account's own cannot take a name that is built in. Should a later release build in a name that an account
+has, the account's own is meant there.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from core import json_schemas
 from core.desk import Desk
-from core.errors import InvalidRequest
+from core.errors import Conflict, InvalidRequest, NotFound, WrongState
+from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
+from core.presets.packs import check, preset_of
+from core.store import presets
 from core.store.claims import Claim
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+MOST_VERSIONS = 2_000
+"""Of all presets of an account together."""
+
+
+def find(desk: Desk, account_id: str | None, name: str | None) -> Preset:
+    """The newest version of the preset that a submission names. Raises InvalidRequest."""
+    if name and account_id and NAME.fullmatch(name):
+        with desk.database.transaction() as session:
+            own = presets.latest(session, account_id, name)
+            names = [] if own or name in desk.presets else presets.newest(session, account_id)
+        if own:
+            return _own(own)
+        if names:
+            raise _unknown(name, [*desk.presets.names(), *(row.name for row in names)])
+    return desk.presets.latest(name)
 
 
 def check_form(preset: Preset, options: Mapping[str, Any] | None, response_format: Any) -> None:
@@ -28,5 +53,70 @@ def check_form(preset: Preset, options: Mapping[str, Any] | None, response_forma
 
 def brief_of(desk: Desk, claimed: Claim) -> Brief:
     """What is to be asked for a claimed analysis."""
-    preset = desk.presets.version(claimed.preset, claimed.preset_version)
+    preset = stored(desk, claimed.preset, claimed.preset_version, claimed.preset_id)
     return brief(preset, claimed.preset_options, claimed.response_format)
+
+
+def stored(desk: Desk, name: str, version: int, preset_id: str | None) -> Preset:
+    """The very version that a stored analysis names."""
+    if preset_id is None:
+        return desk.presets.version(name, version)
+    with desk.database.transaction() as session:
+        return _own(presets.one(session, preset_id))
+
+
+def listing(desk: Desk, account_id: str) -> list[Preset]:
+    """The newest version of each preset that the account may name, by name."""
+    with desk.database.transaction() as session:
+        own = {row.name: _own(row) for row in presets.newest(session, account_id)}
+    built_in = {name: desk.presets.latest(name) for name in desk.presets.names()}
+    return [preset for _, preset in sorted((built_in | own).items())]
+
+
+def versions(desk: Desk, account_id: str, name: str) -> list[Preset]:
+    """Every version of one preset, the newest first. Raises NotFound."""
+    if NAME.fullmatch(name):
+        with desk.database.transaction() as session:
+            own = presets.versions(session, account_id, name)
+        if own:
+            return [_own(row) for row in own]
+    if name not in desk.presets:
+        raise NotFound(f"There is no preset {name[:100]!r}.")
+    return desk.presets.versions(name)
+
+
+def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> Preset:
+    """Store a pack as the next version of the account's own preset. Raises InvalidRequest, Conflict."""
+    if not NAME.fullmatch(name):
+        raise InvalidRequest(
+            "name: use 1 to 64 small letters, digits, _ and -, a letter or digit first.",
+            details={"field": "name"},
+        )
+    if name in desk.presets:
+        raise Conflict(f"{name!r} is built in: give your own preset another name.", details={"field": "name"})
+    check(pack)
+    with desk.database.transaction() as session:
+        if presets.count(session, account_id) >= MOST_VERSIONS:
+            raise Conflict(f"An account has at most {MOST_VERSIONS:,} versions of presets.")
+        return _own(presets.add(session, account_id, name, pack))
+
+
+def delete(desk: Desk, account_id: str, name: str) -> None:
+    """Let the account's own preset be gone for new analyses. Raises NotFound; WrongState for a built-in."""
+    with desk.database.transaction() as session:
+        found = bool(NAME.fullmatch(name)) and presets.remove(session, account_id, name)
+    if not found and name in desk.presets:
+        raise WrongState(f"{name!r} is built in, and stays.")
+    if not found:
+        raise NotFound(f"There is no preset {name[:100]!r}.")
+
+
+def _own(row: OwnPreset) -> Preset:
+    return preset_of(row.name, row.version, row.pack, row.id)
+
+
+def _unknown(name: str, known: list[str]) -> InvalidRequest:
+    return InvalidRequest(
+        f"There is no preset {name!r}; there are: {', '.join(sorted(known)[:50])}.",
+        details={"field": "preset"},
+    )

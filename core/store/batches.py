@@ -47,6 +47,7 @@ ITEM_COLUMNS = (
     "state",
     "preset",
     "preset_version",
+    "preset_id",
     "question",
     "context",
     "preset_options",

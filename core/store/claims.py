@@ -71,6 +71,7 @@ class Claim:
     attempts: int
     preset: str
     preset_version: int
+    preset_id: str | None
     question: str | None
     context: str | None
     preset_options: dict[str, Any] | None

@@ -1,4 +1,4 @@
-"""The form of an answer and the options of its preset."""
+"""The form of an answer, the options of its preset, and presets of an account's own."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,8 +13,26 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("analyses", sa.Column("preset_options", postgresql.JSONB(), nullable=True))
     op.add_column("analyses", sa.Column("response_format", sa.JSON(), nullable=True))
+    op.add_column("analyses", sa.Column("preset_id", sa.String(40, collation="C"), nullable=True))
+    op.add_column("analyses", sa.Column("is_trial", sa.Boolean(), server_default="false", nullable=False))
+    op.create_table(
+        "presets",
+        sa.Column("id", sa.String(length=40, collation="C"), nullable=False),
+        sa.Column("account_id", sa.String(length=40, collation="C"), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("pack", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_presets_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_presets")),
+    )
+    op.create_index("uq_presets_version", "presets", ["account_id", "name", "version"], unique=True)
 
 
 def downgrade() -> None:
-    for name in ("response_format", "preset_options"):
+    op.drop_table("presets")
+    for name in ("is_trial", "preset_id", "response_format", "preset_options"):
         op.drop_column("analyses", name)

@@ -259,6 +259,7 @@ class AnalysisView(Schema):
     question = fields.String(required=True, allow_none=True)
     context = fields.String(required=True, allow_none=True)
     metadata = fields.Dict(required=True)
+    trial = fields.Boolean(required=True, metadata={"description": "Whether a preset was tried with it."})
     images = fields.List(fields.Nested(ImageView), required=True)
     answer = fields.String(required=True, allow_none=True)
     data = fields.Raw(required=True, allow_none=True)

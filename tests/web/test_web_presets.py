@@ -1,0 +1,175 @@
+"""Presets: data that clients may look at, add to, and try before they pay."""
+
+import io
+
+import pytest
+from sqlalchemy import select
+
+from core.models import Analysis
+from core.presets import Presets
+
+SHOES = {
+    "name": "shoe-check",
+    "title": "Shoes",
+    "prompt": "You look at shoes.",
+    "question": "Which shoe is it?",
+    "schema": {
+        "type": "object",
+        "properties": {"kind": {"type": "string"}},
+        "required": ["kind"],
+        "additionalProperties": False,
+    },
+    "options": {
+        "type": "object",
+        "properties": {"soles": {"type": "boolean", "default": False}},
+        "additionalProperties": False,
+    },
+    "variants": [
+        {
+            "when": {"properties": {"soles": {"const": True}}, "required": ["soles"]},
+            "prompt": "Look at the soles.",
+            "schema": {"properties": {"sole": {"type": "string"}}, "required": ["sole"]},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def upload(client, photo):
+    data = {"file": (io.BytesIO(photo()), "p.jpg"), "purpose": "vision"}
+    return client.post("/api/v1/files", data=data).json["id"]
+
+
+@pytest.fixture
+def stranger(app, new_key):
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    return other
+
+
+def test_built_in_presets_are_listed_with_their_options_and_schemas(client):
+    listed = {row["name"]: row for row in client.get("/api/v1/presets").json["data"]}
+    assert set(listed) == set(Presets().names())
+    assert listed["product"]["version"] == 2
+    assert listed["describe"]["options"]["properties"]["languages"]["items"]["enum"] == [
+        "ko",
+        "en",
+        "zh",
+        "ja",
+    ]
+    assert all(row["built_in"] for row in listed.values())
+
+
+def test_every_version_of_a_preset_can_be_seen(client):
+    found = client.get("/api/v1/presets/product?version=1").json
+    assert (found["version"], [row["version"] for row in found["versions"]]) == (1, [2, 1])
+    assert client.get("/api/v1/presets/product?version=9").status_code == 404
+    assert client.get("/api/v1/presets/%00").status_code == 404
+
+
+def test_a_preset_of_ones_own_is_a_new_version_each_time_and_nobody_elses(client, stranger, upload):
+    first = client.post("/api/v1/presets", json=SHOES)
+    second = client.post("/api/v1/presets", json=SHOES | {"prompt": "Look again."})
+    assert (first.status_code, first.json["version"], second.json["version"]) == (201, 1, 2)
+    found = client.get("/api/v1/presets/shoe-check?version=1").json
+    assert (found["prompt"], found["built_in"]) == ("You look at shoes.", False)
+    assert stranger.get("/api/v1/presets/shoe-check").status_code == 404
+    body = {"images": [{"base64": "/9j/4AAQSkZJRg=="}], "preset": "shoe-check"}
+    refused = stranger.post("/api/v1/analyses", json=body)
+    assert refused.status_code == 400
+    assert "There is no preset" in refused.json["error"]
+
+
+def test_a_deleted_preset_stays_with_the_analyses_that_name_it(client, desk, upload):
+    client.post("/api/v1/presets", json=SHOES)
+    body = {"images": [{"file_id": upload}], "preset": "shoe-check", "preset_options": {"soles": True}}
+    made = client.post("/api/v1/analyses", json=body).json
+    assert (made["preset"], made["preset_version"]) == ("shoe-check", 1)
+    assert client.delete("/api/v1/presets/shoe-check").json["deleted"] is True
+    assert client.delete("/api/v1/presets/shoe-check").status_code == 404
+    assert client.post("/api/v1/analyses", json=body).status_code == 400
+    with desk.database.transaction() as session:
+        assert session.scalar(select(Analysis.preset_id).where(Analysis.id == made["id"]))
+    assert client.post("/api/v1/presets", json=SHOES).json["version"] == 2
+
+
+def test_built_in_names_are_taken_and_stay(client):
+    assert client.post("/api/v1/presets", json=SHOES | {"name": "product"}).status_code == 409
+    assert client.delete("/api/v1/presets/product").status_code == 409
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "No Spaces"},
+        {"prompt": ""},
+        {"schema": {"type": "strin"}},
+        {"options": {"$ref": "http://127.0.0.1/"}},
+        {"variants": [{"when": {"pattern": "(a+)+$"}}]},
+        {"variants": [{"when": {}, "schema": {"properties": {"sole": {"type": "strin"}}}}]},
+        {"variants": [{"when": {}, "schema": {"properties": 5}}]},
+        {"variants": [{"prompt": "x"}]},
+        {"models": {"first": "a"}},
+        {"prompt": "\0"},
+    ],
+)
+def test_a_pack_that_makes_no_preset_is_refused(client, wrong):
+    answer = client.post("/api/v1/presets", json=SHOES | wrong)
+    assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("describe", {"languages": ["xx"]}),
+        ("describe", {"languages": []}),
+        ("describe", {"tone": "rude"}),
+        ("product", {"confidence": "yes"}),
+        ("question", {"anything": 1}),
+        ("product", {"unknown": 1}),
+        ("product", {"confidence": ["x" * 5_000]}),
+    ],
+)
+def test_options_that_a_preset_does_not_take_are_refused(client, upload, preset, options):
+    body = {"images": [{"file_id": upload}], "preset": preset, "question": "?!", "preset_options": options}
+    answer = client.post("/api/v1/analyses", json=body)
+    assert answer.status_code == 400
+    assert "options" in answer.json["error"]
+
+
+def test_items_of_a_batch_name_presets_of_ones_own(client, upload):
+    client.post("/api/v1/presets", json=SHOES)
+    items = [{"image": upload, "preset": "shoe-check", "preset_options": {"soles": True}}]
+    batch = client.post("/api/v1/batches", json={"inputs": items}).json
+    [row] = client.get(f"/api/v1/batches/{batch['id']}/results").json["data"]
+    assert (row["preset"], row["preset_options"]) == ("shoe-check", {"soles": True})
+    items[0]["preset_options"] = {"soles": 1}
+    refused = client.post("/api/v1/batches", json={"inputs": items})
+    assert refused.json["details"]["errors"][0]["field"] == "preset_options.soles"
+
+
+def test_a_trial_shows_what_would_be_sent_and_asks_nothing(client, desk):
+    client.post("/api/v1/presets", json=SHOES)
+    body = {"context": "A sale.", "preset_options": {"soles": True}, "model": "gpt-4.1-mini"}
+    shown = client.post("/api/v1/presets/shoe-check/try", json=body).json
+    system, user = shown["messages"]
+    assert system["content"] == "You look at shoes.\nLook at the soles."
+    assert [part["text"].splitlines()[-1] for part in user["content"]] == [
+        "Which shoe is it?",
+        'Options, as data: {"soles": true}',
+        "A sale.",
+    ]
+    schema = shown["response_format"]["json_schema"]
+    assert schema["strict"] is True
+    assert schema["schema"]["required"] == ["kind", "sole"]
+    assert shown["worst_cost"] > 0
+    assert shown["analysis"] is None
+
+
+def test_a_trial_that_is_run_is_an_analysis_marked_as_one(client, upload):
+    body = {"images": [{"file_id": upload}], "run": True, "wait": 0}
+    shown = client.post("/api/v1/presets/product/try", json=body).json
+    assert shown["analysis"]["trial"] is True
+    assert shown["analysis"]["preset"] == "product"
+    assert client.post("/api/v1/presets/product/try", json={"run": True}).status_code == 400
+    assert client.post("/api/v1/presets/nothing/try", json={}).status_code == 404

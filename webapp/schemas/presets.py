@@ -1,0 +1,124 @@
+"""Presets as clients send and see them."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from webapp.schemas.analyses import LONGEST_WAIT, MOST_TOKENS, OPTIONS, AnalysisView, ImageSchema
+from webapp.schemas.values import JsonObject, Options, Question, Real, Text, Whole
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+class VariantJson(Schema):
+    """What options change."""
+
+    when = JsonObject(
+        required=True, metadata={"description": "JSON Schema: the variant holds where the options fit it."}
+    )
+    prompt = Text(validate=validate.Length(max=4_000), metadata={"description": "Added to the prompt."})
+    schema = JsonObject(
+        metadata={"description": "Laid over the schema: objects are merged, lists joined, the rest replaced."}
+    )
+
+
+class PresetJson(Schema):
+    """A preset of the account's own; one of the same name becomes its next version."""
+
+    name = Text(
+        required=True,
+        validate=validate.Regexp(NAME, error="Use 1 to 64 small letters, digits, _ and -."),
+        metadata={"example": "shoe-check"},
+    )
+    title = Text(required=True, validate=validate.Length(1, 200))
+    prompt = Text(required=True, validate=validate.Length(1, 20_000))
+    question = Question(
+        required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"}
+    )
+    detail = Text(validate=validate.OneOf(DETAILS))
+    schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
+    options = JsonObject(metadata={"description": "JSON Schema of the options that a submission may give."})
+    variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
+
+
+class TryJson(Schema):
+    """What to try a preset with."""
+
+    images = fields.List(fields.Nested(ImageSchema), load_default=list, validate=validate.Length(max=100))
+    question = Question(validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"})
+    context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
+    preset_options = Options(metadata=OPTIONS)
+    model = Text(validate=validate.Length(1, 200))
+    max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
+    run = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "Make the paid call; without it, what would be sent is shown."},
+    )
+    wait = Real(strict=True, load_default=30, validate=validate.Range(0, LONGEST_WAIT))
+
+
+class VersionView(Schema):
+    """A version of a preset."""
+
+    version = fields.Integer(required=True)
+    title = fields.String(required=True)
+
+
+class PresetView(Schema):
+    """A preset in its newest version."""
+
+    name = fields.String(required=True)
+    object = fields.String(required=True, metadata={"enum": ["preset"]})
+    version = fields.Integer(required=True)
+    built_in = fields.Boolean(required=True)
+    title = fields.String(required=True)
+    prompt = fields.String(required=True)
+    question = fields.String(required=True)
+    detail = fields.String(required=True)
+    schema = fields.Dict(required=True, allow_none=True)
+    options = fields.Dict(required=True, allow_none=True)
+    variants = fields.List(fields.Dict(), required=True)
+
+
+class PresetVersions(PresetView):
+    """A preset in one version, and which others there are."""
+
+    versions = fields.List(fields.Nested(VersionView), required=True)
+
+
+class PresetList(Schema):
+    """Every preset that the account may name."""
+
+    data = fields.List(fields.Nested(PresetView), required=True)
+
+
+class VersionQuery(Schema):
+    """Which version."""
+
+    version = Whole(
+        validate=validate.Range(1, 2**31 - 1), metadata={"description": "The newest without one."}
+    )
+
+
+class TryView(Schema):
+    """What a trial came to, or what it would send."""
+
+    preset = fields.String(required=True)
+    preset_version = fields.Integer(required=True)
+    model = fields.String(required=True)
+    messages = fields.List(fields.Dict(), required=True)
+    response_format = fields.Dict(required=True, allow_none=True)
+    worst_tokens = fields.Integer(required=True, metadata={"description": "Images not counted."})
+    worst_cost = fields.Float(required=True, allow_none=True, metadata={"description": "USD, likewise."})
+    analysis = fields.Nested(AnalysisView, required=True, allow_none=True)
+
+
+class DeletedPreset(Schema):
+    """What was deleted."""
+
+    name = fields.String(required=True)
+    object = fields.String(required=True)
+    deleted = fields.Boolean(required=True)

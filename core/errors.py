@@ -15,7 +15,8 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
     ├── InternalError 500 ── ModelError ── InvalidOutput; WorkerCrash
     ├── UpstreamError 502 ── QuotaExhausted   ├── Unavailable 503 ── ModelOverloaded
     ├── Timeout 504 ── Expired
-    └── ImageError 400 ── ImageUnfetchable, ImageUndecodable, ImageTooLarge   (fail their item alone)
+    └── ImageError 400 ── ImageUnfetchable, ImageUndecodable, ImageTooLarge,
+                          QualityInsufficient   (fail their item alone)
 """
 
 from __future__ import annotations
@@ -247,6 +248,12 @@ class ImageUndecodable(ImageError):
     """The image could not be decoded."""
 
     code = "image_undecodable"
+
+
+class QualityInsufficient(ImageError):
+    """An image does not keep to the rules that were required of it, so nothing was asked."""
+
+    code = "quality_insufficient"
 
 
 class ImageTooLarge(ImageError):

@@ -51,6 +51,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "model": row.model,
         "preset_options": row.preset_options,
         "response_format": row.response_format,
+        "require_quality": row.require_quality,
         "question": row.question,
         "context": row.context,
         "metadata": row.meta,

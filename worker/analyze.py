@@ -29,10 +29,12 @@ from core.errors import (
 )
 from core.media import allowed_kinds
 from core.presets.brief import Brief
+from core.presets.preset import MEASURE
 from core.pricing import likely_tokens
+from core.quality import judged
 from core.services import outcomes, pausing, presets
 from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, prompt
+from worker import answers, inspection, prompt, quality
 from worker.answers import EmptyReply
 from worker.forms import Forms
 from worker.imaging import Policy, Prepared
@@ -153,8 +155,12 @@ class Analyzer:
             log.exception("analysis_broke")
             self._give_back(claimed, Ended(InternalError()))
 
-    def _answer(self, claimed: Claim) -> tuple[Answer, Closing]:
+    def _answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
         brief = presets.brief_of(self._desk, claimed)
+        if brief.method == MEASURE:
+            return inspection.answer(self._inspected(claimed, brief.options["rules"])), None
+        if claimed.require_quality:
+            inspection.demand(self._inspected(claimed, claimed.require_quality))
         images = self._prepare(claimed)
         if self._stopping.is_set():
             raise Stopping
@@ -178,15 +184,25 @@ class Analyzer:
         """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
         return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
 
+    def _inspected(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
+        """The report on the images of an analysis under these rule sets."""
+        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
+        return judged(
+            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in claimed.digests]
+        )
+
     def _prepare(self, claimed: Claim) -> list[Prepared]:
+        policy = self._policy(BEST_SIDES[claimed.detail])
+        return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
+
+    def _policy(self, best_side: int) -> Policy:
         settings = self._desk.settings
-        policy = Policy(
-            best_side=BEST_SIDES[claimed.detail],
+        return Policy(
+            best_side=best_side,
             max_pixels=settings.max_image_pixels,
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
-        return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
 
     def _ask(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool

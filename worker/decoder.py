@@ -1,8 +1,8 @@
 """A process that prepares images for the one that started it: `python -m worker.decoder <socket> …`.
 
 `worker.preparer` starts it. It is a program of its own so that hostile pictures meet a small process with
-a memory limit, whatever the parent has loaded; so it imports nothing but `worker.imaging`. It lives until
-the socket closes, which a parent's death does too.
+a memory limit, whatever the parent has loaded; so it imports nothing but `worker.imaging` and
+`worker.quality`. It lives until the socket closes, which a parent's death does too.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def _serve(parent: socket.socket, memory_limit: int, deadline: float) -> None:
 
     from core.errors import ImageError  # noqa: PLC0415
     from worker.imaging import prepare  # noqa: PLC0415
+    from worker.quality import measure  # noqa: PLC0415
 
     logging.disable()  # what is wrong with an image goes into its error, not into the log a line per tag
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one process is one core; more would take a neighbour's
@@ -49,7 +50,7 @@ def _serve(parent: socket.socket, memory_limit: int, deadline: float) -> None:
         # Should the parent be gone, nobody else would end a decoder that hangs.
         signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
         try:
-            answer: object = prepare(content, policy)
+            answer: object = measure(content, policy) if policy.measured else prepare(content, policy)
         except ImageError as error:
             answer = error
         signal.setitimer(signal.ITIMER_REAL, 0)

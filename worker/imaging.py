@@ -56,6 +56,8 @@ class Policy:
     """Of the encoded result: the endpoint's limit."""
     formats: frozenset[str] = FORMATS
     """Pillow's names of what is accepted; what is not in FORMATS is never decoded."""
+    measured: bool = False
+    """Whether a decoder process gives the measures of the picture, and not the picture."""
 
 
 @dataclass(frozen=True)

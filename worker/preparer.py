@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import LifoQueue
 from threading import Lock
@@ -25,6 +26,9 @@ from worker.imaging import Policy, Prepared
 
 MEMORY_LIMIT = 700 * 1024 * 1024
 """Bytes. Decoding 25 megapixels takes up to 390 MB (WebP), and half as much again to flatten them."""
+
+Question = tuple[bytes, Policy]
+"""An image, and what to make of it."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 30.0  # about 0.2 s when the machine is idle
@@ -59,10 +63,23 @@ class Preparer:
         Raises what that raises, and ImageUndecodable when the image killed its process or took too long;
         Unavailable when this preparer is closed or no process can be started.
         """
+        answer = self._ask(content, policy)
+        if not isinstance(answer, Prepared):
+            raise TypeError(f"A decoder process answered with {type(answer).__name__}.")
+        return answer
+
+    def measure(self, content: bytes, policy: Policy) -> dict[str, Any]:
+        """Do `worker.quality.measure` of the prepared image in another process, as `prepare` does."""
+        answer = self._ask(content, replace(policy, measured=True))
+        if not isinstance(answer, dict):
+            raise TypeError(f"A decoder process answered with {type(answer).__name__}.")
+        return answer
+
+    def _ask(self, content: bytes, policy: Policy) -> object:
         decoder = self._free.get()
         try:
             with metrics.PREPARATION_DURATION.time():
-                return decoder.prepare(content, policy)
+                return decoder.ask((content, policy))
         finally:
             self._free.put(decoder)
 
@@ -110,11 +127,11 @@ class _Decoder:
         with self._turn:
             self._ready()
 
-    def prepare(self, content: bytes, policy: Policy) -> Prepared:
+    def ask(self, question: Question) -> object:
         with self._turn:
             child = self._ready()
             try:
-                answer = child.ask((content, policy), self._deadline)
+                answer = child.ask(question, self._deadline)
             except TimeoutError:
                 self._replace(child)
                 raise ImageUndecodable(
@@ -132,8 +149,6 @@ class _Decoder:
                 raise
         if isinstance(answer, ImageError):
             raise answer
-        if not isinstance(answer, Prepared):
-            raise TypeError(f"A decoder process answered with {type(answer).__name__}.")
         return answer
 
     def close(self) -> None:
@@ -200,7 +215,7 @@ class _Child:
             self._receive(time.monotonic() + _START_SECONDS)
             self._is_ready = True
 
-    def ask(self, question: tuple[bytes, Policy], deadline: float) -> Any:
+    def ask(self, question: Question, deadline: float) -> Any:
         """The process's answer. TimeoutError after `deadline` seconds; EOFError or OSError if it died."""
         until = time.monotonic() + deadline
         self._socket.settimeout(deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
@@ -83,6 +83,8 @@ class Analysis(UsageColumns, Base):
     max_tokens: Mapped[int]
     temperature: Mapped[float]
     detail: Mapped[str] = mapped_column(String(10))
+    require_quality: Mapped[list[str] | None] = mapped_column(ARRAY(String(64)))
+    """Rule sets that its images must keep to, or nothing is asked."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     is_trial: Mapped[bool] = mapped_column(server_default="false")
 

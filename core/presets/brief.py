@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from core import json_schemas
-from core.presets.preset import Preset
+from core.presets.preset import ASK, Preset
 
 ANSWER = "answer"
 OPTIONS = "Options, as data: "
@@ -28,6 +28,7 @@ class Brief:
     """Asked in the user's place when the submission has no question."""
     schema: dict[str, Any] | None
     options: Mapping[str, Any]
+    method: str = ASK
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
@@ -67,6 +68,7 @@ def brief(
         question=preset.question,
         schema=schema,
         options=chosen,
+        method=preset.method,
     )
 
 

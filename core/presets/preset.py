@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from core.errors import InvalidRequest
 
+ASK, MEASURE = "ask", "measure"
 LARGEST_OPTIONS = 4_096
 """Bytes, as JSON."""
 
@@ -32,6 +33,9 @@ class Preset:
     """JSON Schema of the options that a submission may give; none where there is no schema."""
     variants: Sequence[Mapping[str, Any]] = field(default=())
     """What options change: `when` they fit this schema, a `prompt` is added and a `schema` laid over."""
+
+    method: str = ASK
+    """MEASURE where the worker answers by itself, without a call."""
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from core import metrics
+from core import metrics, quality
 from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
+from core.presets.preset import ASK
 from core.queue import Task
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
@@ -55,6 +56,8 @@ class Submission:
     response_format: Mapping[str, Any] | None = None
     """In OpenAI's shape."""
     is_trial: bool = False
+    require_quality: Sequence[str] = ()
+    """Names of rule sets."""
 
 
 def submit(
@@ -81,7 +84,8 @@ def submit(
             return analyses.owned(session, key.account_id, earlier)
         files.add(session, fresh)
         file_ids = _file_ids(session, key.account_id, submission.images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
+        if preset.method == ASK:
+            budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
         analyses.add(session, analysis, file_ids)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
@@ -158,6 +162,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
         )
+    quality.named(submission.require_quality)
     if submission.question is None and not submission.preset:
         raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
     if submission.model and submission.model not in settings.models:
@@ -194,6 +199,7 @@ def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, reques
         preset_version=preset.version,
         preset_id=preset.id,
         is_trial=submission.is_trial,
+        require_quality=list(submission.require_quality) or None,
         question=submission.question,
         context=submission.context or None,
         preset_options=dict(submission.preset_options) if submission.preset_options else None,

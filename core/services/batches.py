@@ -337,6 +337,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.context,
             batches.as_json(item.preset_options),
             batches.as_json(item.response_format),
+            item.require_quality,
             item.model,
             item.max_tokens,
             item.temperature,

@@ -21,6 +21,7 @@ from core.services.items import Broken
 LONGEST_LINE = 1_000_000
 """Bytes. An image belongs into a file of its own."""
 BOM = b"\xef\xbb\xbf"
+LISTS = {"images", "require_quality"}
 OBJECTS = ("metadata", "preset_options", "response_format")
 NUMBERS = {"max_tokens": int, "temperature": float}
 
@@ -80,8 +81,8 @@ def _csv_row(names: list[str], cells: list[str]) -> Any:
     try:
         row |= {name: kind(row[name]) for name, kind in NUMBERS.items() if name in row}
         row |= {name: json.loads(row[name]) for name in OBJECTS if name in row}
-        if "images" in row:
-            row["images"] = [name.strip() for name in row["images"].split(";")]
+        for name in LISTS & row.keys():
+            row[name] = [part.strip() for part in row[name].split(";")]
     except (ValueError, RecursionError) as error:
         return Broken(f"A number or a JSON object cannot be read: {error}.")
     return row

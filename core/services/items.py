@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import json_schemas
+from core import json_schemas, quality
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
@@ -34,6 +34,7 @@ FIELDS = frozenset(
         "preset",
         "preset_options",
         "response_format",
+        "require_quality",
         "model",
         "max_tokens",
         "temperature",
@@ -72,6 +73,7 @@ class Item:
     metadata: dict[str, Any]
     preset_options: dict[str, Any] | None
     response_format: dict[str, Any] | None
+    require_quality: list[str] | None
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class Items:
             metadata=_object(values, "metadata", METADATA_BYTES, problem),
             preset_options=_object(values, "preset_options", LARGEST_OPTIONS, problem) or None,
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
+            require_quality=_rule_sets(values.get("require_quality"), problem),
         )
         self._check_form(item, problem)
         if item.detail not in DETAILS:
@@ -300,6 +303,14 @@ def _object(
         problem(name, "Must not contain NUL or unpaired surrogate characters.")
         return {}
     return value
+
+
+def _rule_sets(names: Any, problem: Callable[[str, str], None]) -> list[str] | None:
+    known = isinstance(names, list) and all(name in quality.rule_sets() for name in map(str, names))
+    if names and not known:
+        problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}.")
+        return None
+    return names or None
 
 
 def _problem_of(item: Item) -> tuple[str, str] | None:

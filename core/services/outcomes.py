@@ -144,8 +144,11 @@ def close(desk: Desk, claimed: Claim, closing: Closing) -> None:
         analyses.sum_usage(session, [claimed.id])
 
 
-def succeed(desk: Desk, claimed: Claim, answer: Answer, closing: Closing) -> None:
-    """Record a paid answer, also one that comes after its lease. A row that is final keeps its state."""
+def succeed(desk: Desk, claimed: Claim, answer: Answer, closing: Closing | None) -> None:
+    """Record an answer, also one that comes after its lease. A row that is final keeps its state.
+
+    There is no call to close where it was measured and not asked for.
+    """
     values = asdict(answer) | {"reason": None}
     _record(desk, claimed, AnalysisState.COMPLETED, closing, values)
 
@@ -158,8 +161,13 @@ def fail(
     *,
     received: str | None = None,
 ) -> None:
-    """Give an analysis up; what was received stays with it."""
-    values = {"error_code": error.code, "error_message": error.message, "answer": received}
+    """Give an analysis up; what was received or measured stays with it."""
+    values = {
+        "error_code": error.code,
+        "error_message": error.message,
+        "answer": received,
+        "data": error.details.get("data"),
+    }
     _record(desk, claimed, AnalysisState.FAILED, closing, values)
 
 

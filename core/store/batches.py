@@ -52,6 +52,7 @@ ITEM_COLUMNS = (
     "context",
     "preset_options",
     "response_format",
+    "require_quality",
     "model",
     "max_tokens",
     "temperature",

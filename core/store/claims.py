@@ -76,6 +76,7 @@ class Claim:
     context: str | None
     preset_options: dict[str, Any] | None
     response_format: dict[str, Any] | None
+    require_quality: list[str] | None
     model: str
     max_tokens: int
     temperature: float
@@ -270,11 +271,12 @@ def _recording(
     sums = (func.sum(every.c[name]).label(name) for name in USAGE)
     totals = select(this_id.label("id"), *sums).cte("totals")
     late = to == AnalysisState.COMPLETED
+    free = late and call_to is None  # answered without a call, and so for nothing
     moved = (
         update(ANALYSES)
         .where(ANALYSES.c.id == totals.c.id, analyses.may_become(to), *(() if late else (HELD,)))
         .values(analyses.becoming(to) | _given(names))
-        .values({name: totals.c[name] for name in USAGE})
+        .values({name: func.coalesce(totals.c[name], 0) if free else totals.c[name] for name in USAGE})
         .returning(ANALYSES.c.id)
         .cte("moved")
     )

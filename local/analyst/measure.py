@@ -11,17 +11,17 @@ from typing import Literal
 
 from PIL import Image, ImageOps
 
-from local.analyst import detail
 from local.analyst.errors import ApiError, invalid
 from local.analyst.palette import ColorShare, palette
 from local.analyst.scene import Background, Box, background, subject_box, subject_mask
+from worker import pixels
 
 SIDE = 256  # pixels: the longer side of the copy that is measured
 MOST_PIXELS = 60_000_000
 REMEMBERED = 2048  # measurements, about 3 kB each
 COMMON_RATIOS = ((1, 1), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1), (3, 4), (2, 3), (9, 16), (4, 5), (1, 2))
 
-SHARP_FROM = 0.4  # see `detail.sharpness`
+SHARP_FROM = 0.4  # see `pixels.sharpness`
 DARK_BELOW, BRIGHT_FROM = 0.25, 0.6
 NOISY_FROM = 3.0  # grey levels at 256 pixels
 LOW_CONTRAST_BELOW = 0.12
@@ -125,12 +125,12 @@ def _measure(data: bytes, digest: str) -> Measurement:
         format=kind,
         width=width,
         height=height,
-        brightness=detail.brightness(grey),
-        contrast=detail.contrast(grey),
-        sharpness=detail.sharpness(grey),
-        laplacian_variance=detail.laplacian_variance(grey),
-        noise=detail.noise(grey),
-        text_likelihood=detail.text_likelihood(grey),
+        brightness=pixels.brightness(grey),
+        contrast=pixels.contrast(grey),
+        sharpness=pixels.sharpness(grey),
+        laplacian_variance=pixels.laplacian_variance(grey),
+        noise=pixels.noise(grey),
+        text_likelihood=pixels.text_likelihood(grey),
         background=ground,
         subject=box,
         colors=colors,

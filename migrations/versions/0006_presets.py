@@ -14,7 +14,13 @@ def upgrade() -> None:
     op.add_column("analyses", sa.Column("preset_options", postgresql.JSONB(), nullable=True))
     op.add_column("analyses", sa.Column("response_format", sa.JSON(), nullable=True))
     op.add_column("analyses", sa.Column("preset_id", sa.String(40, collation="C"), nullable=True))
-    op.add_column("analyses", sa.Column("is_trial", sa.Boolean(), server_default="false", nullable=False))
+    op.add_column(
+        "analyses",
+        sa.Column("is_trial", sa.Boolean(), server_default="false", nullable=False),
+    )
+    op.add_column(
+        "analyses", sa.Column("require_quality", postgresql.ARRAY(sa.String(length=64)), nullable=True)
+    )
     op.create_table(
         "presets",
         sa.Column("id", sa.String(length=40, collation="C"), nullable=False),
@@ -34,5 +40,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("presets")
-    for name in ("is_trial", "preset_id", "response_format", "preset_options"):
+    for name in ("require_quality", "is_trial", "preset_id", "response_format", "preset_options"):
         op.drop_column("analyses", name)

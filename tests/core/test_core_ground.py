@@ -64,7 +64,7 @@ def test_every_preset_has_a_valid_schema_and_a_prompt():
             Draft202012Validator.check_schema(preset.schema)
             assert preset.schema["additionalProperties"] is False
             assert set(preset.schema["required"]) == set(preset.schema["properties"])  # strict mode wants all
-    with pytest.raises(InvalidRequest, match="product, question"):
+    with pytest.raises(InvalidRequest, match="product, quality, question"):
         presets.latest("nonsense")
 
 

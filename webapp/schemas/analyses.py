@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from core.quality import rule_sets
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
@@ -104,6 +105,15 @@ FORM = {
 OPTIONS = {"description": "Options of the preset, which says what they are.", "example": {}}
 
 
+def required_quality() -> fields.List[Any]:
+    """Rule sets that images must keep to."""
+    return fields.List(
+        Text(validate=validate.OneOf(list(rule_sets()))),
+        validate=validate.Length(max=10),
+        metadata={"description": "Rule sets that the images must keep to, or nothing is asked and it fails."},
+    )
+
+
 class SubmitJson(_Question):
     """An analysis to be made."""
 
@@ -114,6 +124,7 @@ class SubmitJson(_Question):
     metadata = Metadata(metadata={"example": {"sku": "A-1"}})
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
+    require_quality = required_quality()
     wait = Real(
         strict=True,
         validate=validate.Range(0, LONGEST_WAIT),
@@ -134,6 +145,7 @@ class SubmitForm(_FormNumbers):
     metadata = Metadata(metadata={"description": "A JSON object.", "example": {"sku": "A-1"}})
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
+    require_quality = required_quality()
     wait = Real(validate=validate.Range(0, LONGEST_WAIT), metadata={"example": 10})
 
 
@@ -256,6 +268,7 @@ class AnalysisView(Schema):
     model = fields.String(required=True)
     preset_options = fields.Dict(required=True, allow_none=True)
     response_format = fields.Dict(required=True, allow_none=True)
+    require_quality = fields.List(fields.String(), required=True, allow_none=True)
     question = fields.String(required=True, allow_none=True)
     context = fields.String(required=True, allow_none=True)
     metadata = fields.Dict(required=True)

@@ -19,6 +19,7 @@ from webapp.schemas.analyses import (
     CostSchema,
     UsageSchema,
     file_part,
+    required_quality,
 )
 from webapp.schemas.values import Amount, JsonObject, Metadata, Options, Question, Real, Text, Whole
 
@@ -60,6 +61,7 @@ class Defaults(Schema):
     metadata = Metadata()
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
+    require_quality = required_quality()
 
 
 class _Order(Schema):
@@ -81,7 +83,8 @@ class BatchJson(_Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
             " file_id or base64), and question, context,"
-            " preset, preset_options, response_format, model, max_tokens, temperature, detail, metadata.",
+            " preset, preset_options, response_format, require_quality, model, max_tokens, temperature,"
+            " detail, metadata.",
         },
     )
     input_file_id = Text(

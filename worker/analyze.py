@@ -34,7 +34,7 @@ from core.pricing import likely_tokens
 from core.quality import judged
 from core.services import outcomes, pausing, presets
 from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, inspection, prompt, quality
+from worker import answers, finishing, inspection, prompt, quality
 from worker.answers import EmptyReply
 from worker.forms import Forms
 from worker.imaging import Policy, Prepared
@@ -164,10 +164,11 @@ class Analyzer:
         images = self._prepare(claimed)
         if self._stopping.is_set():
             raise Stopping
-        messages = prompt.build(brief, claimed, [image.data_url() for image in images])
+        said = finishing.hints(self._desk, claimed.account_id, brief, images)
+        messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
         asked = self._ask(claimed, brief, messages, images, bulk=claimed.batch_id is not None)
         try:
-            return answers.fit(brief, asked.reply), asked.closing
+            return self._finished(claimed, brief, images, asked), asked.closing
         except InvalidOutput as problem:
             self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
             messages = prompt.repair(messages, asked.reply.text, problem.message)
@@ -176,9 +177,13 @@ class Analyzer:
         # What is half paid for goes first.
         repaired = self._ask(claimed, brief, messages, images, bulk=False)
         try:
-            return answers.fit(brief, repaired.reply), repaired.closing
+            return self._finished(claimed, brief, images, repaired), repaired.closing
         except VitrineError as error:
             raise self._unfit(error, repaired) from error
+
+    def _finished(self, claimed: Claim, brief: Brief, images: list[Prepared], asked: Asked) -> Answer:
+        fitting = answers.fit(brief, asked.reply)
+        return finishing.finish(self._desk, claimed.account_id, brief, images, fitting)
 
     def _unfit(self, error: VitrineError, asked: Asked) -> Ended:
         """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""

@@ -77,6 +77,8 @@ class Prepared:
     quality: int
     actions: tuple[str, ...]
     """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc."""
+    orientation: int = 1
+    """EXIF's, 1 to 8: how the stored pixels were turned."""
 
     def data_url(self) -> str:
         """The content as a `data:` URL (RFC 2397)."""
@@ -155,7 +157,16 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
     if max(width, height) < max(stored):
         actions.append("shrunk")
     return Prepared(
-        encoded, "image/jpeg", width, height, *stored, name, len(content), quality, tuple(actions)
+        encoded,
+        "image/jpeg",
+        width,
+        height,
+        *stored,
+        name,
+        len(content),
+        quality,
+        tuple(actions),
+        orientation,
     )
 
 

@@ -22,9 +22,9 @@ REPAIR = (
 )
 
 
-def build(brief: Brief, analysis: Claim, images: Sequence[str]) -> list[Message]:
+def build(brief: Brief, analysis: Claim, hints: Sequence[str], images: Sequence[str]) -> list[Message]:
     """The messages of a first call; images are data URLs in their order."""
-    said = brief.said(analysis.question, analysis.context)
+    said = [*brief.said(analysis.question, analysis.context), *hints]
     parts = [{"type": "text", "text": text} for text in said]
     pictures = [{"type": "image_url", "image_url": {"url": url, "detail": analysis.detail}} for url in images]
     return [{"role": "system", "content": brief.prompt}, {"role": "user", "content": [*parts, *pictures]}]

@@ -4,6 +4,7 @@ from core.models.account import Account, ApiKey
 from core.models.analysis import Analysis, AnalysisImage
 from core.models.base import Base
 from core.models.batch import Batch, Dispatch
+from core.models.brand import Brand
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
 from core.models.file import Blob, File
@@ -19,6 +20,7 @@ __all__ = [
     "Base",
     "Batch",
     "Blob",
+    "Brand",
     "Budget",
     "BudgetKind",
     "Call",

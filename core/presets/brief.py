@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ class Brief:
     schema: dict[str, Any] | None
     options: Mapping[str, Any]
     method: str = ASK
+    brand_field: str | None = None
+    boxes: Sequence[str] = ()
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
@@ -69,6 +71,8 @@ def brief(
         schema=schema,
         options=chosen,
         method=preset.method,
+        brand_field=preset.brand_field,
+        boxes=preset.boxes,
     )
 
 

@@ -37,6 +37,11 @@ class Preset:
     method: str = ASK
     """MEASURE where the worker answers by itself, without a call."""
 
+    brand_field: str | None = None
+    """The field of the answer that names a brand, to be matched with those that the account knows."""
+    boxes: Sequence[str] = ()
+    """Fields of the answer that are boxes on the first image, to be scaled back to the original's pixels."""
+
     @property
     def defaults(self) -> dict[str, Any]:
         """The options where a submission gives none."""

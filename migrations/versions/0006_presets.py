@@ -1,4 +1,4 @@
-"""The form of an answer, the options of its preset, and presets of an account's own."""
+"""The form of an answer, presets of an account's own, and the brands that it knows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,9 +36,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_presets")),
     )
     op.create_index("uq_presets_version", "presets", ["account_id", "name", "version"], unique=True)
+    op.create_table(
+        "brands",
+        sa.Column("id", sa.String(length=40, collation="C"), nullable=False),
+        sa.Column("account_id", sa.String(length=40, collation="C"), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("key", sa.String(length=800), nullable=False),
+        sa.Column("aliases", postgresql.ARRAY(sa.String(length=200)), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_brands_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_brands")),
+    )
+    op.create_index("uq_brands_key", "brands", ["account_id", "key"], unique=True)
+    op.create_index(op.f("ix_brands_account_id_id"), "brands", ["account_id", "id"])
 
 
 def downgrade() -> None:
+    op.drop_table("brands")
     op.drop_table("presets")
     for name in ("require_quality", "is_trial", "preset_id", "response_format", "preset_options"):
         op.drop_column("analyses", name)

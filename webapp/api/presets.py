@@ -114,4 +114,6 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "schema": preset.schema,
         "options": preset.options,
         "variants": list(preset.variants),
+        "brand_field": preset.brand_field,
+        "boxes": list(preset.boxes),
     }

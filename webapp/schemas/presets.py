@@ -40,6 +40,15 @@ class PresetJson(Schema):
     schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
     options = JsonObject(metadata={"description": "JSON Schema of the options that a submission may give."})
     variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
+    brand_field = Text(
+        validate=validate.Length(1, 100),
+        metadata={"description": "The field of its answers that names a brand, to be looked up."},
+    )
+    boxes = fields.List(
+        Text(validate=validate.Length(1, 100)),
+        validate=validate.Length(max=10),
+        metadata={"description": "Fields of its answers that are boxes on the first image."},
+    )
 
 
 class TryJson(Schema):
@@ -81,6 +90,8 @@ class PresetView(Schema):
     schema = fields.Dict(required=True, allow_none=True)
     options = fields.Dict(required=True, allow_none=True)
     variants = fields.List(fields.Dict(), required=True)
+    brand_field = fields.String(required=True, allow_none=True)
+    boxes = fields.List(fields.String(), required=True)
 
 
 class PresetVersions(PresetView):

@@ -1,0 +1,141 @@
+"""The brands that an account knows: put one by one or as CSV, and matched against what models say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from core import brands as names
+from core.brands import Known, Registry
+from core.desk import Desk
+from core.errors import InvalidRequest
+from core.ids import new_id
+from core.models import Brand
+from core.services import sheets
+from core.store import brands
+from core.store.brands import Stamp
+
+MOST_BRANDS = 50_000
+MOST_ALIASES = 50
+LONGEST_NAME = 200
+MOST_REGISTRIES = 20
+"""Kept by a process: some thousand brands are a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    stamp: Stamp
+    registry: Registry
+    first: tuple[str, ...]
+
+
+_kept: dict[str, _Kept] = {}
+_lock = Lock()
+
+
+def put(desk: Desk, account_id: str, name: str, aliases: Sequence[str]) -> Brand:
+    """Store a brand, or change the one that has this name but for spelling. Raises InvalidRequest."""
+    row = _row(account_id, name, aliases)
+    with desk.database.transaction() as session:
+        _demand_room(brands.stamp(session, account_id)[0] + 1)
+        brands.put(session, [row])
+        return brands.by_key(session, account_id, row["key"])
+
+
+def import_csv(desk: Desk, account_id: str, content: bytes) -> int:
+    """Store the brands of a CSV with the columns name and aliases (separated by ;), all or none; how many.
+
+    Raises InvalidRequest that tells every bad line.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    problems = []
+    for line, cells in sheets.rows(content, ("name",), ("aliases",)):
+        try:
+            row = _row(account_id, cells["name"], _listed(cells.get("aliases", "")))
+            rows[row["key"]] = row
+        except InvalidRequest as error:
+            problems.append({"line": line, "field": "name", "error": error.message})
+    sheets.raise_any(problems)
+    with desk.database.transaction() as session:
+        _demand_room(brands.stamp(session, account_id)[0] + len(rows))
+        brands.put(session, list(rows.values()))
+    return len(rows)
+
+
+def page(desk: Desk, account_id: str, *, after: str | None, limit: int) -> tuple[list[Brand], bool]:
+    """A page of the account's brands, the oldest first, and whether there are more."""
+    with desk.database.transaction() as session:
+        rows = brands.page(session, account_id, after=after, limit=limit + 1)
+    return rows[:limit], len(rows) > limit
+
+
+def delete(desk: Desk, account_id: str, brand_id: str) -> None:
+    """Forget a brand. Raises NotFound."""
+    with desk.database.transaction() as session:
+        brands.remove(session, account_id, brand_id)
+
+
+def registry(desk: Desk, account_id: str) -> Registry:
+    """All of an account's brands, to be matched; read anew only when one has changed."""
+    return _current(desk, account_id).registry
+
+
+def first_names(desk: Desk, account_id: str, count: int) -> Sequence[str]:
+    """The names of the account's first brands: what a prompt has room for."""
+    return _current(desk, account_id).first[:count]
+
+
+def _current(desk: Desk, account_id: str) -> _Kept:
+    with desk.database.transaction() as session:
+        stamp = brands.stamp(session, account_id)
+        kept = _kept.get(account_id)
+        if kept is not None and kept.stamp == stamp:
+            return kept
+        rows = brands.everything(session, account_id)
+    known = [Known(brand_id, name, tuple(aliases)) for brand_id, name, aliases in rows]
+    fresh = _Kept(stamp, Registry(known), tuple(brand.name for brand in known[:100]))
+    with _lock:
+        _kept.pop(account_id, None)
+        _kept[account_id] = fresh
+        while len(_kept) > MOST_REGISTRIES:
+            _kept.pop(next(iter(_kept)))
+    return fresh
+
+
+def _row(account_id: str, name: str, aliases: Iterable[str]) -> dict[str, Any]:
+    clean = [_clean(each) for each in (name, *aliases)]
+    if len(clean) > MOST_ALIASES + 1:
+        raise InvalidRequest(f"A brand has at most {MOST_ALIASES} aliases.", details={"field": "aliases"})
+    others: Mapping[str, None] = dict.fromkeys(clean[1:])
+    key = names.key(clean[0])
+    return {
+        "id": new_id("brand"),
+        "account_id": account_id,
+        "name": clean[0],
+        "key": key,
+        "aliases": [alias for alias in others if alias != clean[0]],
+    }
+
+
+def _listed(cell: str) -> list[str]:
+    return [part for part in cell.split(";") if part.strip()]
+
+
+def _clean(name: str) -> str:
+    text = " ".join(name.split())
+    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or not names.key(text):
+        raise InvalidRequest(
+            f"A brand's name has 1 to {LONGEST_NAME} characters, a letter or digit among them:"
+            f" not {name[:40]!r}.",
+            details={"field": "name"},
+        )
+    return text
+
+
+def _demand_room(count: int) -> None:
+    if count > MOST_BRANDS:
+        raise InvalidRequest(
+            f"An account has at most {MOST_BRANDS:,} brands.", details={"limit": MOST_BRANDS}
+        )

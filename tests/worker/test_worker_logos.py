@@ -1,0 +1,82 @@
+"""Logos in a worker: whose they are is looked up, and where they stand is told in the original's pixels."""
+
+import io
+import json
+
+from endpoint import completion
+from PIL import Image
+
+from core.services import brands
+
+FOUND = {
+    "logo_detected": True,
+    "detected_brand": "나이기",
+    "confidence": 0.9,
+    "logo_position": {"x": 100, "y": 50, "width": 200, "height": 100},
+}
+
+
+def ask(shop, script, said, content):
+    script.say(completion(json.dumps(said)))
+    return shop.ask(preset="logo", question=None, content=content)
+
+
+def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop, script):
+    brands.put(shop.desk, shop.key.account_id, "Nike", ["나이키"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (4096, 2048), "white").save(buffer, "JPEG", exif=exif)
+    row = ask(shop, script, FOUND, buffer.getvalue())
+    assert row.state == "completed"
+    assert row.data["brand"] == {
+        "known": True,
+        "id": row.data["brand"]["id"],
+        "name": "Nike",
+        "score": row.data["brand"]["score"],
+    }
+    # Sent as 1024 by 2048 pixels, upright 2048 by 4096.
+    assert row.data["logo_position"] == {"x": 200, "y": 100, "width": 400, "height": 200}
+    assert row.data["logo_position_stored"] == {"x": 100, "y": 1448, "width": 200, "height": 400}
+    assert row.data["logo_size_percentage"] == 0.954
+    assert row.confidence == 0.9
+    assert json.loads(row.answer) == FOUND
+    texts = [part.get("text", "") for part in script.calls[0]["body"]["messages"][1]["content"]]
+    assert "The first photograph is 1024 pixels wide and 2048 high." in texts
+    assert any("Nike" in text and "data" in text for text in texts)
+
+
+def test_an_unknown_brand_is_told_as_such(shop, script, photo):
+    brands.put(shop.desk, shop.key.account_id, "Nike", [])
+    row = ask(shop, script, FOUND | {"detected_brand": "Zzyzx"}, photo())
+    assert row.data["brand"] == {"known": False, "id": None, "name": "Zzyzx", "score": None}
+
+
+def test_no_logo_is_an_answer(shop, script, photo):
+    nothing = {"logo_detected": False, "detected_brand": None, "confidence": None, "logo_position": None}
+    row = ask(shop, script, nothing, photo())
+    assert (row.state, row.data["brand"], row.data["logo_position"]) == ("completed", None, None)
+
+
+def test_a_change_of_the_registry_counts_at_once(shop, script, photo):
+    account_id = shop.key.account_id
+    said = FOUND | {"detected_brand": "Zzyzx"}
+    assert ask(shop, script, said, photo()).data["brand"]["known"] is False
+    made = brands.put(shop.desk, account_id, "ZZYZX", [])
+    assert ask(shop, script, said, photo()).data["brand"]["id"] == made.id
+    brands.delete(shop.desk, account_id, made.id)
+    assert ask(shop, script, said, photo()).data["brand"]["known"] is False
+
+
+def test_the_prompt_carries_only_a_short_list_of_many_brands(shop, script, photo):
+    lines = "\n".join(f"Brand {number:04}" for number in range(6_000))
+    brands.import_csv(shop.desk, shop.key.account_id, f"name\n{lines}".encode())
+    row = ask(shop, script, FOUND | {"detected_brand": "brand-5999"}, photo())
+    assert row.data["brand"]["name"] == "Brand 5999"
+    assert json.dumps(script.calls[0]["body"]["messages"]).count("Brand ") <= 60
+
+
+def test_a_box_that_is_none_is_no_failure(shop, script, photo):
+    beyond = {"x": 1e308, "y": 0, "width": 10, "height": 10}
+    row = ask(shop, script, FOUND | {"logo_position": beyond}, photo())
+    assert (row.state, row.data["logo_position"]) == ("completed", None)

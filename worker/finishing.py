@@ -1,0 +1,72 @@
+"""What is done to an answer that fits before it is recorded: boxes in the original's pixels, known brands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from core.boxes import Frame
+from core.desk import Desk
+from core.presets.brief import Brief
+from core.services import brands
+from core.services.outcomes import Answer
+from worker.imaging import Prepared
+
+SHORT_LIST = 50
+NUMBERS = ("x", "y", "width", "height")
+
+
+def hints(desk: Desk, account_id: str, brief: Brief, images: Sequence[Prepared]) -> list[str]:
+    """What the model is told besides the question: the size of what it sees, some of the shop's brands."""
+    found = []
+    if brief.boxes and images:
+        found.append(f"The first photograph is {images[0].width} pixels wide and {images[0].height} high.")
+    if brief.brand_field and (known := brands.first_names(desk, account_id, SHORT_LIST)):
+        found.append(f"Brands that the shop sells, among others, as data: {'; '.join(known)}.")
+    return found
+
+
+def finish(desk: Desk, account_id: str, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:
+    """The answer with what its preset adds to it."""
+    if not isinstance(answer.data, dict) or not (brief.boxes or brief.brand_field):
+        return answer
+    data = dict(answer.data)
+    for name in brief.boxes:
+        data |= _placed(name, data.get(name), images[0])
+    if brief.brand_field:
+        data["brand"] = _brand(desk, account_id, data.get(brief.brand_field))
+    return replace(answer, data=data)
+
+
+def _placed(name: str, box: Any, image: Prepared) -> dict[str, Any]:
+    frame = Frame(
+        (image.width, image.height), (image.original_width, image.original_height), image.orientation
+    )
+    upright = frame.upright(box) if _is_box(box) else None
+    prefix = name.removesuffix("_position")
+    return {
+        name: upright,
+        f"{name}_stored": upright and frame.stored(upright),
+        f"{prefix}_size_percentage": upright and frame.share(upright),
+    }
+
+
+def _is_box(box: Any) -> bool:
+    if not isinstance(box, Mapping):
+        return False
+    numbers = [box.get(name) for name in NUMBERS]
+    return all(
+        isinstance(number, int | float) and math.isfinite(number) and abs(number) < 1e9 for number in numbers
+    )
+
+
+def _brand(desk: Desk, account_id: str, name: Any) -> dict[str, Any] | None:
+    """Which of the account's brands is meant; one that it does not know is told as such."""
+    if not isinstance(name, str) or not name.strip():
+        return None
+    match = brands.registry(desk, account_id).match(name[:200])
+    if match is None:
+        return {"known": False, "id": None, "name": name, "score": None}
+    return {"known": True, "id": match.brand.id, "name": match.brand.name, "score": match.score}

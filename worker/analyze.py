@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 import structlog
@@ -32,9 +34,9 @@ from core.presets.brief import Brief
 from core.presets.preset import MEASURE
 from core.pricing import likely_tokens
 from core.quality import judged
-from core.services import outcomes, pausing, presets
+from core.services import outcomes, pausing, presets, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, finishing, inspection, prompt, quality
+from worker import answers, choosing, finishing, inspection, prompt, quality
 from worker.answers import EmptyReply
 from worker.forms import Forms
 from worker.imaging import Policy, Prepared
@@ -165,8 +167,33 @@ class Analyzer:
         if self._stopping.is_set():
             raise Stopping
         said = finishing.hints(self._desk, claimed.account_id, brief, images)
+        if brief.choices:
+            return self._sorted(claimed, brief, images, said)
+        return self._converse(claimed, brief, images, said)
+
+    def _sorted(
+        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
+    ) -> tuple[Answer, Closing]:
+        """An answer out of a tree, step by step down its branches."""
+        tree = taxonomies.tree(self._desk, claimed.account_id, brief.options[brief.choices or ""])
+        below: str | None = None
+        for step in count(1):
+            choice = tree.choice(below)
+            narrowed = choosing.narrowed(brief, choice)
+            hints = [*said, choosing.listed(tree, choice)]
+            answer, closing = self._converse(claimed, narrowed, images, hints, bulk=step == 1)
+            below = choosing.chosen(answer)
+            if below is None or tree.is_end(below):
+                return choosing.finish(tree, answer, step), closing
+            self._record(partial(outcomes.close, self._desk, claimed, closing))
+        raise AssertionError("a tree has an end")
+
+    def _converse(
+        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str], *, bulk: bool = True
+    ) -> tuple[Answer, Closing]:
+        """Ask until an answer fits, which is twice at most."""
         messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
-        asked = self._ask(claimed, brief, messages, images, bulk=claimed.batch_id is not None)
+        asked = self._ask(claimed, brief, messages, images, bulk=bulk and claimed.batch_id is not None)
         try:
             return self._finished(claimed, brief, images, asked), asked.closing
         except InvalidOutput as problem:

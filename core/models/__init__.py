@@ -10,6 +10,7 @@ from core.models.call import Call
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.preset import OwnPreset
+from core.models.taxonomy import Taxonomy
 from core.models.worker import Worker
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "File",
     "IdempotencyKey",
     "OwnPreset",
+    "Taxonomy",
     "Worker",
 ]

@@ -31,6 +31,7 @@ class Brief:
     method: str = ASK
     brand_field: str | None = None
     boxes: Sequence[str] = ()
+    choices: str | None = None
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
@@ -73,6 +74,7 @@ def brief(
         method=preset.method,
         brand_field=preset.brand_field,
         boxes=preset.boxes,
+        choices=preset.choices,
     )
 
 

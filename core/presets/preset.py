@@ -42,6 +42,9 @@ class Preset:
     boxes: Sequence[str] = ()
     """Fields of the answer that are boxes on the first image, to be scaled back to the original's pixels."""
 
+    choices: str | None = None
+    """The option that names the taxonomy of whose categories the answer is one."""
+
     @property
     def defaults(self) -> dict[str, Any]:
         """The options where a submission gives none."""
@@ -50,13 +53,13 @@ class Preset:
 
     def check(self, options: Mapping[str, Any] | None) -> None:
         """Raises InvalidRequest for options that this preset does not take."""
-        if not options:
+        if not options and self.options is None:
             return
         if self.options is None:
             raise InvalidRequest(
                 f"The preset {self.name!r} takes no options.", details={"field": "preset_options"}
             )
-        problem = next(Draft202012Validator(self.options).iter_errors(dict(options)), None)
+        problem = next(Draft202012Validator(self.options).iter_errors(dict(options or {})), None)
         if problem is not None:
             where = "preset_options" + problem.json_path.removeprefix("$")
             raise InvalidRequest(f"{where}: {problem.message[:200]}.", details={"field": where})

@@ -70,7 +70,7 @@ def submit(
     """
     preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
-    check_form(preset, submission.preset_options, submission.response_format)
+    check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
     uploads = [image for image in submission.images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
     keep_bytes(desk, uploads)

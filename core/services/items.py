@@ -231,9 +231,18 @@ class Items:
         """Judge options and form; most items of a batch have the same."""
         form = (item.preset.name, json.dumps([item.preset_options, item.response_format]))
         if form not in self._forms:
-            self._forms[form] = _problem_of(item)
+            self._forms[form] = self._problem_of(item)
         if found := self._forms[form]:
             problem(*found)
+
+    def _problem_of(self, item: Item) -> tuple[str, str] | None:
+        """The field whose form or options are not taken, and why."""
+        options, form = item.preset_options, item.response_format
+        try:
+            check_form(self._desk, self._account_id, item.preset, options, form)
+        except InvalidRequest as error:
+            return str(error.details["field"])[:100], error.message
+        return None
 
     def _model(self, name: Any, problem: Callable[[str, str], None]) -> str:
         if name is not None and (not isinstance(name, str) or name not in self._models):
@@ -311,15 +320,6 @@ def _rule_sets(names: Any, problem: Callable[[str, str], None]) -> list[str] | N
         problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}.")
         return None
     return names or None
-
-
-def _problem_of(item: Item) -> tuple[str, str] | None:
-    """The field whose form or options are not taken, and why."""
-    try:
-        check_form(item.preset, item.preset_options, item.response_format)
-    except InvalidRequest as error:
-        return str(error.details["field"])[:100], error.message
-    return None
 
 
 def _or(value: Any, default: float) -> float:

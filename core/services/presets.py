@@ -17,6 +17,7 @@ from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
 from core.presets.packs import check, preset_of
+from core.services import taxonomies
 from core.store import presets
 from core.store.claims import Claim
 
@@ -38,9 +39,12 @@ def find(desk: Desk, account_id: str | None, name: str | None) -> Preset:
     return desk.presets.latest(name)
 
 
-def check_form(preset: Preset, options: Mapping[str, Any] | None, response_format: Any) -> None:
+def check_form(
+    desk: Desk, account_id: str, preset: Preset, options: Mapping[str, Any] | None, response_format: Any
+) -> None:
     """Raises InvalidRequest for options that the preset does not take, or a form that cannot be asked for."""
     preset.check(options)
+    taxonomies.demand(desk, account_id, preset, options)
     if response_format is None:
         return
     json_schemas.schema_of(response_format)

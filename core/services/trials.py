@@ -28,10 +28,10 @@ class Rehearsal:
     """Of the text and the answer; images add to it by their size."""
 
 
-def rehearse(desk: Desk, preset: Preset, asked: Mapping[str, Any], images: int) -> Rehearsal:
+def rehearse(desk: Desk, account_id: str, preset: Preset, asked: Mapping[str, Any], images: int) -> Rehearsal:
     """What a preset makes of a question. Raises InvalidRequest for options that it does not take."""
     options = asked.get("preset_options")
-    check_form(preset, options, None)
+    check_form(desk, account_id, preset, options, None)
     made = brief(preset, options)
     said = made.said(asked.get("question"), asked.get("context"))
     texts = [{"type": "text", "text": text} for text in said]

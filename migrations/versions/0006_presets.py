@@ -52,9 +52,23 @@ def upgrade() -> None:
     )
     op.create_index("uq_brands_key", "brands", ["account_id", "key"], unique=True)
     op.create_index(op.f("ix_brands_account_id_id"), "brands", ["account_id", "id"])
+    op.create_table(
+        "taxonomies",
+        sa.Column("account_id", sa.String(length=40, collation="C"), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("nodes", sa.JSON(), nullable=False),
+        sa.Column("node_count", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_taxonomies_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "name", name=op.f("pk_taxonomies")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("taxonomies")
     op.drop_table("brands")
     op.drop_table("presets")
     for name in ("require_quality", "is_trial", "preset_id", "response_format", "preset_options"):

@@ -83,7 +83,7 @@ def delete(name: str) -> Any:
 def try_out(body: dict[str, Any], name: str) -> Any:
     """Show what a preset would send, and make the paid call only with `run`: a trial, and marked as one."""
     preset = presets.versions(desk(), key().account_id, name)[0]
-    rehearsal = trials.rehearse(desk(), preset, body, len(body["images"]))
+    rehearsal = trials.rehearse(desk(), key().account_id, preset, body, len(body["images"]))
     runs, wait = body.pop("run"), body.pop("wait")
     found = None
     if runs:
@@ -116,4 +116,5 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "variants": list(preset.variants),
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
+        "choices": preset.choices,
     }

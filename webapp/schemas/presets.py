@@ -44,6 +44,12 @@ class PresetJson(Schema):
         validate=validate.Length(1, 100),
         metadata={"description": "The field of its answers that names a brand, to be looked up."},
     )
+    choices = Text(
+        validate=validate.Length(1, 100),
+        metadata={
+            "description": "The option that names a taxonomy: its answers have a category_id out of it."
+        },
+    )
     boxes = fields.List(
         Text(validate=validate.Length(1, 100)),
         validate=validate.Length(max=10),
@@ -92,6 +98,7 @@ class PresetView(Schema):
     variants = fields.List(fields.Dict(), required=True)
     brand_field = fields.String(required=True, allow_none=True)
     boxes = fields.List(fields.String(), required=True)
+    choices = fields.String(required=True, allow_none=True)
 
 
 class PresetVersions(PresetView):

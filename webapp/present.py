@@ -64,6 +64,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
         "usage": usage(row),
         "cost": cost(row),
+        "cascade": _cascade(row),
         "attempts": row.attempts,
         "processing_time": processing_time(row),
         "created_at": row.created_at,
@@ -131,6 +132,7 @@ def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
         "reserved_cost": float(row["reserved_cost"]),
         "cached": 0,
         "saved": 0.0,
+        "cascade_saved": float(row["cascade_saved"]),
     }
 
 
@@ -196,6 +198,27 @@ def processing_time(row: Analysis) -> float | None:
     if row.started_at is None or row.finished_at is None:
         return None
     return round((row.finished_at - row.started_at).total_seconds(), 3)
+
+
+def _cascade(row: Analysis) -> dict[str, Any] | None:
+    """Both models of a cascade and what each cost, in the shape of CascadeSchema."""
+    total = cost(row)["total_cost"]
+    if row.stronger_model is None:
+        return None
+    if row.first_model is None:
+        first, second = _spent(row.model, total), _spent(row.stronger_model, None)
+        return {"first": first, "stronger": second, "reason": None}
+    known = row.first_cost is not None and row.prompt_cost is not None and row.completion_cost is not None
+    rest = row.prompt_cost + row.completion_cost - row.first_cost if known else None  # type: ignore[operator]
+    return {
+        "first": _spent(row.first_model, row.first_cost),
+        "stronger": _spent(row.model, rest),
+        "reason": row.escalation,
+    }
+
+
+def _spent(model: str, amount: Decimal | float | None) -> dict[str, Any]:
+    return {"model": model, "total_cost": None if amount is None else float(amount)}
 
 
 def _image(image: AnalysisImage) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -36,7 +36,7 @@ from core.pricing import likely_tokens
 from core.quality import judged
 from core.services import outcomes, pausing, presets, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, choosing, finishing, inspection, prompt, quality
+from worker import answers, cascade, choosing, finishing, inspection, prompt, quality
 from worker.answers import EmptyReply
 from worker.forms import Forms
 from worker.imaging import Policy, Prepared
@@ -169,7 +169,28 @@ class Analyzer:
         said = finishing.hints(self._desk, claimed.account_id, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
+        if brief.models and claimed.stronger_model and not claimed.first_model:
+            return self._cascade(claimed, brief, images, said)
         return self._converse(claimed, brief, images, said)
+
+    def _cascade(
+        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
+    ) -> tuple[Answer, Closing]:
+        """The first model's answer where that is enough, else the stronger one's."""
+        stronger = claimed.stronger_model or claimed.model
+        try:
+            answer, closing = self._converse(claimed, brief, images, said, repairs=False)
+            why = cascade.why_stronger(brief.models or {}, answer)
+            if why is None:
+                return answer, cascade.saving(self._desk.prices, closing, stronger)
+        except Ended as end:
+            if end.closing is None or not isinstance(end.error, InvalidOutput):
+                raise
+            closing, why = end.closing, end.error.message
+        spent = cascade.wasting(closing)
+        self._record(lambda: outcomes.escalate(self._desk, claimed, spent, why))
+        claimed = replace(claimed, model=stronger, first_model=claimed.model)
+        return self._converse(claimed, brief, images, said, bulk=False)
 
     def _sorted(
         self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
@@ -189,14 +210,23 @@ class Analyzer:
         raise AssertionError("a tree has an end")
 
     def _converse(
-        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str], *, bulk: bool = True
+        self,
+        claimed: Claim,
+        brief: Brief,
+        images: list[Prepared],
+        said: list[str],
+        *,
+        bulk: bool = True,
+        repairs: bool = True,
     ) -> tuple[Answer, Closing]:
-        """Ask until an answer fits, which is twice at most."""
+        """Ask until an answer fits, which is twice at most; once where it is not to be repaired."""
         messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
         asked = self._ask(claimed, brief, messages, images, bulk=bulk and claimed.batch_id is not None)
         try:
             return self._finished(claimed, brief, images, asked), asked.closing
         except InvalidOutput as problem:
+            if not repairs:
+                raise self._unfit(problem, asked) from problem
             self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
             messages = prompt.repair(messages, asked.reply.text, problem.message)
         except VitrineError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
 from core.models.file import File
-from core.models.usage import UsageColumns
+from core.models.usage import Money, UsageColumns
 from core.states import AnalysisState
 
 CUSTOM_ID_LENGTH = 128
@@ -80,6 +81,14 @@ class Analysis(UsageColumns, Base):
     response_format: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     """The form of its answer, as the client gave it; None leaves it to the preset."""
     model: Mapped[str] = mapped_column(String(200))
+    stronger_model: Mapped[str | None] = mapped_column(String(200))
+    """The second of a cascade."""
+    first_model: Mapped[str | None] = mapped_column(String(200))
+    """The first of a cascade, once it was not enough; `model` is the stronger one then."""
+    first_cost: Mapped[Decimal | None] = mapped_column(Money)
+    """What was spent on the first, in USD."""
+    escalation: Mapped[str | None] = mapped_column(Text)
+    """Why the first was not enough."""
     max_tokens: Mapped[int]
     temperature: Mapped[float]
     detail: Mapped[str] = mapped_column(String(10))

@@ -38,6 +38,8 @@ class Call(UsageColumns, Base):
     """The worst case in USD; None where the price table does not know the model."""
     reserved_tokens: Mapped[int | None]
     """The worst case in tokens."""
+    saved_cost: Mapped[Decimal | None] = mapped_column(Money)
+    """Of a cascade's first model: what not asking the stronger one saved in USD, below 0 where it was."""
     upstream_id: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(60))
 

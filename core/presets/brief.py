@@ -32,6 +32,7 @@ class Brief:
     brand_field: str | None = None
     boxes: Sequence[str] = ()
     choices: str | None = None
+    models: Mapping[str, Any] | None = None
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
@@ -75,6 +76,7 @@ def brief(
         brand_field=preset.brand_field,
         boxes=preset.boxes,
         choices=preset.choices,
+        models=preset.models,
     )
 
 

@@ -29,6 +29,8 @@ def check(pack: Mapping[str, Any]) -> None:
     if problem is not None:
         where = problem.json_path.removeprefix("$.")
         raise InvalidRequest(f"{where}: {problem.message[:200]}.", details={"field": where})
+    if pack.get("models") and pack.get("choices"):
+        raise InvalidRequest("models: a preset that sorts has no cascade.", details={"field": "models"})
     schema, variants = pack.get("schema"), pack.get("variants", [])
     patches = [variant["schema"] for variant in variants if "schema" in variant]
     _check_schemas(pack, variants)

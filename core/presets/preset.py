@@ -45,6 +45,9 @@ class Preset:
     choices: str | None = None
     """The option that names the taxonomy of whose categories the answer is one."""
 
+    models: Mapping[str, Any] | None = None
+    """A cascade: the `first` model, the `stronger`, and when that is asked too (`threshold`, `must_know`)."""
+
     @property
     def defaults(self) -> dict[str, Any]:
         """The options where a submission gives none."""

@@ -24,7 +24,7 @@ from core.queue import Task
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
-from core.services.presets import check_form, find
+from core.services.presets import check_form, find, models_of
 from core.states import FINAL, AnalysisState
 from core.store import analyses, files
 
@@ -188,7 +188,7 @@ def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh:
 
 
 def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:
-    settings = desk.settings
+    settings, (model, stronger) = desk.settings, models_of(desk, preset, submission.model)
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
@@ -204,7 +204,8 @@ def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, reques
         context=submission.context or None,
         preset_options=dict(submission.preset_options) if submission.preset_options else None,
         response_format=dict(submission.response_format) if submission.response_format else None,
-        model=submission.model or settings.vision_model,
+        model=model,
+        stronger_model=stronger,
         max_tokens=submission.max_tokens or settings.default_max_tokens,
         temperature=settings.default_temperature
         if submission.temperature is None

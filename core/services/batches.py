@@ -84,7 +84,7 @@ def submit(
     What `once` has made before is given instead. Raises NotFound for files that the account does not have,
     Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
-    budgets.demand_prices(desk, key, {item.model for item in items}, order.max_cost)
+    budgets.demand_prices(desk, key, _models(items), order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
@@ -319,6 +319,10 @@ def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Orde
     return batch
 
 
+def _models(items: Sequence[Item]) -> set[str]:
+    return {model for item in items for model in (item.model, item.stronger_model) if model}
+
+
 def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     for position, (item, analysis_id) in enumerate(zip(items, ids, strict=True)):
         yield (
@@ -339,6 +343,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             batches.as_json(item.response_format),
             item.require_quality,
             item.model,
+            item.stronger_model,
             item.max_tokens,
             item.temperature,
             item.detail,

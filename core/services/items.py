@@ -18,7 +18,7 @@ from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
 from core.services.files import Upload
-from core.services.presets import check_form, find
+from core.services.presets import check_form, find, models_of
 
 MOST_ITEMS = 50_000
 MOST_PROBLEMS = 1_000
@@ -74,6 +74,7 @@ class Item:
     preset_options: dict[str, Any] | None
     response_format: dict[str, Any] | None
     require_quality: list[str] | None
+    stronger_model: str | None = None
 
 
 @dataclass(slots=True)
@@ -152,13 +153,15 @@ class Items:
         settings = self._desk.settings
         if values.get("question") is None and values.get("preset") is None:
             problem("question", "Ask a question or name a preset.")
+        model, stronger = models_of(self._desk, preset, self._model(values.get("model"), problem))
         item = Item(
             custom_id=custom_id,
             images=self._images(row, problem),
             preset=preset,
             question=_text(values, "question", QUESTION_LENGTH, problem, blank=False),
             context=_text(values, "context", CONTEXT_LENGTH, problem),
-            model=self._model(values.get("model"), problem),
+            model=model,
+            stronger_model=stronger,
             max_tokens=_number(values, "max_tokens", 1, MOST_TOKENS, problem, whole=True)
             or settings.default_max_tokens,
             temperature=_or(_number(values, "temperature", 0, 2, problem), settings.default_temperature),
@@ -244,10 +247,10 @@ class Items:
             return str(error.details["field"])[:100], error.message
         return None
 
-    def _model(self, name: Any, problem: Callable[[str, str], None]) -> str:
+    def _model(self, name: Any, problem: Callable[[str, str], None]) -> str | None:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
-        return name if isinstance(name, str) else self._desk.settings.vision_model
+        return name if isinstance(name, str) else None
 
 
 def _text(

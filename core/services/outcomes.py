@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +62,10 @@ class Closing(calls.CallEnd):
         prompt, completion = (cost.prompt, cost.completion) if cost else (None, None)
         costs = {"prompt_cost": prompt, "completion_cost": completion, "upstream_id": upstream_id}
         return cls(call_id, CallState.SETTLED, asdict(usage) | costs)
+
+    def noting(self, **values: Any) -> Closing:
+        """The same with more columns."""
+        return replace(self, values={**self.values, **values})
 
     @classmethod
     def refused(cls, call_id: str, error: VitrineError) -> Closing:
@@ -142,6 +146,20 @@ def close(desk: Desk, claimed: Claim, closing: Closing) -> None:
         if not calls.move(session, closing):
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         analyses.sum_usage(session, [claimed.id])
+
+
+def escalate(desk: Desk, claimed: Claim, closing: Closing, why: str) -> None:
+    """Close the call to the first model of a cascade, and go on with the stronger one.
+
+    Raises WrongState where the analysis is no longer this worker's.
+    """
+    with desk.database.transaction() as session:
+        analyses.lock(session, claimed.id)
+        calls.move(session, closing)
+        analyses.sum_usage(session, [claimed.id])
+        held = analyses.escalate(session, claimed.id, claimed.fence, why)
+    if not held:
+        raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
 
 
 def succeed(desk: Desk, claimed: Claim, answer: Answer, closing: Closing | None) -> None:

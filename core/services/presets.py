@@ -99,6 +99,7 @@ def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> P
     if name in desk.presets:
         raise Conflict(f"{name!r} is built in: give your own preset another name.", details={"field": "name"})
     check(pack)
+    _check_models(desk, pack.get("models") or {})
     with desk.database.transaction() as session:
         if presets.count(session, account_id) >= MOST_VERSIONS:
             raise Conflict(f"An account has at most {MOST_VERSIONS:,} versions of presets.")
@@ -113,6 +114,23 @@ def delete(desk: Desk, account_id: str, name: str) -> None:
         raise WrongState(f"{name!r} is built in, and stays.")
     if not found:
         raise NotFound(f"There is no preset {name[:100]!r}.")
+
+
+def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:
+    for name in ("first", "stronger"):
+        if name in models and models[name] not in desk.settings.models:
+            known = ", ".join(desk.settings.models)
+            raise InvalidRequest(
+                f"The model {models[name]!r} is not served here; these are: {known}.",
+                details={"field": f"models.{name}"},
+            )
+
+
+def models_of(desk: Desk, preset: Preset, model: str | None) -> tuple[str, str | None]:
+    """The model that is asked, and the stronger one of a cascade; who names a model gets that one alone."""
+    if model is None and preset.models is not None:
+        return preset.models["first"], preset.models["stronger"]
+    return model or desk.settings.vision_model, None
 
 
 def _own(row: OwnPreset) -> Preset:

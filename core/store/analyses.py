@@ -141,6 +141,19 @@ def move_one(
     return moved[0]
 
 
+def escalate(session: Session, analysis_id: str, fence: int, why: str) -> bool:
+    """Give a claimed analysis to the stronger model of its cascade; False where the claim is lost."""
+    held = (Analysis.id == analysis_id, Analysis.fence == fence, Analysis.state == AnalysisState.RUNNING)
+    values = {
+        "model": Analysis.stronger_model,
+        "first_model": func.coalesce(Analysis.first_model, Analysis.model),  # to be told twice is harmless
+        "first_cost": func.coalesce(Analysis.first_cost, Analysis.prompt_cost + Analysis.completion_cost),
+        "escalation": why,
+    }
+    moved = update(Analysis).where(*held).values(values).returning(Analysis.id)
+    return session.scalar(moved.execution_options(synchronize_session=False)) is not None
+
+
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
     """Take back every dead lease: the row waits again, or fails where it outlived `limit` workers."""
     dead = free(Analysis.state == AnalysisState.RUNNING, Analysis.lease_until < func.now())

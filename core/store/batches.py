@@ -54,6 +54,7 @@ ITEM_COLUMNS = (
     "response_format",
     "require_quality",
     "model",
+    "stronger_model",
     "max_tokens",
     "temperature",
     "detail",

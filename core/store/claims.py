@@ -78,6 +78,8 @@ class Claim:
     response_format: dict[str, Any] | None
     require_quality: list[str] | None
     model: str
+    stronger_model: str | None
+    first_model: str | None
     max_tokens: int
     temperature: float
     detail: str

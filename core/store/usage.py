@@ -38,6 +38,7 @@ def page(
             *(func.coalesce(GROUPS[name], "").label(name) for name in group_by),
             Call.state,
             Call.reserved_cost,
+            Call.saved_cost,
             *(getattr(Call, name) for name in USAGE),
         )
         .where(Call.account_id == account_id, Call.created_at >= since, Call.created_at < until)
@@ -63,4 +64,5 @@ def _counts(call: Any) -> list[Any]:
         func.count().filter(call.state == CallState.REFUSED).label("refused_calls"),
         func.count().filter(unknown).label("unknown_cost_calls"),
         func.coalesce(open_ones, 0).label("reserved_cost"),
+        func.coalesce(func.sum(call.saved_cost), 0).label("cascade_saved"),
     ]

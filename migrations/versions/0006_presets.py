@@ -21,6 +21,11 @@ def upgrade() -> None:
     op.add_column(
         "analyses", sa.Column("require_quality", postgresql.ARRAY(sa.String(length=64)), nullable=True)
     )
+    op.add_column("analyses", sa.Column("stronger_model", sa.String(length=200), nullable=True))
+    op.add_column("analyses", sa.Column("first_model", sa.String(length=200), nullable=True))
+    op.add_column("analyses", sa.Column("first_cost", sa.Numeric(precision=18, scale=10), nullable=True))
+    op.add_column("analyses", sa.Column("escalation", sa.Text(), nullable=True))
+    op.add_column("calls", sa.Column("saved_cost", sa.Numeric(precision=18, scale=10), nullable=True))
     op.create_table(
         "presets",
         sa.Column("id", sa.String(length=40, collation="C"), nullable=False),
@@ -71,5 +76,8 @@ def downgrade() -> None:
     op.drop_table("taxonomies")
     op.drop_table("brands")
     op.drop_table("presets")
+    op.drop_column("calls", "saved_cost")
+    for name in ("escalation", "first_cost", "first_model", "stronger_model"):
+        op.drop_column("analyses", name)
     for name in ("require_quality", "is_trial", "preset_id", "response_format", "preset_options"):
         op.drop_column("analyses", name)

@@ -117,4 +117,5 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
         "choices": preset.choices,
+        "models": preset.models,
     }

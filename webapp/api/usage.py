@@ -19,7 +19,16 @@ from webapp.sheets import sheet
 
 LINES = {"type": "string", "description": "A line for each group."}
 COUNTS = ("calls", "refused_calls", "unknown_cost_calls")
-MONEY = ("prompt_cost", "completion_cost", "total_cost", "currency", "reserved_cost", "cached", "saved")
+MONEY = (
+    "prompt_cost",
+    "completion_cost",
+    "total_cost",
+    "currency",
+    "reserved_cost",
+    "cached",
+    "saved",
+    "cascade_saved",
+)
 
 blueprint = Blueprint("usage", __name__, description="What was used, from the books.")
 

@@ -238,6 +238,23 @@ class CostSchema(Schema):
     currency = fields.String(required=True)
 
 
+class SpentSchema(Schema):
+    """A model of a cascade, and what was spent on it; null where it was not asked, or has no price."""
+
+    model = fields.String(required=True)
+    total_cost = fields.Float(required=True, allow_none=True)
+
+
+class CascadeSchema(Schema):
+    """A cheap model that is asked first, and a stronger one that is asked where that is not enough."""
+
+    first = fields.Nested(SpentSchema, required=True)
+    stronger = fields.Nested(SpentSchema, required=True)
+    reason = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why the stronger one was asked."}
+    )
+
+
 class ImageView(Schema):
     """An image of an analysis, and what was done to it before it was sent."""
 
@@ -281,6 +298,7 @@ class AnalysisView(Schema):
     error = fields.Nested(Problem, required=True, allow_none=True)
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
+    cascade = fields.Nested(CascadeSchema, required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     processing_time = fields.Float(
         required=True, allow_none=True, metadata={"description": "Seconds from the first try to the end."}

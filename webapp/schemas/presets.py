@@ -23,6 +23,23 @@ class VariantJson(Schema):
     )
 
 
+class ModelsJson(Schema):
+    """A cascade."""
+
+    first = Text(required=True, validate=validate.Length(1, 200))
+    stronger = Text(required=True, validate=validate.Length(1, 200))
+    threshold = Real(
+        strict=True,
+        validate=validate.Range(0, 1),
+        metadata={"description": "Below this confidence the stronger model is asked too; 0.7 without it."},
+    )
+    must_know = fields.List(
+        Text(validate=validate.Length(1, 100)),
+        validate=validate.Length(max=50),
+        metadata={"description": "It is asked too where one of these is null, unknown, or not sure enough."},
+    )
+
+
 class PresetJson(Schema):
     """A preset of the account's own; one of the same name becomes its next version."""
 
@@ -44,6 +61,7 @@ class PresetJson(Schema):
         validate=validate.Length(1, 100),
         metadata={"description": "The field of its answers that names a brand, to be looked up."},
     )
+    models = fields.Nested(ModelsJson)
     choices = Text(
         validate=validate.Length(1, 100),
         metadata={
@@ -99,6 +117,7 @@ class PresetView(Schema):
     brand_field = fields.String(required=True, allow_none=True)
     boxes = fields.List(fields.String(), required=True)
     choices = fields.String(required=True, allow_none=True)
+    models = fields.Dict(required=True, allow_none=True)
 
 
 class PresetVersions(PresetView):

@@ -100,6 +100,13 @@ class UsageRow(Schema):
     )
     cached = fields.Integer(required=True, metadata={"description": "Answers given without a call."})
     saved = fields.Float(required=True, metadata={"description": "What those would have cost."})
+    cascade_saved = fields.Float(
+        required=True,
+        metadata={
+            "description": "What cascades saved against asking the stronger model for all, at its price for"
+            " the same tokens; less what was spent on first answers that were not enough."
+        },
+    )
 
 
 class BudgetView(Schema):

@@ -71,9 +71,9 @@ class Item:
     temperature: float
     detail: str
     metadata: dict[str, Any]
-    preset_options: dict[str, Any] | None
-    response_format: dict[str, Any] | None
-    require_quality: list[str] | None
+    preset_options: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    require_quality: list[str] | None = None
     stronger_model: str | None = None
 
 

@@ -83,6 +83,7 @@ def test_calls_tokens_and_cost_are_summed(enter, read):
             "reserved_cost": 0,
             "cached": 0,
             "saved": 0,
+            "cascade_saved": 0,
         }
     ]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
+from core.errors import InvalidRequest
 from core.presets import Preset
 from core.presets.brief import brief
 from core.pricing import WorstCase
-from core.services.presets import check_form
+from core.services.presets import check_form, models_of
 
 PICTURE = {"type": "image_url", "image_url": {"url": "…"}}
 
@@ -39,7 +40,9 @@ def rehearse(desk: Desk, account_id: str, preset: Preset, asked: Mapping[str, An
         {"role": "system", "content": made.prompt},
         {"role": "user", "content": [*texts, *[PICTURE] * images]},
     ]
-    model = asked.get("model") or desk.settings.vision_model
+    model, _ = models_of(desk, preset, asked.get("model"))
+    if model not in desk.settings.models:
+        raise InvalidRequest(f"The model {model!r} is not served here.", details={"field": "model"})
     most = asked.get("max_tokens") or desk.settings.default_max_tokens
     text = "\n".join([made.prompt, *said, json.dumps(made.response_format or "")])
     return Rehearsal(

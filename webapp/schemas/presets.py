@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from webapp.schemas.analyses import LONGEST_WAIT, MOST_TOKENS, OPTIONS, AnalysisView, ImageSchema
-from webapp.schemas.values import JsonObject, Options, Question, Real, Text, Whole
+from webapp.schemas.values import Flag, JsonObject, Options, Question, Real, Text, Whole
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -84,10 +84,8 @@ class TryJson(Schema):
     preset_options = Options(metadata=OPTIONS)
     model = Text(validate=validate.Length(1, 200))
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
-    run = fields.Boolean(
+    run = Flag(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={"description": "Make the paid call; without it, what would be sent is shown."},
     )
     wait = Real(strict=True, load_default=30, validate=validate.Range(0, LONGEST_WAIT))

@@ -58,6 +58,15 @@ class Real(fields.Float):
         return float(super()._deserialize(value, attr, data, **kwargs))
 
 
+class Flag(fields.Boolean):
+    """A JSON true or false: 0 and 1 are numbers."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
+
+
 class Amount(Real):
     """USD, above 0 and below a hundred million."""
 

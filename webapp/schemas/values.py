@@ -61,7 +61,7 @@ class Real(fields.Float):
 class Flag(fields.Boolean):
     """A JSON true or false: 0 and 1 are numbers."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
         if not isinstance(value, bool):
             raise ValidationError("Must be true or false.")
         return value

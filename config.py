@@ -34,6 +34,9 @@ MAX_SECONDS = 30 * 86_400
 MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 """A number of requests in a time."""
+WAIT = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
+WAIT_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+MOST_WAITS = 50
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -93,6 +96,11 @@ class Settings:
 
     result_retention: timedelta | None
     file_retention: timedelta | None
+
+    webhook_timeout: float
+    webhook_schedule: tuple[float, ...]
+    webhook_concurrency: int
+    webhook_retention: timedelta
 
     metrics_token: str = field(repr=False)
     metrics_host: str
@@ -207,6 +215,10 @@ def _read(env: Env) -> dict[str, Any]:
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
         "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
         "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
+        "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15, validate=validate.Range(0.1, 120)),
+        "webhook_schedule": parsed.schedule("WEBHOOK_SCHEDULE", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
+        "webhook_concurrency": env.int("WEBHOOK_CONCURRENCY", 4, validate=validate.Range(1, 64)),
+        "webhook_retention": parsed.days("WEBHOOK_RETENTION_DAYS", "30"),
         "metrics_token": env.str("METRICS_TOKEN", ""),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(0, 65_535)),
@@ -292,6 +304,14 @@ def _days(text: str) -> timedelta | None:
     return timedelta(days=days)
 
 
+def _schedule(text: str) -> tuple[float, ...]:
+    waits = [WAIT.fullmatch(name) for name in _names(text)]
+    seconds = tuple(int(wait[1]) * WAIT_UNITS[wait[2]] for wait in waits if wait)
+    if not waits or None in waits or len(waits) > MOST_WAITS or max(seconds) > MAX_SECONDS:
+        raise EnvError("must be 1 to 50 waits of up to 30 days, such as 5s,5m,2h,1d.")
+    return seconds
+
+
 def _rate(text: str) -> str:
     if not RATE.fullmatch(rate := text.strip().lower()):
         raise EnvError("must be a number of requests per second, minute, hour or day, such as 50/minute.")
@@ -340,6 +360,7 @@ PARSERS = {
     "seconds": _seconds,
     "days": _days,
     "rate": _rate,
+    "schedule": _schedule,
     "names": _names,
     "extensions": _extensions,
     "file": _file,

@@ -75,6 +75,17 @@ REQUEST_DURATION = Histogram(
     buckets=REQUEST_BUCKETS,
 )
 
+DELIVERIES = Counter(
+    "vitrine_webhook_attempts_total",
+    "Attempts to deliver to webhooks: `delivered`, `retried` later, or `failed` for good.",
+    ["outcome"],
+)
+DELIVERY_DURATION = Histogram(
+    "vitrine_webhook_attempt_duration_seconds",
+    "Time of an attempt to deliver to a webhook.",
+    buckets=REQUEST_BUCKETS,
+)
+
 
 def registry() -> CollectorRegistry:
     """What the processes that share the folder counted; without a folder, what this one did."""

@@ -8,6 +8,7 @@ from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
+from core.models.webhook import Attempt, Delivery, Webhook
 from core.models.worker import Worker
 
 __all__ = [
@@ -15,14 +16,17 @@ __all__ = [
     "Analysis",
     "AnalysisImage",
     "ApiKey",
+    "Attempt",
     "Base",
     "Batch",
     "Blob",
     "Budget",
     "BudgetKind",
     "Call",
+    "Delivery",
     "Dispatch",
     "File",
     "IdempotencyKey",
+    "Webhook",
     "Worker",
 ]

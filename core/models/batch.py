@@ -44,6 +44,9 @@ class Batch(Base):
     needed_tokens: Mapped[int | None]
     """The worst case of a call that a budget could not pay: nothing is dispatched until it can."""
 
+    told_quarters: Mapped[int] = mapped_column(server_default="0")
+    """How far webhooks were told that it has come."""
+
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
     finished_at: Mapped[Timestamp | None]

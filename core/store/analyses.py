@@ -14,6 +14,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    null,
     or_,
     select,
     update,
@@ -25,6 +26,7 @@ from core.errors import NotFound, WrongState
 from core.models import Analysis, AnalysisImage, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
+from core.store import outbox
 
 CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
@@ -104,7 +106,7 @@ def may_become(to: AnalysisState) -> ColumnElement[bool]:
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
     """What every move to a state sets."""
-    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None}
+    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": null()}
     return {"state": to, **(final if to in FINAL else {})}
 
 
@@ -119,8 +121,11 @@ def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
-    """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
-    return list(
+    """Move every matching row whose state allows it, in one UPDATE; the rows that moved.
+
+    Whoever wants to be told that they are final is told.
+    """
+    moved = list(
         session.scalars(
             update(Analysis)
             .where(may_become(to), *where)
@@ -129,6 +134,9 @@ def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **val
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in FINAL:
+        outbox.tell_analyses(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(

@@ -30,12 +30,14 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound, WrongState
 from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
-from core.store import analyses, budgets
+from core.store import analyses, budgets, outbox
 from core.store.analyses import USAGE
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
 ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
 FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
+TOLD = FINISHED | {BatchState.PAUSED}
+"""States of which webhooks are told."""
 ITEM_COLUMNS = (
     "id",
     "account_id",
@@ -148,10 +150,10 @@ def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
 def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values: Any) -> list[Batch]:
     """Move every matching batch whose state allows it, in one UPDATE; the rows that moved.
 
-    A move ends a wait for budgets, unless it begins one.
+    A move ends a wait for budgets, unless it begins one. Whoever wants to be told of it is told.
     """
     values = {"finished_at": func.now() if to in FINISHED else None, **WAITS_FOR_NOTHING, **values}
-    return list(
+    moved = list(
         session.scalars(
             update(Batch)
             .where(Batch.state.in_(sources(BATCH_MOVES, to)), *where)
@@ -160,6 +162,9 @@ def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in TOLD:
+        outbox.tell_batches(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> Batch:

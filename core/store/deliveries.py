@@ -1,0 +1,281 @@
+"""Deliveries: which are to be rung for, claims, outcomes, and what is sent anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, selectinload
+
+from core.errors import NotFound
+from core.models import Base, Delivery
+from core.states import DELIVERY_MOVES, DeliveryState, sources
+from core.store.pages import newest_first
+
+DELIVERIES, WEBHOOKS, ATTEMPTS = (
+    Base.metadata.tables[name] for name in ("deliveries", "webhooks", "delivery_attempts")
+)
+KEPT_ATTEMPTS = 20
+"""Of one delivery, the latest ones."""
+LOST_AFTER = timedelta(seconds=5)
+"""After which a bell that nobody answered is rung again."""
+PENDING = DELIVERIES.c.state == DeliveryState.PENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A delivery that is one worker's while `fence` is the row's, with what it takes to send it."""
+
+    id: str
+    webhook_id: str
+    account_id: str
+    fence: int
+    tries: int
+    attempts: int
+    type: str
+    subject_id: str
+    created_at: datetime
+    payload: Any
+    url: str
+    secrets: Sequence[str]
+    """Those to sign with, the present one first."""
+
+    def __repr__(self) -> str:
+        return f"Claim({self.id})"
+
+
+def _busy(row: Any) -> ColumnElement[bool]:
+    """Whether a delivery is being sent, or was rung for just now."""
+    return and_(row.rung_at.is_not(None), or_(row.lease_until > func.now(), row.rung_at > func.now() - LOST_AFTER))
+
+
+def _picking() -> Any:
+    """The due deliveries of every lane that has room: a walk along the index, one step for each lane."""
+    first, later = DELIVERIES.alias("first"), DELIVERIES.alias("later")
+
+    def waits(row: Any) -> ColumnElement[bool]:
+        return and_(row.c.state == DeliveryState.PENDING, row.c.lane.is_not(None))
+
+    lanes = (
+        select(func.min(first.c.lane).label("lane")).where(waits(first)).cte("lanes", recursive=True)
+    )
+    following = select(func.min(later.c.lane)).where(waits(later), later.c.lane > lanes.c.lane)
+    lanes = lanes.union_all(select(following.scalar_subquery()).where(lanes.c.lane.is_not(None)))
+    busy = (
+        select(DELIVERIES.c.lane, DELIVERIES.c.account_id, func.count().label("number"))
+        .where(PENDING, _busy(DELIVERIES.c))
+        .group_by(DELIVERIES.c.lane, DELIVERIES.c.account_id)
+        .cte("busy")
+    )
+    in_lane = select(func.coalesce(func.sum(busy.c.number), 0)).where(busy.c.lane == lanes.c.lane).correlate(lanes)
+    due, failing = DELIVERIES.alias("due"), WEBHOOKS.alias("failing")
+    not_well = (
+        select(failing.c.id)
+        .where(failing.c.lane == lanes.c.lane, failing.c.failing_since.is_not(None))
+        .correlate(lanes)
+    )
+    room = case((not_well.exists(), 1), else_=bindparam("in_lane", type_=Integer)) - in_lane.scalar_subquery()
+    head = (
+        select(due.c.id, due.c.account_id, due.c.next_attempt_at)
+        .where(due.c.lane == lanes.c.lane, waits(due), due.c.next_attempt_at <= func.now(), ~_known(_busy(due.c)))
+        .order_by(due.c.next_attempt_at)
+        .limit(func.greatest(room, 0))
+        .lateral("head")
+    )
+    place = func.row_number().over(partition_by=head.c.account_id, order_by=head.c.next_attempt_at)
+    of_account = select(func.coalesce(func.sum(busy.c.number), 0)).where(
+        busy.c.account_id == head.c.account_id
+    ).correlate(head)
+    heads = (
+        select(head.c.id, head.c.next_attempt_at, (place + of_account.scalar_subquery()).label("place"))
+        .select_from(lanes)
+        .join(head, true())
+        .subquery()
+    )
+    return (
+        select(heads.c.id)
+        .where(heads.c.place <= bindparam("of_account", type_=Integer))
+        .order_by(heads.c.place, heads.c.next_attempt_at)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+def _known(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return func.coalesce(condition, literal(False))  # noqa: FBT003
+
+
+PICK = _picking()
+MARK = (
+    update(DELIVERIES)
+    .where(DELIVERIES.c.id == func.any(bindparam("ids")), PENDING)
+    .values(rung_at=func.now())
+    .returning(DELIVERIES.c.id)
+)
+
+
+def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[str]:
+    """The next deliveries to be rung for, marked so: no more of a lane, or account, than may be busy."""
+    picked = list(session.scalars(PICK, {"most": most, "in_lane": in_lane, "of_account": of_account}))
+    if not picked:
+        return []
+    rung = set(session.scalars(MARK, {"ids": picked}))
+    return [delivery_id for delivery_id in picked if delivery_id in rung]
+
+
+def take(session: Session, delivery_id: str, lease: timedelta) -> Claim | None:
+    """Take the lease of a due delivery; None where it is not due, or someone else was first."""
+    taken = (
+        update(DELIVERIES)
+        .where(
+            DELIVERIES.c.id == delivery_id,
+            PENDING,
+            DELIVERIES.c.next_attempt_at <= func.now(),
+            or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until < func.now()),
+        )
+        .values(lease_until=func.now() + lease, rung_at=func.now(), fence=DELIVERIES.c.fence + 1)
+        .returning(DELIVERIES)
+        .cte("taken")
+    )
+    columns = (taken.c[name] for name in Claim.__slots__ if name not in {"url", "secrets"})
+    old = case((WEBHOOKS.c.old_secret_until > func.now(), WEBHOOKS.c.old_secret))
+    secrets = func.array_remove(postgresql.array([WEBHOOKS.c.secret, old]), None).label("secrets")
+    claim = select(*columns, WEBHOOKS.c.url, secrets).join(WEBHOOKS, WEBHOOKS.c.id == taken.c.webhook_id)
+    row = session.execute(claim).mappings().one_or_none()
+    return Claim(**row) if row else None
+
+
+def end(
+    session: Session,
+    claim: Claim,
+    to: DeliveryState,
+    *,
+    reason: str | None,
+    again_in: timedelta | None = None,
+) -> bool:
+    """Move a delivery to where an attempt led, which is PENDING for another; whether it was still ours."""
+    final = to != DeliveryState.PENDING
+    values: dict[str, Any] = {
+        "state": to,
+        "reason": reason,
+        "rung_at": None,
+        "lease_until": None,
+        "tries": DELIVERIES.c.tries + 1,
+        "attempts": DELIVERIES.c.attempts + 1,
+        "finished_at": func.now() if final else None,
+    }
+    if again_in is not None:
+        values["next_attempt_at"] = func.now() + again_in
+    ours = (DELIVERIES.c.id == claim.id, DELIVERIES.c.fence == claim.fence, PENDING)
+    moved = update(DELIVERIES).where(*ours).values(values).returning(DELIVERIES.c.id)
+    return session.execute(moved).one_or_none() is not None
+
+
+def add_attempt(
+    session: Session, claim: Claim, *, seconds: float, status: int | None, error: str | None, reply: str | None
+) -> None:
+    """Keep what came of an attempt; of one delivery only the latest."""
+    number = claim.attempts + 1
+    row = insert(ATTEMPTS).values(
+        delivery_id=claim.id, number=number, seconds=seconds, status=status, error=error, reply=reply
+    )
+    session.execute(row.on_conflict_do_nothing())
+    if number > KEPT_ATTEMPTS:
+        old = (ATTEMPTS.c.delivery_id == claim.id, ATTEMPTS.c.number <= number - KEPT_ATTEMPTS)
+        session.execute(delete(ATTEMPTS).where(*old))
+
+
+def owned(session: Session, webhook_id: str, delivery_id: str) -> Delivery:
+    """A delivery of a webhook with its attempts. Raises NotFound."""
+    query = select(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.id == delivery_id)
+    found = session.scalars(query.options(selectinload(Delivery.history))).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no delivery {delivery_id!r}.")
+    return found
+
+
+def page(
+    session: Session, webhook_id: str, *, before: str | None, limit: int, state: str | None
+) -> tuple[list[Delivery], bool]:
+    """A page of a webhook's deliveries with their attempts, the newest first, and whether there are more."""
+    query = select(Delivery).where(Delivery.webhook_id == webhook_id).options(selectinload(Delivery.history))
+    if state is not None:
+        query = query.where(Delivery.state == state)
+    return newest_first(session, query, Delivery.id, before=before, limit=limit)
+
+
+def send_again(session: Session, webhook_id: str, *where: ColumnElement[bool]) -> list[str]:
+    """Put final deliveries of a webhook back to be sent from now on; their ids."""
+    again = (
+        update(Delivery)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            Delivery.state.in_(sources(DELIVERY_MOVES, DeliveryState.PENDING)),
+            *where,
+        )
+        .values(
+            state=DeliveryState.PENDING,
+            reason=None,
+            tries=0,
+            next_attempt_at=func.now(),
+            finished_at=None,
+            rung_at=None,
+            lease_until=None,
+        )
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(session.scalars(again))
+
+
+def unheard(session: Session, webhook_id: str, limit: int) -> list[Delivery]:
+    """What a listener has not been told yet, in its order."""
+    query = select(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.state == DeliveryState.PENDING)
+    return list(session.scalars(query.order_by(Delivery.id).limit(limit)))
+
+
+def heard(session: Session, ids: Sequence[str]) -> None:
+    """A listener was told these."""
+    told = update(Delivery).where(Delivery.id.in_(ids), Delivery.state == DeliveryState.PENDING)
+    values = {"state": DeliveryState.DELIVERED, "finished_at": func.now()}
+    session.execute(told.values(values).execution_options(synchronize_session=False))
+
+
+def remove_of(session: Session, subject_ids: Sequence[str]) -> None:
+    """Remove what tells of these, and the webhooks that were theirs alone."""
+    session.execute(delete(DELIVERIES).where(DELIVERIES.c.subject_id.in_(subject_ids)))
+    session.execute(delete(WEBHOOKS).where(WEBHOOKS.c.owner_id.in_(subject_ids)))
+
+
+def forget(session: Session, age: timedelta, limit: int) -> int:
+    """Remove some deliveries that have been final for so long; how many."""
+    old = select(Delivery.id).where(Delivery.finished_at < func.now() - age).limit(limit)
+    gone = delete(Delivery).where(Delivery.id.in_(old.with_for_update(skip_locked=True)))
+    return len(session.scalars(gone.returning(Delivery.id)).all())
+
+
+def backlog(session: Session) -> tuple[int, float]:
+    """How many deliveries wait, and how long the longest of them has been due, in seconds."""
+    oldest = func.greatest(0, func.extract("epoch", func.now() - func.min(Delivery.next_attempt_at)))
+    query = select(func.count(), func.coalesce(oldest, 0)).where(
+        Delivery.state == DeliveryState.PENDING, Delivery.lane.is_not(None)
+    )
+    number, seconds = session.execute(query).one()
+    return number, float(seconds)

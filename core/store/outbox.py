@@ -1,0 +1,254 @@
+"""Events into the outbox: written where states move, in the same transaction, as one INSERT … SELECT.
+
+Nothing is written where nobody wants to be told. Payloads say how things are at this moment, whatever becomes of
+them until they arrive. What rings for deliveries is core.store.deliveries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from core.ids import ALPHABET
+from core.models import Analysis, Base, Batch
+from core.states import FINAL, AnalysisState, BatchState
+
+WEBHOOKS, DELIVERIES, ANALYSES, BUDGETS = (
+    Base.metadata.tables[name] for name in ("webhooks", "deliveries", "analyses", "budgets")
+)
+ANSWER_BYTES = 65_536
+"""An answer that is longer is fetched by who wants it."""
+MILLISECONDS = "(extract(epoch FROM now()) * 1000)::bigint"
+TIME = " || ".join(
+    f"substr('{ALPHABET}', (({MILLISECONDS} >> {shift}) & 31)::int + 1, 1)" for shift in range(45, -1, -5)
+)
+NEW_ID: ColumnElement[str] = literal_column(
+    f"'evt_' || {TIME} || right(replace(gen_random_uuid()::text, '-', ''), 16)", Text
+)
+"""What core.ids makes, for as many rows as there are; hexadecimal digits are letters of that alphabet."""
+ONE = literal_column("1")
+ACTIVE = WEBHOOKS.c.disabled_at.is_(None)
+COLUMNS = ("id", "webhook_id", "account_id", "lane", "type", "subject_id", "payload")
+
+
+def wanted_for(analysis: CTE) -> ColumnElement[bool]:
+    """Whether anybody may want to be told of an analysis, a row or none: short, for statements of workers."""
+    return exists(select(ONE).where(_hears_of_analysis(analysis.c, WEBHOOKS.alias("w"))))
+
+
+def tell_analyses(session: Session, ids: Sequence[str]) -> None:
+    """Tell that these analyses are final."""
+    session.execute(ANALYSES_TOLD, {"ids": list(ids)})
+
+
+def tell_batches(session: Session, ids: Sequence[str]) -> None:
+    """Tell the states of these batches."""
+    session.execute(BATCHES_TOLD, {"ids": list(ids)})
+
+
+def tell_progress(session: Session) -> int:
+    """Tell of running batches that another quarter of their items is final; of how many."""
+    reached = session.execute(QUARTERS).all()
+    if reached:
+        session.execute(PROGRESS_TOLD, {"ids": [row.id for row in reached]})
+    return len(reached)
+
+
+def tell_budget(
+    session: Session, account_id: str, owner_ids: Sequence[str], kind: str, payload: Mapping[str, Any]
+) -> None:
+    """Tell that a budget is used up: once in each period, and again where a higher limit is reached."""
+    told = tuple_(BUDGETS.c.told_most, BUDGETS.c.told_period)
+    now = tuple_(BUDGETS.c.most, BUDGETS.c.period)
+    news = (
+        update(BUDGETS)
+        .where(BUDGETS.c.owner_id.in_(owner_ids), BUDGETS.c.kind == kind, told.is_distinct_from(now))
+        .values(told_most=BUDGETS.c.most, told_period=BUDGETS.c.period)
+        .returning(BUDGETS.c.owner_id)
+    )
+    for owner_id in session.scalars(news).all():
+        tell(session, account_id, "budget.exceeded", owner_id, payload)
+
+
+def tell(
+    session: Session, account_id: str, event: str, subject_id: str, payload: Mapping[str, Any]
+) -> None:
+    """Tell the account's standing webhooks that want it of an event."""
+    hears = and_(WEBHOOKS.c.owner_id == account_id, ACTIVE, _wants(literal(event)))
+    session.execute(insert(DELIVERIES).from_select(COLUMNS, _given(event, subject_id, payload).where(hears)))
+
+
+def send(session: Session, webhook_id: str, event: str, payload: Mapping[str, Any]) -> str:
+    """Send an event to one webhook, whatever it wants; the delivery's id."""
+    this = WEBHOOKS.c.id == webhook_id
+    row = insert(DELIVERIES).from_select(COLUMNS, _given(event, webhook_id, payload).where(this))
+    return session.execute(row.returning(DELIVERIES.c.id)).scalar_one()
+
+
+def _given(event: str, subject_id: str, payload: Mapping[str, Any]) -> Select[Any]:
+    told = cast(literal(json.dumps(payload), Text), JSON)
+    return select(*_to_webhook(), literal(event), literal(subject_id), told)
+
+
+def _to_webhook() -> tuple[ColumnElement[Any], ...]:
+    return NEW_ID.label("id"), WEBHOOKS.c.id.label("webhook_id"), WEBHOOKS.c.account_id, WEBHOOKS.c.lane
+
+
+def _wants(event: ColumnElement[str]) -> ColumnElement[bool]:
+    return event == any_(WEBHOOKS.c.events)
+
+
+def _hears_of_analysis(analysis: Any, webhook: FromClause = WEBHOOKS) -> ColumnElement[bool]:
+    """Whether a webhook hears of an analysis: its own, or a standing one, which has to ask for items."""
+    alone = or_(analysis.batch_id.is_(None), webhook.c.batch_items)
+    mine = webhook.c.owner_id.in_((analysis.account_id, analysis.id))
+    return and_(mine, webhook.c.disabled_at.is_(None), alone)
+
+
+def _object(**members: Any) -> ColumnElement[Any]:
+    """A JSON object whose members keep their order."""
+    pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
+    return func.json_build_object(*pairs)
+
+
+def _said(text: str) -> ColumnElement[str]:
+    return literal_column(f"'{text}'", Text)
+
+
+def _of_analyses() -> Any:
+    """Tell of the analyses `ids`."""
+    size = func.coalesce(func.octet_length(Analysis.answer), 0) + func.coalesce(
+        func.octet_length(cast(Analysis.data, Text)), 0
+    )
+    result = _object(
+        answer=Analysis.answer,
+        data=Analysis.data,
+        confidence=Analysis.confidence,
+        finish_reason=Analysis.finish_reason,
+    )
+    small = and_(
+        Analysis.batch_id.is_(None), Analysis.state == AnalysisState.COMPLETED, size < ANSWER_BYTES
+    )
+    error = _object(code=Analysis.error_code, message=Analysis.error_message)
+    payload = _object(
+        id=Analysis.id,
+        object=_said("analysis"),
+        status=Analysis.state,
+        reason=Analysis.reason,
+        batch_id=Analysis.batch_id,
+        custom_id=Analysis.custom_id,
+        metadata=Analysis.meta,
+        result=case((small, result)),
+        error=case((Analysis.error_code.is_not(None), error)),
+        total_tokens=func.coalesce(Analysis.prompt_tokens + Analysis.completion_tokens, 0),
+        total_cost=Analysis.prompt_cost + Analysis.completion_cost,
+        created_at=Analysis.created_at,
+        completed_at=Analysis.finished_at,
+        url=_said("/api/v1/analyses/") + Analysis.id,
+    )
+    event = _said("analysis.") + Analysis.state
+    told = (
+        select(*_to_webhook(), event, Analysis.id, payload)
+        .join(WEBHOOKS, and_(_hears_of_analysis(Analysis), _wants(event)))
+        .where(Analysis.id == any_(bindparam("ids")), Analysis.state.in_(FINAL))
+    )
+    return insert(DELIVERIES).from_select(COLUMNS, told)
+
+
+def _of_batches(event: ColumnElement[str]) -> Any:
+    """Tell an event of the batches `ids`, with their counts."""
+    counts = (
+        select(
+            *(
+                func.count().filter(Analysis.state == state).label(str(state))
+                for state in AnalysisState
+                if state in FINAL
+            )
+        )
+        .where(Analysis.batch_id == Batch.id)
+        .lateral("counts")
+    )
+    done = sum((counts.c[name] for name in counts.c.keys()), start=literal_column("0"))  # noqa: SIM118
+    payload = _object(
+        id=Batch.id,
+        object=_said("batch"),
+        status=Batch.state,
+        reason=Batch.reason,
+        counts=_object(total=Batch.total, **counts.c, pending=Batch.total - done),
+        progress=func.round(literal_column("1.0") * done / Batch.total, literal_column("4")),
+        metadata=Batch.meta,
+        created_at=Batch.created_at,
+        completed_at=Batch.finished_at,
+        url=_said("/api/v1/batches/") + Batch.id,
+        results_url=_said("/api/v1/batches/") + Batch.id + _said("/results"),
+    )
+    hears = and_(WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(event))
+    told = (
+        select(*_to_webhook(), event, Batch.id, payload)
+        .join(WEBHOOKS, hears)
+        .join(counts, literal_column("true"))
+        .where(Batch.id == any_(bindparam("ids")))
+    )
+    return insert(DELIVERIES).from_select(COLUMNS, told)
+
+
+def _quarters() -> Any:
+    """Move on what was told of running batches that somebody follows, where a quarter more is done."""
+    followed = exists(
+        select(ONE).where(
+            WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(_said("batch.progress"))
+        )
+    )
+    left = (
+        select(func.count())
+        .where(Analysis.batch_id == Batch.id, Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING)))
+        .scalar_subquery()
+    )
+    reached: CTE = (
+        select(Batch.id, ((Batch.total - left) * 4 // Batch.total).label("quarters"))
+        .where(Batch.state == BatchState.RUNNING, Batch.told_quarters < 3, followed)
+        .cte("reached")
+    )
+    return (
+        update(Batch)
+        .where(
+            Batch.id == reached.c.id,
+            Batch.state == BatchState.RUNNING,
+            reached.c.quarters > Batch.told_quarters,
+            reached.c.quarters < 4,
+        )
+        .values(told_quarters=reached.c.quarters)
+        .returning(Batch.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+ANALYSES_TOLD = _of_analyses()
+BATCHES_TOLD = _of_batches(_said("batch.") + Batch.state)
+PROGRESS_TOLD = _of_batches(_said("batch.progress"))
+QUARTERS = _quarters()

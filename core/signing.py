@@ -1,4 +1,4 @@
-"""Signatures of webhooks: Standard Webhooks (https://www.standardwebhooks.com), and a plain HMAC beside it."""
+"""Signatures of webhooks: https://www.standardwebhooks.com, and a plain HMAC beside it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def problem_of(secret: str) -> str | None:
     return f"What follows {BRAND} is base64 of {FEWEST_BYTES} to {MOST_BYTES} bytes."
 
 
-def headers(message_id: str, body: bytes, given: Sequence[str], now: datetime | None = None) -> dict[str, str]:
+def headers(
+    message_id: str, body: bytes, given: Sequence[str], now: datetime | None = None
+) -> dict[str, str]:
     """The headers of a message: signed by each of the secrets, the present one first.
 
     Without a secret there is no signature. `X-Webhook-Signature` is by the present one, as it was given.

@@ -11,7 +11,7 @@ from flask_cors import CORS
 from config import Settings
 from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
-from webapp.api import analyses, batches, files, health, image, metrics, usage
+from webapp.api import analyses, batches, files, health, image, metrics, usage, webhooks
 from webapp.exposition import Exposition
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
@@ -76,7 +76,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     tracing.register(app)
     errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, files, image, usage):
+    for module in (analyses, batches, files, image, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     api.register_blueprint(health.blueprint)
     api.register_blueprint(metrics.blueprint)

@@ -1,7 +1,7 @@
 """The way of one delivery: claim, sign, send, record.
 
-Nothing here raises to Celery: every way out is an outcome in the database, and where even that cannot be written
-the lease runs out, and it is sent again under the same id.
+Nothing here raises to Celery: every way out is an outcome in the database, and where even that cannot be
+written the lease runs out, and it is sent again under the same id.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Courier:
             log.exception("delivery_broke")
             error = "It could not be sent."
         seconds = round(time.monotonic() - start, 4)
-        log.info("delivery_attempted", webhook_id=claimed.webhook_id, status=status, why=error, seconds=seconds)
+        log.info(
+            "delivery_attempted", webhook_id=claimed.webhook_id, status=status, why=error, seconds=seconds
+        )
         return Attempted(status=status, error=error, reply=reply, seconds=seconds)
 
     def _record(self, claimed: Claim, attempted: Attempted) -> None:

@@ -16,7 +16,6 @@ from worker.throttle import Throttle
 from worker.upkeep import Upkeep
 from worker.vision import Vision
 
-
 ANALYSES = {INTERACTIVE, BULK}
 
 
@@ -56,9 +55,7 @@ class Workshop:
         self._desk = Desk.open(settings, name=name)
         served = set(queues) or {*ANALYSES, WEBHOOKS}
         self.bench = Workbench(self._desk, name) if served & ANALYSES else None
-        self.postroom = (
-            Postroom(self._desk, name, reports=self.bench is None) if WEBHOOKS in served else None
-        )
+        self.postroom = Postroom(self._desk, name, reports=self.bench is None) if WEBHOOKS in served else None
         self._exposition = Exposition.open(settings)
 
     def stop_claiming(self) -> None:

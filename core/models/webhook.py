@@ -108,9 +108,7 @@ class Attempt(Base):
 
     __tablename__ = "delivery_attempts"
 
-    delivery_id: Mapped[Id] = mapped_column(
-        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
-    )
+    delivery_id: Mapped[Id] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     ended_at: Mapped[CreatedAt]
     seconds: Mapped[float]

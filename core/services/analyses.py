@@ -20,11 +20,12 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, files
+from core.store import analyses, deliveries, files
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -50,6 +51,8 @@ class Submission:
     temperature: float | None = None
     detail: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    told: Told | None = None
+    """Who is to be told how it ends."""
 
 
 def submit(
@@ -70,13 +73,14 @@ def submit(
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
     analysis = _row(desk, key, submission, preset, request_id)
-    with desk.database.transaction() as session:
+    with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return analyses.owned(session, key.account_id, earlier)
         files.add(session, fresh)
         file_ids = _file_ids(session, key.account_id, submission.images, fresh)
         budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
         analyses.add(session, analysis, file_ids)
+        webhooks.attach(session, key.account_id, analysis.id, submission.told)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
         return analyses.owned(session, key.account_id, analysis.id)
@@ -140,12 +144,14 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
         file_ids = [image.file_id for image in found.images]
         analyses.remove(session, analysis_id)
+        deliveries.remove_of(session, [analysis_id])
         files.remove_unused(session, file_ids, WITH_ANALYSIS)
 
 
 def _check(desk: Desk, submission: Submission) -> None:
     """The rules that a submission must keep beyond its shape."""
     settings = desk.settings
+    webhooks.check(desk, submission.told)
     if not submission.images:
         raise InvalidRequest("Send at least one image.", details={"field": "images"})
     if len(submission.images) > settings.max_images:

@@ -21,12 +21,13 @@ from core.ids import new_id
 from core.media import HEAD, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, BudgetKind, File
 from core.pricing import WorstCase
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.items import Item, file_ids_of, uploads_of
+from core.services.webhooks import Told
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
-from core.store import batches, dispatch, files
+from core.store import batches, deliveries, dispatch, files
 from core.store import budgets as spending
 from core.store.batches import Tally
 
@@ -48,6 +49,8 @@ class Order:
     pilot: int | None
     max_cost: Decimal | None = None
     """USD."""
+    told: Told | None = None
+    """Who is to be told how it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def submit(
     What `once` has made before is given instead. Raises NotFound for files that the account does not have,
     Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
+    webhooks.check(desk, order.told)
     budgets.demand_prices(desk, key, {item.model for item in items}, order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
@@ -95,6 +99,7 @@ def submit(
             _demand_files(session, key.account_id, file_ids_of(items))
             files.add(session, list(fresh.values()))
             batch = _batch(session, batch_id, key, len(items), order, request_id)
+            webhooks.attach(session, key.account_id, batch_id, order.told)
             ids = [new_id("an") for _ in items]
             batches.copy_items(
                 session,
@@ -264,6 +269,7 @@ def delete(desk: Desk, account_id: str, batch_id: str) -> None:
         batches.owned(session, account_id, batch_id, lock=True)
         came_with_it = files.of_batch(session, batch_id, WITH_ANALYSIS)
         batches.remove(session, batch_id)
+        deliveries.remove_of(session, [batch_id])
         spending.remove(session, batch_id)
         files.remove_unused(session, came_with_it, WITH_ANALYSIS)
 

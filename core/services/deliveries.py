@@ -114,8 +114,9 @@ def tell_progress(desk: Desk) -> int:
 
 
 def forget(desk: Desk) -> int:
-    """Remove some of what is kept no longer; how much."""
-    age = desk.settings.webhook_retention
+    """Remove some of what is kept no longer; how much. Answers are kept no longer here than elsewhere."""
+    settings = desk.settings
+    age = min(settings.webhook_retention, settings.result_retention or settings.webhook_retention)
     with desk.database.transaction() as session:
         return deliveries.forget(session, age, AT_ONCE) + webhooks.forget(session, age, AT_ONCE)
 

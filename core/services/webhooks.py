@@ -81,7 +81,7 @@ def create(
     description: str = "",
     secret: str | None = None,
 ) -> Webhook:
-    """Make a standing webhook; its secret is made too where none is given. Raises InvalidRequest, Conflict."""
+    """Make a standing webhook, with a secret where none is given. Raises InvalidRequest, Conflict."""
     _check_url(desk, url, "url")
     _check_secret(secret, "secret")
     webhook = Webhook(
@@ -246,9 +246,7 @@ def stop_listening(desk: Desk, listener_id: str) -> None:
         webhooks.remove(session, listener_id)
 
 
-def body_of(
-    delivery_id: str, event: str, created_at: datetime, payload: Any
-) -> dict[str, Any]:
+def body_of(delivery_id: str, event: str, created_at: datetime, payload: Any) -> dict[str, Any]:
     """A message as it is sent; one of a batch is in the shape that `openai.webhooks.unwrap()` knows."""
     return {
         "id": delivery_id,
@@ -292,5 +290,3 @@ def _lane(account_id: str, url: str) -> str:
     parts = urlsplit(url)
     server = hashlib.sha256(f"{parts.scheme}://{parts.netloc}".lower().encode()).hexdigest()[:16]
     return f"{account_id}:{server}"
-
-

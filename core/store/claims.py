@@ -240,8 +240,8 @@ def record(
 
     Takes `attempts` as what is added to them, and `next_attempt_at` as a time from now. An answer is taken
     from whoever brings it, any other outcome only from the holder of the claim. The caller holds the lock of
-    the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; where nobody
-    does, finding that out costs no statement.
+    the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; to find out
+    that nobody does costs no statement.
     """
     given = {f"to_{name}": value for name, value in values.items()}
     given |= {"this_id": claim.id, "held_fence": claim.fence}

@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, defer, selectinload
 
 from core.errors import NotFound
-from core.models import Base, Delivery
+from core.models import Attempt, Base, Delivery
 from core.states import DELIVERY_MOVES, DeliveryState, sources
 from core.store.pages import newest_first
 
@@ -64,7 +64,9 @@ class Claim:
 
 def _busy(row: Any) -> ColumnElement[bool]:
     """Whether a delivery is being sent, or was rung for just now."""
-    return and_(row.rung_at.is_not(None), or_(row.lease_until > func.now(), row.rung_at > func.now() - LOST_AFTER))
+    return and_(
+        row.rung_at.is_not(None), or_(row.lease_until > func.now(), row.rung_at > func.now() - LOST_AFTER)
+    )
 
 
 def _picking() -> Any:
@@ -74,9 +76,7 @@ def _picking() -> Any:
     def waits(row: Any) -> ColumnElement[bool]:
         return and_(row.c.state == DeliveryState.PENDING, row.c.lane.is_not(None))
 
-    lanes = (
-        select(func.min(first.c.lane).label("lane")).where(waits(first)).cte("lanes", recursive=True)
-    )
+    lanes = select(func.min(first.c.lane).label("lane")).where(waits(first)).cte("lanes", recursive=True)
     following = select(func.min(later.c.lane)).where(waits(later), later.c.lane > lanes.c.lane)
     lanes = lanes.union_all(select(following.scalar_subquery()).where(lanes.c.lane.is_not(None)))
     busy = (
@@ -85,7 +85,9 @@ def _picking() -> Any:
         .group_by(DELIVERIES.c.lane, DELIVERIES.c.account_id)
         .cte("busy")
     )
-    in_lane = select(func.coalesce(func.sum(busy.c.number), 0)).where(busy.c.lane == lanes.c.lane).correlate(lanes)
+    in_lane = (
+        select(func.coalesce(func.sum(busy.c.number), 0)).where(busy.c.lane == lanes.c.lane).correlate(lanes)
+    )
     due, failing = DELIVERIES.alias("due"), WEBHOOKS.alias("failing")
     not_well = (
         select(failing.c.id)
@@ -95,15 +97,19 @@ def _picking() -> Any:
     room = case((not_well.exists(), 1), else_=bindparam("in_lane", type_=Integer)) - in_lane.scalar_subquery()
     head = (
         select(due.c.id, due.c.account_id, due.c.next_attempt_at)
-        .where(due.c.lane == lanes.c.lane, waits(due), due.c.next_attempt_at <= func.now(), ~_known(_busy(due.c)))
+        .where(
+            due.c.lane == lanes.c.lane, waits(due), due.c.next_attempt_at <= func.now(), ~_known(_busy(due.c))
+        )
         .order_by(due.c.next_attempt_at)
         .limit(func.greatest(room, 0))
         .lateral("head")
     )
     place = func.row_number().over(partition_by=head.c.account_id, order_by=head.c.next_attempt_at)
-    of_account = select(func.coalesce(func.sum(busy.c.number), 0)).where(
-        busy.c.account_id == head.c.account_id
-    ).correlate(head)
+    of_account = (
+        select(func.coalesce(func.sum(busy.c.number), 0))
+        .where(busy.c.account_id == head.c.account_id)
+        .correlate(head)
+    )
     heads = (
         select(head.c.id, head.c.next_attempt_at, (place + of_account.scalar_subquery()).label("place"))
         .select_from(lanes)
@@ -119,7 +125,7 @@ def _picking() -> Any:
 
 
 def _known(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return func.coalesce(condition, literal(False))  # noqa: FBT003
+    return func.coalesce(condition, literal(False))
 
 
 PICK = _picking()
@@ -189,7 +195,13 @@ def end(
 
 
 def add_attempt(
-    session: Session, claim: Claim, *, seconds: float, status: int | None, error: str | None, reply: str | None
+    session: Session,
+    claim: Claim,
+    *,
+    seconds: float,
+    status: int | None,
+    error: str | None,
+    reply: str | None,
 ) -> None:
     """Keep what came of an attempt; of one delivery only the latest."""
     number = claim.attempts + 1
@@ -214,8 +226,14 @@ def owned(session: Session, webhook_id: str, delivery_id: str) -> Delivery:
 def page(
     session: Session, webhook_id: str, *, before: str | None, limit: int, state: str | None
 ) -> tuple[list[Delivery], bool]:
-    """A page of a webhook's deliveries with their attempts, the newest first, and whether there are more."""
-    query = select(Delivery).where(Delivery.webhook_id == webhook_id).options(selectinload(Delivery.history))
+    """A page of a webhook's deliveries, the newest first, and whether there are more.
+
+    With their attempts, but neither with what was sent nor with what was replied.
+    """
+    history = selectinload(Delivery.history).defer(Attempt.reply)
+    query = (
+        select(Delivery).where(Delivery.webhook_id == webhook_id).options(history, defer(Delivery.payload))
+    )
     if state is not None:
         query = query.where(Delivery.state == state)
     return newest_first(session, query, Delivery.id, before=before, limit=limit)

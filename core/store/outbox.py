@@ -1,7 +1,7 @@
 """Events into the outbox: written where states move, in the same transaction, as one INSERT … SELECT.
 
-Nothing is written where nobody wants to be told. Payloads say how things are at this moment, whatever becomes of
-them until they arrive. What rings for deliveries is core.store.deliveries.
+Nothing is written where nobody wants to be told. Payloads say how things are at this moment, whatever becomes
+of them until they arrive. Which deliveries are rung for is in core.store.deliveries.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     CTE,
+    JSON,
     ColumnElement,
     FromClause,
     Select,
@@ -51,7 +51,7 @@ NEW_ID: ColumnElement[str] = literal_column(
     f"'evt_' || {TIME} || right(replace(gen_random_uuid()::text, '-', ''), 16)", Text
 )
 """What core.ids makes, for as many rows as there are; hexadecimal digits are letters of that alphabet."""
-ONE = literal_column("1")
+ONE: ColumnElement[int] = literal_column("1")
 ACTIVE = WEBHOOKS.c.disabled_at.is_(None)
 COLUMNS = ("id", "webhook_id", "account_id", "lane", "type", "subject_id", "payload")
 
@@ -95,9 +95,7 @@ def tell_budget(
         tell(session, account_id, "budget.exceeded", owner_id, payload)
 
 
-def tell(
-    session: Session, account_id: str, event: str, subject_id: str, payload: Mapping[str, Any]
-) -> None:
+def tell(session: Session, account_id: str, event: str, subject_id: str, payload: Mapping[str, Any]) -> None:
     """Tell the account's standing webhooks that want it of an event."""
     hears = and_(WEBHOOKS.c.owner_id == account_id, ACTIVE, _wants(literal(event)))
     session.execute(insert(DELIVERIES).from_select(COLUMNS, _given(event, subject_id, payload).where(hears)))
@@ -107,7 +105,7 @@ def send(session: Session, webhook_id: str, event: str, payload: Mapping[str, An
     """Send an event to one webhook, whatever it wants; the delivery's id."""
     this = WEBHOOKS.c.id == webhook_id
     row = insert(DELIVERIES).from_select(COLUMNS, _given(event, webhook_id, payload).where(this))
-    return session.execute(row.returning(DELIVERIES.c.id)).scalar_one()
+    return str(session.execute(row.returning(DELIVERIES.c.id)).scalar_one())
 
 
 def _given(event: str, subject_id: str, payload: Mapping[str, Any]) -> Select[Any]:
@@ -132,7 +130,9 @@ def _hears_of_analysis(analysis: Any, webhook: FromClause = WEBHOOKS) -> ColumnE
 
 def _object(**members: Any) -> ColumnElement[Any]:
     """A JSON object whose members keep their order."""
-    pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
+    pairs: list[Any] = []
+    for name, value in members.items():
+        pairs += [_said(name), value]
     return func.json_build_object(*pairs)
 
 
@@ -151,9 +151,7 @@ def _of_analyses() -> Any:
         confidence=Analysis.confidence,
         finish_reason=Analysis.finish_reason,
     )
-    small = and_(
-        Analysis.batch_id.is_(None), Analysis.state == AnalysisState.COMPLETED, size < ANSWER_BYTES
-    )
+    small = and_(Analysis.batch_id.is_(None), Analysis.state == AnalysisState.COMPLETED, size < ANSWER_BYTES)
     error = _object(code=Analysis.error_code, message=Analysis.error_message)
     payload = _object(
         id=Analysis.id,
@@ -226,7 +224,9 @@ def _quarters() -> Any:
     )
     left = (
         select(func.count())
-        .where(Analysis.batch_id == Batch.id, Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING)))
+        .where(
+            Analysis.batch_id == Batch.id, Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING))
+        )
         .scalar_subquery()
     )
     reached: CTE = (

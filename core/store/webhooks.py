@@ -37,7 +37,7 @@ def owned(session: Session, account_id: str, webhook_id: str, *, lock: bool = Fa
 def page(
     session: Session, account_id: str, subject_id: str | None, *, before: str | None, limit: int
 ) -> tuple[list[Webhook], bool]:
-    """Standing webhooks of the account, the newest first, or those of one submission; are there more?"""
+    """Standing webhooks, or those of one submission, the newest first, and whether there are more."""
     whose = STANDING if subject_id is None else Webhook.owner_id == subject_id
     query: Select[Any] = select(Webhook).where(Webhook.account_id == account_id, whose)
     return newest_first(session, query, Webhook.id, before=before, limit=limit)

@@ -240,6 +240,7 @@ def _fresh(body: dict[str, Any]) -> Standing:
         priority=body.pop("priority"),
         pilot=body.pop("pilot", None),
         max_cost=body.pop("max_cost", None),
+        told=body.pop("told", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:

@@ -7,9 +7,12 @@ import binascii
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from core.addresses import LONGEST
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.webhooks import Told
+from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Metadata, Question, Real, Text, Whole
@@ -69,6 +72,26 @@ DEFAULT = {"description": "The default where it is left out.", "example": ""}
 """Pages that show the document fill their forms with examples; an empty text is one left out."""
 
 
+class ToldSchema(Schema):
+    """Where events of a submission go, loaded as `told`."""
+
+    webhook_url = Text(
+        validate=validate.Length(1, LONGEST),
+        metadata={"description": "Who is to be told of this submission's events."},
+    )
+    webhook_secret = Text(
+        validate=validate.Length(1, MOST_CHARACTERS),
+        metadata={"description": "Signs what is sent there: `whsec_…` or any text of 8 characters and more."},
+    )
+
+    @post_load
+    def _told(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        url, secret = data.pop("webhook_url", None), data.pop("webhook_secret", None)
+        if secret is not None and url is None:
+            raise ValidationError("Give a webhook_url too.", "webhook_secret")
+        return data if url is None else data | {"told": Told(url, secret)}
+
+
 class _Question(Schema):
     question = Question(
         validate=validate.Length(max=QUESTION_LENGTH),
@@ -86,7 +109,7 @@ class _Question(Schema):
     detail = Text(validate=validate.OneOf(DETAILS))
 
 
-class SubmitJson(_Question):
+class SubmitJson(_Question, ToldSchema):
     """An analysis to be made."""
 
     images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
@@ -107,7 +130,7 @@ class _FormNumbers(_Question):
     temperature = Real(validate=validate.Range(0, 2), metadata={"example": 0.2})
 
 
-class SubmitForm(_FormNumbers):
+class SubmitForm(_FormNumbers, ToldSchema):
     """An analysis to be made, with its images as files."""
 
     file = fields.List(file_part(), required=True, validate=validate.Length(min=1))

@@ -11,7 +11,7 @@ from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
-from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, UsageSchema, file_part
+from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, ToldSchema, UsageSchema, file_part
 from webapp.schemas.values import Amount, Metadata, Question, Real, Text, Whole
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
@@ -52,7 +52,7 @@ class Defaults(Schema):
     metadata = Metadata()
 
 
-class _Order(Schema):
+class _Order(ToldSchema):
     metadata = Metadata(load_default=dict, metadata={"description": "The client's own, of the batch."})
     completion_window = Window(load_default="24h", metadata={"pattern": r"^[1-9][0-9]{0,3}[mhd]$"})
     priority = Text(load_default="normal", validate=validate.OneOf(list(PRIORITIES)))

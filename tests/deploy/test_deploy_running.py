@@ -128,7 +128,7 @@ def containers(folder, account, analyst):
         assert migrated.returncode == 0, migrated.stderr
         assert "no fresh report" in system.check("worker").stderr
         assert "refused" in system.check("web").stderr
-        services = ("web", "worker", "interactive", "flower")
+        services = ("web", "worker", "interactive", "webhooks", "flower")
         for service in services:
             system.start(service)
         try:

@@ -1,7 +1,5 @@
 """What is told, to whom, and that it commits with what it tells of."""
 
-import json
-
 import pytest
 from ledger_shop import FAULT
 from sqlalchemy import func, select, text
@@ -35,10 +33,10 @@ def test_an_answer_is_told_in_the_transaction_that_records_it(shop, receiver):
 def test_what_rolls_back_is_not_told(shop, receiver):
     shop.webhook(receiver)
     claimed, _ = shop.enter()
-    with pytest.raises(ZeroDivisionError), shop.desk.database.transaction() as session:
+    with shop.desk.database.transaction() as session:
         claims.record(session, claimed, outcomes.AnalysisState.FAILED, {"attempts": 1}, None)
         assert session.scalar(select(func.count()).where(Delivery.subject_id == claimed.id)) == 1
-        raise ZeroDivisionError
+        session.rollback()
     assert types(shop) == []
 
 
@@ -228,7 +226,7 @@ def test_ids_of_deliveries_are_unique_and_look_like_all_others(shop, receiver):
     ids = [row.id for row in shop.outbox()]
     assert len(set(ids)) == 20
     assert all(len(made) == len("evt_") + 26 for made in ids)
-    assert json.dumps(sorted(ids)) == json.dumps(ids) or len({made[:14] for made in ids}) > 1
+    assert [made[:14] for made in ids] == sorted(made[:14] for made in ids)
 
 
 def test_what_is_deleted_is_told_no_more(shop, receiver):

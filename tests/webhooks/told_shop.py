@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from core.addresses import AddressRules
 from core.models import Analysis, Batch, Delivery, Webhook
-from core.services import deliveries, outcomes, webhooks
+from core.services import deliveries, dispatching, outcomes, webhooks
 from worker.courier import Courier
 from worker.outbound import Outbound
 
@@ -42,6 +42,9 @@ class Told(Shop):
         claimed, call_id = self.enter(outcomes.claim(self.desk, analysis_id, "w"))
         outcomes.succeed(self.desk, claimed, ANSWER, settled(call_id))
 
+    def move_on(self):
+        dispatching.move_on(self.desk)
+
     def expire_batch(self, batch_id):
         """Turn the clock of a batch to behind its deadline."""
         with self.desk.database.transaction() as session:
@@ -65,6 +68,11 @@ class Told(Shop):
         """Send everything that is due, once."""
         for row in self.outbox(state="pending"):
             self.courier.deliver(row.id)
+
+    def now(self):
+        """The time of the database."""
+        with self.desk.database.transaction() as session:
+            return session.scalar(select(func.now()))
 
     def hurry(self):
         """Turn the clock: what waits for another try is due."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from core.addresses import AddressRules
 from core.desk import Desk
 from core.leader import Leader
@@ -11,6 +13,7 @@ from worker.outbound import Outbound
 from worker.timetable import Timetable, done, for_a_while, only_if
 
 DISPATCH_SECONDS = 0.25
+BUSY_SECONDS = 0.05
 PROGRESS_SECONDS = 2.0
 REPORT_SECONDS = 5.0
 TIDY_SECONDS = 300.0
@@ -51,7 +54,10 @@ class Postroom:
             done(lambda: fleet.leave(self._desk, self._name))
 
     def _dispatch(self) -> None:
-        deliveries.dispatch(self._desk)
+        """Look for what is due, and while there is much of it look more often."""
+        end = time.monotonic() + DISPATCH_SECONDS
+        while deliveries.dispatch(self._desk) and time.monotonic() < end:
+            time.sleep(BUSY_SECONDS)
 
     def _tell_progress(self) -> None:
         deliveries.tell_progress(self._desk)

@@ -1,8 +1,8 @@
 """What webhooks cost and hold up: `python3 dev bench webhooks [--quick]`.
 
 Twenty receivers, one of which hangs, and one worker process that delivers. First a thousand events a minute,
-spread over all of them: how long each takes from its commit to its receiver. Then as many at once, against plain
-`requests` in a thread pool that posts as much to the same well receivers in the same run.
+in turns to all of them: how long each takes from its commit to its receiver. Then as many at once, against
+plain `requests` in a thread pool that posts as much to the same well receivers in the same run.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Bench:
 
 def _steady_table(run: Steady) -> Table:
     table = Table(
-        title=f"{run.sent:,} events at {PER_MINUTE:,} a minute, {run.held:,} of them to a receiver that hangs",
+        title=f"{run.sent:,} events at {PER_MINUTE:,} a minute, {run.held:,} to a receiver that hangs",
         caption=_caption(),
     )
     for name in ("arrived", "p50", "p95", "slowest", "CPU of the worker each"):

@@ -6,7 +6,7 @@ Times, fences and leases are as for analyses. The transactions lock a webhook be
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -84,26 +84,19 @@ def record(desk: Desk, claimed: Claim, attempted: Attempted) -> None:
     with desk.database.transaction() as session:
         if attempted.has_arrived:
             webhooks.note_success(session, claimed.webhook_id)
-            to, again_in = DeliveryState.DELIVERED, None
+            to, again_in = DeliveryState.DELIVERED, timedelta()
         else:
             webhooks.note_failure(session, claimed.webhook_id)
             to, again_in = _after_failure(desk, claimed)
         reason = None if attempted.has_arrived else attempted.words
-        if not deliveries.end(session, claimed, to, reason=reason, again_in=again_in):
+        outcome = asdict(attempted)
+        if not deliveries.end(session, claimed, to, reason=reason, again_in=again_in, outcome=outcome):
             log.info("delivery_lost_to_another", delivery_id=claimed.id)
             return
-        deliveries.add_attempt(
-            session,
-            claimed,
-            seconds=attempted.seconds,
-            status=attempted.status,
-            error=attempted.error,
-            reply=attempted.reply,
-        )
         if not attempted.has_arrived:
             _disable_where_hopeless(session, claimed, attempted)
-        outcome = "retried" if to == DeliveryState.PENDING else str(to)
-        after_commit(session, metrics.DELIVERIES.labels(outcome).inc)
+        became = "retried" if to == DeliveryState.PENDING else str(to)
+        after_commit(session, metrics.DELIVERIES.labels(became).inc)
         after_commit(session, lambda: metrics.DELIVERY_DURATION.observe(attempted.seconds))
 
 
@@ -121,11 +114,11 @@ def forget(desk: Desk) -> int:
         return deliveries.forget(session, age, AT_ONCE) + webhooks.forget(session, age, AT_ONCE)
 
 
-def _after_failure(desk: Desk, claimed: Claim) -> tuple[DeliveryState, timedelta | None]:
+def _after_failure(desk: Desk, claimed: Claim) -> tuple[DeliveryState, timedelta]:
     """Another try by the schedule, or none."""
     schedule = desk.settings.webhook_schedule
     if claimed.tries >= len(schedule):
-        return DeliveryState.FAILED, None
+        return DeliveryState.FAILED, timedelta()
     seconds = schedule[claimed.tries] * random.uniform(1, 1 + LATER_BY)  # noqa: S311  (no secret hangs on it)
     return DeliveryState.PENDING, timedelta(seconds=seconds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,19 +10,22 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Interval,
+    Text,
     and_,
     bindparam,
     case,
     delete,
     func,
+    insert,
     literal,
+    null,
     or_,
     select,
     true,
     update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, defer, selectinload
 
 from core.errors import NotFound
@@ -146,25 +149,65 @@ def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[
     return [delivery_id for delivery_id in picked if delivery_id in rung]
 
 
-def take(session: Session, delivery_id: str, lease: timedelta) -> Claim | None:
-    """Take the lease of a due delivery; None where it is not due, or someone else was first."""
+def _taking() -> Any:
     taken = (
         update(DELIVERIES)
         .where(
-            DELIVERIES.c.id == delivery_id,
+            DELIVERIES.c.id == bindparam("this_id"),
             PENDING,
             DELIVERIES.c.next_attempt_at <= func.now(),
             or_(DELIVERIES.c.lease_until.is_(None), DELIVERIES.c.lease_until < func.now()),
         )
-        .values(lease_until=func.now() + lease, rung_at=func.now(), fence=DELIVERIES.c.fence + 1)
-        .returning(DELIVERIES)
+        .values(
+            lease_until=func.now() + bindparam("for_lease", type_=Interval),
+            rung_at=func.now(),
+            fence=DELIVERIES.c.fence + 1,
+        )
+        .returning(*(DELIVERIES.c[name] for name in Claim.__slots__ if name not in {"url", "secrets"}))
         .cte("taken")
     )
-    columns = (taken.c[name] for name in Claim.__slots__ if name not in {"url", "secrets"})
     old = case((WEBHOOKS.c.old_secret_until > func.now(), WEBHOOKS.c.old_secret))
     secrets = func.array_remove(postgresql.array([WEBHOOKS.c.secret, old]), None).label("secrets")
-    claim = select(*columns, WEBHOOKS.c.url, secrets).join(WEBHOOKS, WEBHOOKS.c.id == taken.c.webhook_id)
-    row = session.execute(claim).mappings().one_or_none()
+    return select(taken, WEBHOOKS.c.url, secrets).join(WEBHOOKS, WEBHOOKS.c.id == taken.c.webhook_id)
+
+
+def _ending() -> Any:
+    """Move a delivery on, keep the attempt, and of older ones only the latest: whether it was still ours."""
+    final = bindparam("to_state", type_=Text) != DeliveryState.PENDING
+    moved = (
+        update(DELIVERIES)
+        .where(
+            DELIVERIES.c.id == bindparam("this_id"), DELIVERIES.c.fence == bindparam("held_fence"), PENDING
+        )
+        .values(
+            state=bindparam("to_state", type_=Text),
+            reason=bindparam("to_reason", type_=Text),
+            rung_at=null(),
+            lease_until=null(),
+            tries=DELIVERIES.c.tries + 1,
+            attempts=DELIVERIES.c.attempts + 1,
+            next_attempt_at=func.now() + bindparam("again_in", type_=Interval),
+            finished_at=case((final, func.now())),
+        )
+        .returning(DELIVERIES.c.id, DELIVERIES.c.attempts)
+        .cte("moved")
+    )
+    outcome = (bindparam(name, type_=ATTEMPTS.c[name].type) for name in OUTCOME)
+    attempt = select(moved.c.id, moved.c.attempts, *outcome)
+    kept = insert(ATTEMPTS).from_select(("delivery_id", "number", *OUTCOME), attempt).cte("kept")
+    old = (ATTEMPTS.c.delivery_id == moved.c.id, ATTEMPTS.c.number <= moved.c.attempts - KEPT_ATTEMPTS)
+    return select(moved.c.id).add_cte(kept, delete(ATTEMPTS).where(*old).cte("gone"))
+
+
+OUTCOME = ("seconds", "status", "error", "reply")
+"""What is kept of an attempt."""
+TAKE = _taking()
+END = _ending()
+
+
+def take(session: Session, delivery_id: str, lease: timedelta) -> Claim | None:
+    """Take the lease of a due delivery; None where it is not due, or someone else was first."""
+    row = session.execute(TAKE, {"this_id": delivery_id, "for_lease": lease}).mappings().one_or_none()
     return Claim(**row) if row else None
 
 
@@ -174,44 +217,16 @@ def end(
     to: DeliveryState,
     *,
     reason: str | None,
-    again_in: timedelta | None = None,
+    again_in: timedelta,
+    outcome: Mapping[str, Any],
 ) -> bool:
-    """Move a delivery to where an attempt led, which is PENDING for another; whether it was still ours."""
-    final = to != DeliveryState.PENDING
-    values: dict[str, Any] = {
-        "state": to,
-        "reason": reason,
-        "rung_at": None,
-        "lease_until": None,
-        "tries": DELIVERIES.c.tries + 1,
-        "attempts": DELIVERIES.c.attempts + 1,
-        "finished_at": func.now() if final else None,
-    }
-    if again_in is not None:
-        values["next_attempt_at"] = func.now() + again_in
-    ours = (DELIVERIES.c.id == claim.id, DELIVERIES.c.fence == claim.fence, PENDING)
-    moved = update(DELIVERIES).where(*ours).values(values).returning(DELIVERIES.c.id)
-    return session.execute(moved).one_or_none() is not None
+    """Move a delivery to where an attempt led, which is PENDING for another; whether it was still ours.
 
-
-def add_attempt(
-    session: Session,
-    claim: Claim,
-    *,
-    seconds: float,
-    status: int | None,
-    error: str | None,
-    reply: str | None,
-) -> None:
-    """Keep what came of an attempt; of one delivery only the latest."""
-    number = claim.attempts + 1
-    row = insert(ATTEMPTS).values(
-        delivery_id=claim.id, number=number, seconds=seconds, status=status, error=error, reply=reply
-    )
-    session.execute(row.on_conflict_do_nothing())
-    if number > KEPT_ATTEMPTS:
-        old = (ATTEMPTS.c.delivery_id == claim.id, ATTEMPTS.c.number <= number - KEPT_ATTEMPTS)
-        session.execute(delete(ATTEMPTS).where(*old))
+    `outcome` is what is kept of the attempt: see OUTCOME.
+    """
+    values = {"this_id": claim.id, "held_fence": claim.fence, "to_state": to, "to_reason": reason}
+    values |= {"again_in": again_in, **outcome}
+    return session.execute(END, values).one_or_none() is not None
 
 
 def owned(session: Session, webhook_id: str, delivery_id: str) -> Delivery:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.models import Analysis, Batch, Delivery, Webhook
+from core.models import Analysis, Base, Batch, Delivery, Webhook
 from core.states import DeliveryState
 from core.store.pages import newest_first
 
 ACTIVE = Webhook.disabled_at.is_(None)
 LISTENER = Webhook.url.is_(None)
 STANDING = and_(Webhook.owner_id == Webhook.account_id, Webhook.url.is_not(None))
+
+WEBHOOKS = Base.metadata.tables["webhooks"]
+THIS = WEBHOOKS.c.id == bindparam("this_id")
+WELL_AGAIN = update(WEBHOOKS).where(THIS, WEBHOOKS.c.failing_since.is_not(None)).values(failing_since=null())
+FAILING = update(WEBHOOKS).where(THIS, WEBHOOKS.c.failing_since.is_(None)).values(failing_since=func.now())
 
 
 def add(session: Session, webhook: Webhook) -> Webhook:
@@ -84,14 +89,12 @@ def disable(session: Session, reason: str, *where: ColumnElement[bool]) -> list[
 
 def note_success(session: Session, webhook_id: str) -> None:
     """It answers again, where it did not."""
-    failing = (Webhook.id == webhook_id, Webhook.failing_since.is_not(None))
-    _plain(session, update(Webhook).where(*failing).values(failing_since=None))
+    session.execute(WELL_AGAIN, {"this_id": webhook_id})
 
 
 def note_failure(session: Session, webhook_id: str) -> None:
     """It does not answer as it should, from now on or since earlier."""
-    well = (Webhook.id == webhook_id, Webhook.failing_since.is_(None))
-    _plain(session, update(Webhook).where(*well).values(failing_since=func.now()))
+    session.execute(FAILING, {"this_id": webhook_id})
 
 
 def keep_listening(session: Session, webhook_id: str, seconds: float) -> bool:

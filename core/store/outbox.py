@@ -15,6 +15,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     FromClause,
+    Insert,
     Select,
     Text,
     and_,
@@ -98,19 +99,26 @@ def tell_budget(
 def tell(session: Session, account_id: str, event: str, subject_id: str, payload: Mapping[str, Any]) -> None:
     """Tell the account's standing webhooks that want it of an event."""
     hears = and_(WEBHOOKS.c.owner_id == account_id, ACTIVE, _wants(literal(event)))
-    session.execute(insert(DELIVERIES).from_select(COLUMNS, _given(event, subject_id, payload).where(hears)))
+    session.execute(_deliveries_of(_given(event, subject_id, payload).where(hears)))
 
 
 def send(session: Session, webhook_id: str, event: str, payload: Mapping[str, Any]) -> str:
     """Send an event to one webhook, whatever it wants; the delivery's id."""
     this = WEBHOOKS.c.id == webhook_id
-    row = insert(DELIVERIES).from_select(COLUMNS, _given(event, webhook_id, payload).where(this))
+    row = _deliveries_of(_given(event, webhook_id, payload).where(this))
     return str(session.execute(row.returning(DELIVERIES.c.id)).scalar_one())
 
 
 def _given(event: str, subject_id: str, payload: Mapping[str, Any]) -> Select[Any]:
     told = cast(literal(json.dumps(payload), Text), JSON)
     return select(*_to_webhook(), literal(event), literal(subject_id), told)
+
+
+def _deliveries_of(told: Select[Any]) -> Insert:
+    """Store what is told; a webhook that is being removed meanwhile is waited for, and then left out."""
+    return insert(DELIVERIES).from_select(
+        COLUMNS, told.with_for_update(read=True, key_share=True, of=WEBHOOKS)
+    )
 
 
 def _to_webhook() -> tuple[ColumnElement[Any], ...]:
@@ -175,7 +183,7 @@ def _of_analyses() -> Any:
         .join(WEBHOOKS, and_(_hears_of_analysis(Analysis), _wants(event)))
         .where(Analysis.id == any_(bindparam("ids")), Analysis.state.in_(FINAL))
     )
-    return insert(DELIVERIES).from_select(COLUMNS, told)
+    return _deliveries_of(told)
 
 
 def _of_batches(event: ColumnElement[str]) -> Any:
@@ -212,7 +220,7 @@ def _of_batches(event: ColumnElement[str]) -> Any:
         .join(counts, literal_column("true"))
         .where(Batch.id == any_(bindparam("ids")))
     )
-    return insert(DELIVERIES).from_select(COLUMNS, told)
+    return _deliveries_of(told)
 
 
 def _quarters() -> Any:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import wraps
 from typing import Any
 
@@ -18,6 +19,7 @@ from werkzeug.datastructures import FileStorage
 
 from core.errors import InvalidRequest
 from core.services.idempotency import Once
+from core.services.webhooks import Told
 from webapp.operations import View, documented, key
 from webapp.uploads import received
 
@@ -90,10 +92,14 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
 
 
 def _identity(value: Any) -> list[str]:
-    """What stands for a file or for bytes."""
+    """What stands for a value that JSON does not know."""
     if isinstance(value, FileStorage):
         upload = received(value)
         return [upload.name, upload.digest]
+    if isinstance(value, Told):
+        return [value.url, *([value.secret] if value.secret else [])]
+    if isinstance(value, Decimal):
+        return [str(value)]
     if isinstance(value, bytes):
         return [hashlib.sha256(value).hexdigest()]
     raise TypeError(f"A body cannot hold a {type(value).__name__}.")

@@ -18,6 +18,8 @@ from core.desk import Desk
 from core.errors import AddressNotAllowed, Conflict, InvalidRequest, WrongState
 from core.ids import new_id
 from core.models import Delivery, Webhook
+from core.services import idempotency
+from core.services.idempotency import Once
 from core.states import FINAL
 from core.store import deliveries, outbox, webhooks
 
@@ -80,8 +82,12 @@ def create(
     batch_items: bool = False,
     description: str = "",
     secret: str | None = None,
+    once: Once | None = None,
 ) -> Webhook:
-    """Make a standing webhook, with a secret where none is given. Raises InvalidRequest, Conflict."""
+    """Make a standing webhook, with a secret where none is given; what `once` made before is given instead.
+
+    Raises InvalidRequest, Conflict, IdempotencyMismatch.
+    """
     _check_url(desk, url, "url")
     _check_secret(secret, "secret")
     webhook = Webhook(
@@ -96,6 +102,8 @@ def create(
         secret=secret or signing.new_secret(),
     )
     with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, webhook.id):
+            return webhooks.owned(session, account_id, earlier)
         _demand_room(session, account_id)
         return webhooks.add(session, webhook)
 

@@ -91,9 +91,11 @@ def start_tag(session: Session, account_id: str) -> int:
 
 
 def add(session: Session, batch: Batch) -> None:
-    """Store the row of a batch."""
+    """Store the row of a batch; one that is over from the start is told."""
     session.add(batch)
     session.flush()
+    if batch.state in TOLD:
+        outbox.tell_batches(session, [batch.id])
 
 
 def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:

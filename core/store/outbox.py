@@ -93,7 +93,7 @@ def tell_budget(
         .returning(BUDGETS.c.owner_id)
     )
     for owner_id in session.scalars(news).all():
-        tell(session, account_id, "budget.exceeded", owner_id, payload)
+        tell(session, account_id, "budget.exceeded", owner_id, {"id": owner_id, **payload})
 
 
 def tell(session: Session, account_id: str, event: str, subject_id: str, payload: Mapping[str, Any]) -> None:
@@ -200,13 +200,14 @@ def _of_batches(event: ColumnElement[str]) -> Any:
         .lateral("counts")
     )
     done = sum((counts.c[name] for name in counts.c.keys()), start=literal_column("0"))  # noqa: SIM118
+    total = func.nullif(Batch.total, literal_column("0"))
     payload = _object(
         id=Batch.id,
         object=_said("batch"),
         status=Batch.state,
         reason=Batch.reason,
         counts=_object(total=Batch.total, **counts.c, pending=Batch.total - done),
-        progress=func.round(literal_column("1.0") * done / Batch.total, literal_column("4")),
+        progress=func.coalesce(func.round(done * literal_column("1.0") / total, literal_column("4")), ONE),
         metadata=Batch.meta,
         created_at=Batch.created_at,
         completed_at=Batch.finished_at,

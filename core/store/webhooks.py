@@ -98,10 +98,11 @@ def note_failure(session: Session, webhook_id: str) -> None:
 
 
 def keep_listening(session: Session, webhook_id: str, seconds: float) -> bool:
-    """Somebody still listens; whether the listener is still there."""
-    until = func.now() + timedelta(seconds=seconds)
-    kept = update(Webhook).where(Webhook.id == webhook_id, LISTENER).values(expires_at=until)
-    return session.execute(kept.returning(Webhook.id)).one_or_none() is not None
+    """Somebody still listens; whether the listener is still there. Written down once in half of that time."""
+    this = (Webhook.id == webhook_id, LISTENER)
+    until, soon = (func.now() + timedelta(seconds=length) for length in (seconds, seconds / 2))
+    _plain(session, update(Webhook).where(*this, Webhook.expires_at < soon).values(expires_at=until))
+    return session.execute(select(Webhook.id).where(*this)).one_or_none() is not None
 
 
 def forget(session: Session, age: timedelta, limit: int) -> int:

@@ -54,9 +54,16 @@ class Receiver:
             def handle_error(self, *_):
                 pass
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_port
+        self._make = lambda port: Server(("127.0.0.1", port), Handler)
+        self._server = None
+        self.port = 0
+        self.start()
         self.url = f"http://127.0.0.1:{self.port}/hook"
+
+    def start(self):
+        """Listen; after a stop at the same port again."""
+        self._server = self._make(self.port)
+        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -70,8 +77,10 @@ class Receiver:
 
     def stop(self):
         self.closed.set()
-        self._server.shutdown()
-        self._server.server_close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
 
 
 def answer(handler, status, body=b"", **headers):

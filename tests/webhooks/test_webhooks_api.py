@@ -38,6 +38,32 @@ def test_the_secret_is_shown_once(client, make):
     assert "secret" not in client.patch(f"{URL}/{made['id']}", json={"description": "x"}).json
 
 
+def test_a_creation_that_is_sent_again_makes_nothing_new_and_answers_the_same(client, receiver):
+    headers = {"Idempotency-Key": "hook-1"}
+    body = {"url": receiver.url}
+    first, again = (client.post(URL, json=body, headers=headers) for _ in range(2))
+    assert first.json == again.json
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len(client.get(URL).json["data"]) == 1
+    assert client.post(URL, json=body | {"description": "x"}, headers=headers).status_code == 422
+
+
+def test_a_submission_with_a_webhook_may_be_sent_again_as_any_other(client, receiver, photo):
+    fields = {"question": "?!", "webhook_url": receiver.url, "webhook_secret": "plain-secret"}
+
+    def post(path, file, **more):
+        content = {file: (BytesIO(photo()), "p.jpg")}
+        headers = {"Idempotency-Key": f"once-{path}"}
+        return client.post(f"/api/v1/{path}", data=fields | content | more, headers=headers)
+
+    for path, file, more in (("analyses", "file", {}), ("batches", "images", {"max_cost": "1.5"})):
+        first, again = post(path, file, **more), post(path, file, **more)
+        assert (first.status_code, again.status_code) == (202, 202), first.text
+        assert first.json["id"] == again.json["id"]
+        assert len(client.get(f"{URL}?subject={first.json['id']}").json["data"]) == 1
+        assert post(path, file, **more | {"webhook_secret": "another-secret"}).status_code == 422
+
+
 def test_a_plain_secret_of_ones_own_is_taken(make):
     assert make(secret="our-own-secret")["secret"] == "our-own-secret"
 

@@ -51,6 +51,7 @@ def hooked(servers, folder, settings):
         WEBHOOK_TIMEOUT=str(TIMEOUT),
         WEBHOOK_SCHEDULE=",".join(["1s"] * 50),
         WORKER_LEASE="10",
+        LOG_LEVEL="INFO",
     )
     url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
     desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
@@ -146,6 +147,7 @@ BAD = {
     "500": lambda receiver: setattr(receiver, "behave", 500),
     "closes": lambda receiver: setattr(receiver, "behave", close_early),
     "hangs": hang,
+    "is down": lambda receiver: receiver.stop(),
     "sends 10 MB": lambda receiver: setattr(receiver, "behave", too_much),
 }
 
@@ -169,6 +171,7 @@ def test_every_kind_of_receiver_gets_each_event_and_delays_nobody_else(hooked, m
     for receiver in receivers.values():
         receiver.behave = 204
         receiver.closed.set()  # who hangs lets go
+    receivers["is down"].start()
     hooked.wait_for(lambda: all(sent[name] <= set(receivers[name].ids) for name in BAD), 120)
 
     def delivered(name):
@@ -177,7 +180,7 @@ def test_every_kind_of_receiver_gets_each_event_and_delays_nobody_else(hooked, m
 
     hooked.wait_for(lambda: all(sent[name] == delivered(name) for name in BAD), 60, every=0.5)
     with capsys.disabled():
-        print(f"\nbeside five bad receivers: p95 {quantiles(delays, n=20)[-1] * 1000:.0f} ms")  # noqa: T201
+        print(f"\nbeside six bad receivers: p95 {quantiles(delays, n=20)[-1] * 1000:.0f} ms")  # noqa: T201
 
 
 def test_a_receiver_that_is_gone_is_sent_nothing_more(hooked, make_receiver):
@@ -204,6 +207,31 @@ def test_no_event_is_lost_when_the_delivering_worker_is_killed(hooked, make_rece
         start(hooked, "postman", "webhooks")
     hooked.wait_for(lambda: sent <= set(receiver.ids), 150)
     assert set(receiver.ids) == sent
+
+
+def test_a_worker_that_is_stopped_finishes_what_it_sends_and_sends_nothing_twice(hooked, make_receiver):
+    session, receiver = hooked.session(), make_receiver()
+    made = hook(hooked, session, receiver)
+    receiver.behave = lambda handler: (time.sleep(1), answer(handler, 204))
+    sent = {ping(hooked, session, made) for _ in range(8)}
+    hooked.wait_for(lambda: receiver.messages, 60)
+    process = hooked.processes.pop("postman")
+    process.terminate()
+    assert process.wait(60) == 0
+    start(hooked, "postman", "webhooks")
+    hooked.wait_for(lambda: sent <= set(receiver.ids), 90)
+    assert len(receiver.messages) == len(sent)
+
+
+def test_no_secret_and_no_address_is_in_any_log(hooked, make_receiver, folder):
+    session, receiver = hooked.session(), make_receiver()
+    made = hook(hooked, session, receiver)
+    ping(hooked, session, made)
+    hooked.wait_for(lambda: receiver.messages, 60)
+    logs = "".join(log.read_text(errors="replace") for log in folder.glob("*.log"))
+    assert "delivery_attempted" in logs
+    assert made["secret"] not in logs
+    assert receiver.url not in logs
 
 
 def test_events_are_followed_by_the_command_line_and_posted_on_signed(hooked, make_receiver):

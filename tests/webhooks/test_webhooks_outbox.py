@@ -181,7 +181,7 @@ def test_a_budget_that_is_used_up_is_told_once_and_again_after_it_was_raised(new
     with pytest.raises(outcomes.BudgetExceeded):
         shop.enter()
     assert [row.payload["limit"] for row in shop.outbox()] == [0.05, 0.06]
-    assert shop.outbox()[0].subject_id == shop.key.id
+    assert shop.outbox()[0].subject_id == shop.outbox()[0].payload["id"] == shop.key.id
 
 
 def test_a_batch_that_cannot_be_paid_tells_both_that_it_is_paused_and_why(new_shop, receiver):

@@ -10,6 +10,7 @@ from flask_smorest import Blueprint
 from core.services import webhooks
 from core.services.keys import Scope
 from webapp import present_webhooks as present
+from webapp.idempotency import idempotent, once
 from webapp.listening import events
 from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_query
 from webapp.present import page
@@ -41,10 +42,10 @@ blueprint = Blueprint("webhooks", __name__, description="Who is told of events, 
 @blueprint.response(201, WebhookMade, headers=LOCATION)
 @signed_in(Scope.WRITE)
 @takes_body(json=WebhookJson)
-@may_answer(409)
+@idempotent
 def create(body: dict[str, Any]) -> Any:
-    """Make a webhook; its secret is shown now and never again."""
-    made = webhooks.create(desk(), key().account_id, **body)
+    """Make a webhook; its secret is shown now and never again, but for a replay of this very request."""
+    made = webhooks.create(desk(), key().account_id, **body, once=once())
     return present.made(made), 201, {"Location": url_for("webhooks.one", webhook_id=made.id)}
 
 

@@ -26,15 +26,14 @@ ORDER = (
     (MANAGER,),
     ("flower",),
     ("worker",),
-    ("interactive",),
-    ("webhooks",),
+    ("interactive", "webhooks"),
     ("web",),
     ("analyst",),
     ("valkey",),
     ("postgres",),
 )
 KILL_SECONDS = 5.0
-PATIENCE_SECONDS = {MANAGER: 60.0, "worker": 20.0, "interactive": 20.0, "webhooks": 20.0}
+PATIENCE_SECONDS = {MANAGER: 60.0, "worker": 20.0, "interactive": 20.0}
 
 
 def find(home: Home) -> dict[psutil.Process, str]:

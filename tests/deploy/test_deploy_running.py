@@ -167,7 +167,7 @@ def test_flower_opens_only_with_its_password(containers):
 
 
 def test_a_service_stops_when_told_and_is_then_no_longer_healthy(containers):
-    assert [containers.stop(name) for name in ("worker", "interactive")] == [0, 0]
+    assert [containers.stop(name) for name in ("worker", "interactive", "webhooks")] == [0, 0, 0]
     assert "no fresh report" in containers.check("worker").stderr
     assert containers.stop("web") == 0
     assert containers.check("web").returncode == 1

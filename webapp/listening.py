@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from core.desk import Desk
 from core.errors import VitrineError
 from core.models import Webhook
-from core.services import webhooks
+from core.services import listeners
 from webapp.present_webhooks import message
 from webapp.streams import HEARTBEAT, HEARTBEAT_SECONDS, event
 
@@ -22,7 +22,7 @@ AT_ONCE = 100
 
 def events(desk: Desk, account_id: str, has_gone: Callable[[], bool]) -> Iterator[str]:
     """Every event of the account from now on, until the listener has gone. Raises Conflict at once."""
-    listener = webhooks.listen(desk, account_id)
+    listener = listeners.listen(desk, account_id)
     return _events(desk, listener, has_gone)
 
 
@@ -32,14 +32,14 @@ def _events(desk: Desk, listener: Webhook, has_gone: Callable[[], bool]) -> Iter
         yield from _messages(desk, listener.id, has_gone)
     finally:
         with contextlib.suppress(VitrineError):  # it goes by itself, a little later
-            webhooks.stop_listening(desk, listener.id)
+            listeners.stop_listening(desk, listener.id)
 
 
 def _messages(desk: Desk, listener_id: str, has_gone: Callable[[], bool]) -> Iterator[str]:
     told: list[str] = []
     quiet_since = time.monotonic()
     while not has_gone():
-        found = webhooks.heard(desk, listener_id, told, AT_ONCE)
+        found = listeners.heard(desk, listener_id, told, AT_ONCE)
         if found is None:
             return
         told = [row.id for row in found]

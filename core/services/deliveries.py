@@ -20,7 +20,7 @@ from core.desk import Desk
 from core.models import Webhook
 from core.queue import WEBHOOKS, Task
 from core.states import DeliveryState
-from core.store import deliveries, outbox, webhooks
+from core.store import deliveries, lanes, outbox, webhooks
 
 Claim = deliveries.Claim
 
@@ -67,7 +67,7 @@ def dispatch(desk: Desk) -> int:
         return 0
     cap = desk.settings.webhook_concurrency
     with desk.database.transaction() as session:
-        ids = deliveries.pick(session, MOST_BELLS - waiting, in_lane=cap, of_account=max(cap, OF_ACCOUNT))
+        ids = lanes.pick(session, MOST_BELLS - waiting, in_lane=cap, of_account=max(cap, OF_ACCOUNT))
     desk.doorbell.ring(Task.DELIVER, ids, WEBHOOKS)
     return len(ids)
 

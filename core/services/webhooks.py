@@ -34,8 +34,6 @@ MOST_WEBHOOKS = 50
 ROTATION = timedelta(hours=24)
 """For so long messages are signed by the secret before, too."""
 BY_CLIENT = "disabled by the client"
-LISTENING_SECONDS = 60.0
-"""After which a listener that nobody listens to is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def create(
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, webhook.id):
             return webhooks.owned(session, account_id, earlier)
-        _demand_room(session, account_id)
+        demand_room(session, account_id)
         return webhooks.add(session, webhook)
 
 
@@ -223,37 +221,6 @@ def replay(
         return len(deliveries.send_again(session, webhook_id, *span))
 
 
-def listen(desk: Desk, account_id: str) -> Webhook:
-    """A webhook without an address: its deliveries are read by who listens. Raises Conflict."""
-    listener = Webhook(
-        id=new_id("wh"),
-        account_id=account_id,
-        owner_id=account_id,
-        events=list(EVENTS),
-        secret=signing.new_secret(),
-        expires_at=func.now() + timedelta(seconds=LISTENING_SECONDS),
-    )
-    with desk.database.transaction() as session:
-        _demand_room(session, account_id)
-        return webhooks.add(session, listener)
-
-
-def heard(desk: Desk, listener_id: str, ids: Sequence[str], limit: int) -> list[Delivery] | None:
-    """What a listener is to be told next, when it was told these; None where it is gone."""
-    with desk.database.transaction() as session:
-        if not webhooks.keep_listening(session, listener_id, LISTENING_SECONDS):
-            return None
-        if ids:
-            deliveries.heard(session, ids)
-        return deliveries.unheard(session, listener_id, limit)
-
-
-def stop_listening(desk: Desk, listener_id: str) -> None:
-    """Nobody listens any more."""
-    with desk.database.transaction() as session:
-        webhooks.remove(session, listener_id)
-
-
 def body_of(delivery_id: str, event: str, created_at: datetime, payload: Any) -> dict[str, Any]:
     """A message as it is sent; one of a batch is in the shape that `openai.webhooks.unwrap()` knows."""
     return {
@@ -272,7 +239,8 @@ def _enabled(session: Session, account_id: str, webhook_id: str) -> Webhook:
     return webhook
 
 
-def _demand_room(session: Session, account_id: str) -> None:
+def demand_room(session: Session, account_id: str) -> None:
+    """Raises Conflict where an account has as many webhooks as it may."""
     if webhooks.count_standing(session, account_id) >= MOST_WEBHOOKS:
         raise Conflict(f"An account has at most {MOST_WEBHOOKS} webhooks: delete one first.")
 

@@ -1,7 +1,7 @@
 """Events into the outbox: written where states move, in the same transaction, as one INSERT … SELECT.
 
-Nothing is written where nobody wants to be told. Payloads say how things are at this moment, whatever becomes
-of them until they arrive. Which deliveries are rung for is in core.store.deliveries.
+Nothing is written where nobody wants to be told. Payloads (core.store.payloads) say how things are at this
+moment, whatever becomes of them until they arrive. Which deliveries are rung for is in core.store.lanes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    case,
     cast,
     exists,
     func,
@@ -38,12 +37,12 @@ from sqlalchemy.orm import Session
 from core.ids import ALPHABET
 from core.models import Analysis, Base, Batch
 from core.states import FINAL, AnalysisState, BatchState
+from core.store import payloads
+from core.store.payloads import said
 
 WEBHOOKS, DELIVERIES, ANALYSES, BUDGETS = (
     Base.metadata.tables[name] for name in ("webhooks", "deliveries", "analyses", "budgets")
 )
-ANSWER_BYTES = 65_536
-"""An answer that is longer is fetched by who wants it."""
 MILLISECONDS = "(extract(epoch FROM now()) * 1000)::bigint"
 TIME = " || ".join(
     f"substr('{ALPHABET}', (({MILLISECONDS} >> {shift}) & 31)::int + 1, 1)" for shift in range(45, -1, -5)
@@ -136,50 +135,11 @@ def _hears_of_analysis(analysis: Any, webhook: FromClause = WEBHOOKS) -> ColumnE
     return and_(mine, webhook.c.disabled_at.is_(None), alone)
 
 
-def _object(**members: Any) -> ColumnElement[Any]:
-    """A JSON object whose members keep their order."""
-    pairs: list[Any] = []
-    for name, value in members.items():
-        pairs += [_said(name), value]
-    return func.json_build_object(*pairs)
-
-
-def _said(text: str) -> ColumnElement[str]:
-    return literal_column(f"'{text}'", Text)
-
-
 def _of_analyses() -> Any:
     """Tell of the analyses `ids`."""
-    size = func.coalesce(func.octet_length(Analysis.answer), 0) + func.coalesce(
-        func.octet_length(cast(Analysis.data, Text)), 0
-    )
-    result = _object(
-        answer=Analysis.answer,
-        data=Analysis.data,
-        confidence=Analysis.confidence,
-        finish_reason=Analysis.finish_reason,
-    )
-    small = and_(Analysis.batch_id.is_(None), Analysis.state == AnalysisState.COMPLETED, size < ANSWER_BYTES)
-    error = _object(code=Analysis.error_code, message=Analysis.error_message)
-    payload = _object(
-        id=Analysis.id,
-        object=_said("analysis"),
-        status=Analysis.state,
-        reason=Analysis.reason,
-        batch_id=Analysis.batch_id,
-        custom_id=Analysis.custom_id,
-        metadata=Analysis.meta,
-        result=case((small, result)),
-        error=case((Analysis.error_code.is_not(None), error)),
-        total_tokens=func.coalesce(Analysis.prompt_tokens + Analysis.completion_tokens, 0),
-        total_cost=Analysis.prompt_cost + Analysis.completion_cost,
-        created_at=Analysis.created_at,
-        completed_at=Analysis.finished_at,
-        url=_said("/api/v1/analyses/") + Analysis.id,
-    )
-    event = _said("analysis.") + Analysis.state
+    event = said("analysis.") + Analysis.state
     told = (
-        select(*_to_webhook(), event, Analysis.id, payload)
+        select(*_to_webhook(), event, Analysis.id, payloads.of_analysis())
         .join(WEBHOOKS, and_(_hears_of_analysis(Analysis), _wants(event)))
         .where(Analysis.id == any_(bindparam("ids")), Analysis.state.in_(FINAL))
     )
@@ -188,32 +148,7 @@ def _of_analyses() -> Any:
 
 def _of_batches(event: ColumnElement[str]) -> Any:
     """Tell an event of the batches `ids`, with their counts."""
-    counts = (
-        select(
-            *(
-                func.count().filter(Analysis.state == state).label(str(state))
-                for state in AnalysisState
-                if state in FINAL
-            )
-        )
-        .where(Analysis.batch_id == Batch.id)
-        .lateral("counts")
-    )
-    done = sum((counts.c[name] for name in counts.c.keys()), start=literal_column("0"))  # noqa: SIM118
-    total = func.nullif(Batch.total, literal_column("0"))
-    payload = _object(
-        id=Batch.id,
-        object=_said("batch"),
-        status=Batch.state,
-        reason=Batch.reason,
-        counts=_object(total=Batch.total, **counts.c, pending=Batch.total - done),
-        progress=func.coalesce(func.round(done * literal_column("1.0") / total, literal_column("4")), ONE),
-        metadata=Batch.meta,
-        created_at=Batch.created_at,
-        completed_at=Batch.finished_at,
-        url=_said("/api/v1/batches/") + Batch.id,
-        results_url=_said("/api/v1/batches/") + Batch.id + _said("/results"),
-    )
+    payload, counts = payloads.of_batch()
     hears = and_(WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(event))
     told = (
         select(*_to_webhook(), event, Batch.id, payload)
@@ -228,7 +163,7 @@ def _quarters() -> Any:
     """Move on what was told of running batches that somebody follows, where a quarter more is done."""
     followed = exists(
         select(ONE).where(
-            WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(_said("batch.progress"))
+            WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(said("batch.progress"))
         )
     )
     left = (
@@ -258,6 +193,6 @@ def _quarters() -> Any:
 
 
 ANALYSES_TOLD = _of_analyses()
-BATCHES_TOLD = _of_batches(_said("batch.") + Batch.state)
-PROGRESS_TOLD = _of_batches(_said("batch.progress"))
+BATCHES_TOLD = _of_batches(said("batch.") + Batch.state)
+PROGRESS_TOLD = _of_batches(said("batch.progress"))
 QUARTERS = _quarters()

@@ -12,6 +12,7 @@ from sqlalchemy import func
 from core.models import Delivery
 from core.services import deliveries, webhooks
 from core.services.deliveries import Attempted
+from core.store import lanes
 from core.store.deliveries import KEPT_ATTEMPTS
 
 
@@ -232,7 +233,7 @@ def test_an_account_with_many_receivers_takes_no_more_than_its_share_of_bells(sh
         shop.complete()
     other.complete()
     with shop.desk.database.transaction() as session:
-        rung = deliveries.deliveries.pick(session, 200, in_lane=4, of_account=5)
+        rung = lanes.pick(session, 200, in_lane=4, of_account=5)
     assert len({row.id for row in shop.outbox()} & set(rung)) == 5
     assert {row.id for row in other.outbox()} <= set(rung)
 

@@ -7,7 +7,8 @@ from sqlalchemy import func, select, update
 
 from core.addresses import AddressRules
 from core.models import Analysis, Batch, Delivery, Webhook
-from core.services import deliveries, dispatching, outcomes, webhooks
+from core.services import dispatching, outcomes, webhooks
+from core.store import lanes
 from worker.courier import Courier
 from worker.outbound import Outbound
 
@@ -60,7 +61,7 @@ class Told(Shop):
     def pick(self, most=200, in_lane=4, of_account=16):
         """What is rung for next, of this account."""
         with self.desk.database.transaction() as session:
-            picked = deliveries.deliveries.pick(session, most, in_lane=in_lane, of_account=of_account)
+            picked = lanes.pick(session, most, in_lane=in_lane, of_account=of_account)
         mine = {row.id for row in self.outbox()}
         return [delivery_id for delivery_id in picked if delivery_id in mine]
 

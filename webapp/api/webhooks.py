@@ -11,8 +11,9 @@ from core.services import webhooks
 from core.services.keys import Scope
 from webapp import present_webhooks as present
 from webapp.idempotency import idempotent, once
+from webapp.limits import DOCUMENTED, Counted
 from webapp.listening import events
-from webapp.operations import desk, key, may_answer, signed_in, takes_body, takes_query
+from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.present import page
 from webapp.schemas.analyses import Deleted
 from webapp.schemas.webhooks import (
@@ -33,14 +34,14 @@ from webapp.streams import streams, watch_for_end
 
 PLACE = "/webhooks/<id(wh):webhook_id>"
 DELIVERIES = f"{PLACE}/deliveries"
-LOCATION = {"Location": {"schema": {"type": "string"}}}
 
 blueprint = Blueprint("webhooks", __name__, description="Who is told of events, and how that went.")
 
 
 @blueprint.route("/webhooks", methods=["POST"])
-@blueprint.response(201, WebhookMade, headers=LOCATION)
+@blueprint.response(201, WebhookMade, headers=MADE)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(json=WebhookJson)
 @idempotent
 def create(body: dict[str, Any]) -> Any:
@@ -95,8 +96,9 @@ def delete(webhook_id: str) -> Any:
 
 
 @blueprint.route(f"{PLACE}/rotate", methods=["POST"])
-@blueprint.response(200, WebhookMade)
+@blueprint.response(200, WebhookMade, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(json=RotateJson, optional=True)
 @may_answer(404)
 def rotate(body: dict[str, Any], webhook_id: str) -> Any:
@@ -105,8 +107,9 @@ def rotate(body: dict[str, Any], webhook_id: str) -> Any:
 
 
 @blueprint.route(f"{PLACE}/test", methods=["POST"])
-@blueprint.response(202, DeliveryView)
+@blueprint.response(202, DeliveryView, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @may_answer(404, 409)
 def test(webhook_id: str) -> Any:
     """Send it a `webhook.ping`, whatever events it wants."""
@@ -141,8 +144,9 @@ def delivery(webhook_id: str, delivery_id: str) -> Any:
 
 
 @blueprint.route(f"{DELIVERIES}/<id(evt):delivery_id>/redeliver", methods=["POST"])
-@blueprint.response(202, DeliveryView)
+@blueprint.response(202, DeliveryView, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @may_answer(404, 409)
 def redeliver(webhook_id: str, delivery_id: str) -> Any:
     """Send a message anew, under the same id."""
@@ -150,8 +154,9 @@ def redeliver(webhook_id: str, delivery_id: str) -> Any:
 
 
 @blueprint.route(f"{PLACE}/replay", methods=["POST"])
-@blueprint.response(202, Replayed)
+@blueprint.response(202, Replayed, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
 @takes_body(json=ReplayJson)
 @may_answer(404, 409)
 def replay(body: dict[str, Any], webhook_id: str) -> Any:

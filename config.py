@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ MAX_SECONDS = 30 * 86_400
 MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 """A number of requests in a time."""
+PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+"""One port, or the first and the last of a span."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -86,6 +89,9 @@ class Settings:
     failure_rate_limit: str
     web_processes: int
     web_threads: int
+
+    outbound_networks: tuple[IPv4Network | IPv6Network, ...]
+    outbound_ports: tuple[range, ...]
 
     worker_concurrency: int
     worker_lease: float
@@ -202,6 +208,8 @@ def _read(env: Env) -> dict[str, Any]:
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
+        "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
         "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
@@ -302,6 +310,21 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(name) for name in _names(text))
+    except ValueError:
+        raise EnvError("must be a list of networks such as 10.20.0.0/16,fd00:20::/32.") from None
+
+
+def _ports(text: str) -> tuple[range, ...]:
+    spans = [PORTS.fullmatch(name) for name in _names(text)]
+    ports = tuple(range(int(span[1]), int(span[2] or span[1]) + 1) for span in spans if span)
+    if not ports or None in spans or any(not span or span[0] < 1 or span[-1] > 65_535 for span in ports):
+        raise EnvError("must be a list of ports or spans of them, such as 80,443,8000-8099.")
+    return ports
+
+
 def _extensions(text: str) -> frozenset[str]:
     names = frozenset(name.lower().lstrip(".") for name in _names(text))
     if not names or not names <= set(IMAGE_EXTENSIONS):
@@ -341,6 +364,8 @@ PARSERS = {
     "days": _days,
     "rate": _rate,
     "names": _names,
+    "networks": _networks,
+    "ports": _ports,
     "extensions": _extensions,
     "file": _file,
     "folder": _folder,

@@ -90,6 +90,9 @@ class Settings:
     web_processes: int
     web_threads: int
 
+    url_images: bool
+    url_timeout: float
+    url_host_connections: int
     outbound_networks: tuple[IPv4Network | IPv6Network, ...]
     outbound_ports: tuple[range, ...]
 
@@ -208,6 +211,9 @@ def _read(env: Env) -> dict[str, Any]:
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "url_images": env.bool("URL_IMAGES", True),
+        "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
+        "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
         "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
         "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),

@@ -29,10 +29,12 @@ from core.errors import (
 from core.media import allowed_kinds
 from core.presets import Preset
 from core.pricing import likely_tokens
-from core.services import outcomes, pausing
+from core.services import fetching, outcomes, pausing
 from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, prompt
 from worker.answers import EmptyReply
+from worker.download import NotFetched
+from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.isolation import Isolation
 from worker.leases import Leases
@@ -86,9 +88,17 @@ class Analyzer:
     """What a worker process analyses with."""
 
     def __init__(
-        self, desk: Desk, preparer: Preparer, vision: Vision, throttle: Throttle, leases: Leases, name: str
+        self,
+        desk: Desk,
+        fetcher: Fetcher,
+        preparer: Preparer,
+        vision: Vision,
+        throttle: Throttle,
+        leases: Leases,
+        name: str,
     ) -> None:
         self._desk = desk
+        self._fetcher = fetcher
         self._preparer = preparer
         self._vision = vision
         self._throttle = throttle
@@ -183,7 +193,28 @@ class Analyzer:
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
-        return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
+        return [
+            self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in self._digests(claimed)
+        ]
+
+    def _digests(self, claimed: Claim) -> list[str]:
+        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
+        known = [digest for digest in claimed.digests if digest]
+        if len(known) == len(claimed.digests):
+            return known
+        sources = fetching.sources(self._desk, claimed)
+        return [
+            digest or self._fetch(claimed, position, url or "")
+            for position, (digest, url) in enumerate(sources)
+        ]
+
+    def _fetch(self, claimed: Claim, position: int, url: str) -> str:
+        if self._stopping.is_set():
+            raise Stopping
+        try:
+            return self._fetcher.fetch(claimed, position, url)
+        except NotFetched as failure:
+            raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
 
     def _ask(
         self,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from config import Settings
+from core.addresses import AddressRules
 from core.desk import Desk
 from worker.analyze import Analyzer
 from worker.exposition import Exposition
+from worker.fetcher import Fetcher
 from worker.leases import Leases
+from worker.outbound import Outbound
 from worker.preparer import Preparer
 from worker.throttle import Throttle
 from worker.upkeep import Upkeep
@@ -22,7 +25,10 @@ class Workbench:
         self._vision = Vision(settings)
         self._throttle = Throttle(settings)
         self._leases = Leases(self.desk)
-        self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._throttle, self._leases, name)
+        self._fetcher = Fetcher(self.desk, Outbound(AddressRules.of(settings)))
+        self.analyzer = Analyzer(
+            self.desk, self._fetcher, self._preparer, self._vision, self._throttle, self._leases, name
+        )
         self._preparer.warm()
         self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
         self._exposition = Exposition.open(settings)
@@ -39,6 +45,7 @@ class Workbench:
         self._leases.close()
         self._vision.close()
         self._throttle.close()
+        self._fetcher.close()
         self._preparer.close()
         self.desk.database.close()
 

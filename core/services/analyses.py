@@ -23,8 +23,10 @@ from core.queue import Task
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.image_urls import ImageUrl
 from core.states import FINAL, AnalysisState
 from core.store import analyses, files
+from core.store.analyses import Source
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -33,8 +35,8 @@ DETAILS = ("auto", "low", "high")
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 
-Image = Upload | str
-"""New bytes, or the id of a file that the account has."""
+Image = Upload | ImageUrl | str
+"""New bytes, an address to fetch them from, or the id of a file that the account has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +76,9 @@ def submit(
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return analyses.owned(session, key.account_id, earlier)
         files.add(session, fresh)
-        file_ids = _file_ids(session, key.account_id, submission.images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
-        analyses.add(session, analysis, file_ids)
+        sources = _sources(session, key.account_id, submission.images, fresh)
+        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+        analyses.add(session, analysis, sources)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
         return analyses.owned(session, key.account_id, analysis.id)
@@ -138,7 +140,7 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
         found = analyses.owned(session, account_id, analysis_id)
         if found.batch_id is not None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
-        file_ids = [image.file_id for image in found.images]
+        file_ids = [image.file_id for image in found.images if image.file_id]
         analyses.remove(session, analysis_id)
         files.remove_unused(session, file_ids, WITH_ANALYSIS)
 
@@ -166,14 +168,22 @@ def _check(desk: Desk, submission: Submission) -> None:
         )
 
 
-def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
-    """The files of a submission, in its order. Raises NotFound for ids that are not the account's."""
+def _sources(
+    session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
+) -> list[Source]:
+    """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
     known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
     missing = [image for image in images if isinstance(image, str) and image not in known]
     if missing:
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
-    return [image if isinstance(image, str) else next(new).id for image in images]
+
+    def source(image: Image) -> Source:
+        if isinstance(image, ImageUrl):
+            return None, image.url
+        return (image if isinstance(image, str) else next(new).id), None
+
+    return [source(image) for image in images]
 
 
 def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:

@@ -24,6 +24,7 @@ from core.pricing import WorstCase
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.image_urls import ImageUrl
 from core.services.items import Item, file_ids_of, uploads_of
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
 from core.store import batches, dispatch, files
@@ -345,7 +346,10 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
 
 def _image_rows(
     items: Sequence[Item], ids: Sequence[str], fresh: Mapping[int, str]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[Any, ...]]:
     for item, analysis_id in zip(items, ids, strict=True):
         for position, image in enumerate(item.images):
-            yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)]
+            if isinstance(image, ImageUrl):
+                yield analysis_id, position, None, image.url
+            else:
+                yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)], None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -21,6 +22,8 @@ from core.services.items import Broken
 LONGEST_LINE = 1_000_000
 """Bytes. An image belongs into a file of its own."""
 BOM = b"\xef\xbb\xbf"
+BETWEEN_IMAGES = re.compile(r";(?=\s*(?:file_|https?://|$))", re.IGNORECASE)
+"""A semicolon, but for those within a URL."""
 NUMBERS = {"max_tokens": int, "temperature": float}
 
 
@@ -81,7 +84,7 @@ def _csv_row(names: list[str], cells: list[str]) -> Any:
         if "metadata" in row:
             row["metadata"] = json.loads(row["metadata"])
         if "images" in row:
-            row["images"] = [name.strip() for name in row["images"].split(";")]
+            row["images"] = [name.strip() for name in BETWEEN_IMAGES.split(row["images"])]
     except (ValueError, RecursionError) as error:
         return Broken(f"A number or metadata cannot be read: {error}.")
     return row

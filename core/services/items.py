@@ -14,7 +14,8 @@ from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
+from core.services import image_urls
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 
 MOST_ITEMS = 50_000
@@ -36,6 +37,8 @@ FIELDS = frozenset(
         "metadata",
     }
 )
+SOURCES = frozenset({"file_id", "url", "base64"})
+"""Of an image: exactly one of them."""
 DEFAULTS = FIELDS - {"custom_id", "image", "images"}
 
 Reader = Callable[[Any], Upload]
@@ -56,7 +59,7 @@ class Item:
     """One analysis to be made."""
 
     custom_id: str
-    images: list[Upload | str]
+    images: list[Image]
     preset: Preset
     question: str | None
     context: str | None
@@ -174,7 +177,7 @@ class Items:
         self._seen.add(custom_id)
         return custom_id
 
-    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Upload | str]:
+    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image]:
         given = row.get("images", [row["image"]] if "image" in row else [])
         if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
             problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
@@ -187,15 +190,17 @@ class Items:
                 problem("images", error.message)
         return images
 
-    def _image(self, image: Any) -> Upload | str:
+    def _image(self, image: Any) -> Image:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
-            image = {"file_id": image}
-        if not isinstance(image, dict) or ("file_id" in image) == ("base64" in image):
-            raise InvalidRequest("An image is a file id, or an object with either file_id or base64.")
+            image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
+        if not isinstance(image, dict) or len(SOURCES & image.keys()) != 1:
+            raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
             return self._read_image(image)
+        if "url" in image:
+            return image_urls.checked(self._desk, image["url"])
         if not isinstance(image["file_id"], str) or _unstorable(image["file_id"]):
             raise InvalidRequest("file_id must be a text.")
         return image["file_id"]

@@ -30,15 +30,17 @@ CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
 USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
+Source = tuple[str | None, str | None]
+"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
 
 
-def add(session: Session, analysis: Analysis, file_ids: Sequence[str]) -> None:
-    """Store a new analysis of these files, in their order."""
+def add(session: Session, analysis: Analysis, sources: Sequence[Source]) -> None:
+    """Store a new analysis of these images, in their order."""
     session.add(analysis)
     session.flush()
     session.add_all(
-        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id)
-        for position, file_id in enumerate(file_ids)
+        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id, url=url)
+        for position, (file_id, url) in enumerate(sources)
     )
     session.flush()
 
@@ -80,7 +82,8 @@ def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
     """Remove the analyses that a query names and nobody holds: how many, and the files that they used."""
     held = list(session.scalars(ids.with_for_update(of=Analysis, skip_locked=True)))
     of_theirs = AnalysisImage.analysis_id.in_(held)
-    used = list(session.scalars(select(AnalysisImage.file_id).where(of_theirs).distinct()))
+    files = select(AnalysisImage.file_id).where(of_theirs, AnalysisImage.file_id.is_not(None))
+    used = [file_id for file_id in session.scalars(files.distinct()) if file_id]
     gone = delete(Analysis).where(Analysis.id.in_(held))
     session.execute(gone.execution_options(synchronize_session=False))
     return len(held), used

@@ -56,7 +56,7 @@ ITEM_COLUMNS = (
     "metadata",
     "deadline_at",
 )
-IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
+IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
 SEEN = Batch.deleted_at.is_(None)

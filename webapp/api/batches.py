@@ -313,7 +313,7 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "error": row.error_message,
         "total_tokens": present.usage(row)["total_tokens"],
         "total_cost": present.cost(row)["total_cost"],
-        "file_names": "; ".join(image.file.name for image in row.images),
+        "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
     }
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from core.addresses import LONGEST
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.items import SOURCES
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Metadata, Question, Real, Text, Whole
@@ -52,16 +54,23 @@ def decoded(text: str) -> bytes:
 
 
 class ImageSchema(Schema):
-    """One image: a file that was uploaded before, or its bytes."""
+    """One image: a file that was uploaded before, its bytes, or where to fetch it."""
 
     file_id = Text(validate=validate.Length(1, 40))
     base64 = Base64(metadata={"description": "Base64, or a data URL."})
+    url = Text(
+        validate=validate.Length(1, LONGEST),
+        metadata={
+            "description": "An http(s) address that a worker fetches it from.",
+            "example": "https://shop.example/images/mug.jpg",
+        },
+    )
     name = Text(validate=validate.Length(max=255))
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if ("file_id" in data) == ("base64" in data):
-            raise ValidationError("Give either file_id or base64.")
+        if len(SOURCES & data.keys()) != 1:
+            raise ValidationError("Give one of file_id, base64 and url.")
 
 
 SAYS_SOMETHING = {"minLength": 1, "pattern": r"\S"}
@@ -207,11 +216,20 @@ class CostSchema(Schema):
 class ImageView(Schema):
     """An image of an analysis, and what was done to it before it was sent."""
 
-    file_id = fields.String(required=True)
-    file_name = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-    media_type = fields.String(required=True)
-    sha256 = fields.String(required=True)
+    url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it is fetched from, if it was not sent."},
+    )
+    file_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null, as what follows, until it is fetched."},
+    )
+    file_name = fields.String(required=True, allow_none=True)
+    file_size = fields.Integer(required=True, allow_none=True)
+    media_type = fields.String(required=True, allow_none=True)
+    sha256 = fields.String(required=True, allow_none=True)
     preparation = fields.Dict(required=True, allow_none=True)
 
 

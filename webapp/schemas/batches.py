@@ -69,9 +69,9 @@ class BatchJson(_Order):
     inputs = fields.List(
         fields.Raw(metadata={"type": "object"}),  # judged by the service, all of them at once
         metadata={
-            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
-            " file_id or base64), and question, context,"
-            " preset, model, max_tokens, temperature, detail, metadata.",
+            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
+            " objects with file_id, url or base64), and question, context, preset, model, max_tokens,"
+            " temperature, detail, metadata.",
         },
     )
     input_file_id = Text(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import wraps
 from typing import Any
 
@@ -90,10 +91,12 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
 
 
 def _identity(value: Any) -> list[str]:
-    """What stands for a file or for bytes."""
+    """What stands for a value that JSON does not have."""
     if isinstance(value, FileStorage):
         upload = received(value)
         return [upload.name, upload.digest]
     if isinstance(value, bytes):
         return [hashlib.sha256(value).hexdigest()]
+    if isinstance(value, Decimal):
+        return [str(value.normalize())]
     raise TypeError(f"A body cannot hold a {type(value).__name__}.")

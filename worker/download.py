@@ -106,7 +106,7 @@ class Downloads:
             raise NotFetched(message, again=True, wait=wait)
         if answer.status != 200:
             raise NotFetched(f"The host answered with status {answer.status}.")
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        if (answer.headers.get("content-encoding") or "identity").lower() != "identity":
             raise NotFetched("The host sent it compressed, though it was asked not to.")
         return self._received(answer, url)
 
@@ -118,8 +118,10 @@ class Downloads:
             size += len(piece)
             self._bound(size)
             digest.update(piece)
-            _write(content, piece)
-        content.seek(0)
+            with _room():
+                content.write(piece)
+        with _room():
+            content.seek(0)
         kind = self._kind(content.read(HEAD))
         upload = Upload(content, size, digest.hexdigest(), _name(url))
         return Fetched(upload, kind.media_type, _said(answer, "etag"), _said(answer, "last-modified"))
@@ -166,7 +168,8 @@ def _conditions(known: Earlier) -> dict[str, str]:
 def _location(answer: Answer, here: str) -> str:
     """Where a redirect leads."""
     try:
-        if location := answer.headers.get("location"):
+        # Headers are read as Latin-1, and many hosts send UTF-8.
+        if location := answer.headers.get("location", "").encode("latin-1").decode(errors="replace"):
             return urljoin(here, location)
     except ValueError:
         log.info("redirect_not_understood")
@@ -189,8 +192,9 @@ def _name(url: str) -> str:
     return unquote(urlsplit(url).path.rpartition("/")[2], errors="replace")
 
 
-def _write(content: BinaryIO, piece: bytes) -> None:
+@contextmanager
+def _room() -> Iterator[None]:
     try:
-        content.write(piece)
+        yield
     except OSError as error:
         raise Unavailable("There is no room for this image just now.") from error

@@ -59,7 +59,7 @@ def reuse(desk: Desk, claimed: Claim, position: int, url: str) -> str | None:
     None where it was removed meanwhile. Raises WrongState where the image is no longer wanted.
     """
     with desk.database.transaction() as session:
-        known = fetches.earlier(session, claimed.account_id, url)
+        known = fetches.earlier(session, claimed.account_id, url, lock=True)
         if known is None:
             return None
         fetches.link(session, claimed.id, position, known.file_id)

@@ -35,15 +35,14 @@ def sources(session: Session, analysis_id: str) -> list[tuple[str | None, str | 
     return [(digest, url) for digest, url in session.execute(images)]
 
 
-def earlier(session: Session, account_id: str, url: str) -> Earlier | None:
-    """What the account's URL led to last; its file is locked against removal until the commit."""
+def earlier(session: Session, account_id: str, url: str, *, lock: bool = False) -> Earlier | None:
+    """What the account's URL led to last, with `lock` kept from being removed until the commit."""
     query = (
         select(Fetch.file_id, File.digest, Fetch.etag, Fetch.last_modified)
         .join(File, File.id == Fetch.file_id)
         .where(Fetch.account_id == account_id, Fetch.url_digest == _digest(url))
-        .with_for_update(read=True, of=File)
     )
-    row = session.execute(query).one_or_none()
+    row = session.execute(query.with_for_update(read=True, of=File) if lock else query).one_or_none()
     return None if row is None else Earlier(*row)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import tempfile
 import threading
 import time
 from ipaddress import ip_address, ip_network
@@ -281,6 +282,23 @@ def test_a_redirect_to_what_is_not_allowed_fails_without_a_connection(ask, leads
             row = ask(host.url())
         assert canary.connections == 0
     assert (row.state, row.error_code) == ("failed", "image_unfetchable")
+
+
+def test_an_image_that_finds_no_room_on_the_disk_waits(ask, photo, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/does/not/exist")
+    with RawHost(answering(200, photo("red") + b"x" * 300_000)) as host:
+        row = ask(host.url())
+    assert (row.state, row.reason) == ("queued", "There is no room for this image just now.")
+
+
+def test_a_redirect_may_be_written_in_utf_8(ask, photo):
+    def speak(connection, head):
+        if " /%C3%BC.jpg " in head:
+            return answering(200, photo("red"))(connection, head)
+        return connection.sendall("HTTP/1.1 302 Found\r\nLocation: /\u00fc.jpg\r\n\r\n".encode())
+
+    with RawHost(speak) as host:
+        assert ask(host.url("/start")).state == "completed"
 
 
 class Names:

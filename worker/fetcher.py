@@ -12,6 +12,8 @@ from worker.outbound import Outbound
 from worker.places import Places
 from worker.scripts import Scripts
 
+SHARE = 0.5
+"""Of a worker's slots: what may wait for hosts of images at the same time."""
 SLACK = 5.0
 """Seconds that a place outlives the longest fetch."""
 
@@ -23,7 +25,9 @@ class Fetcher:
         settings = desk.settings
         self._desk = desk
         self._scripts = Scripts(settings.redis_url)
-        places = Places(self._scripts, settings.url_host_connections, settings.url_timeout + SLACK)
+        slots = max(1, int(settings.worker_concurrency * SHARE))
+        seconds = settings.url_timeout + SLACK
+        places = Places(self._scripts, settings.url_host_connections, slots, seconds)
         self._downloads = Downloads(settings, outbound, places)
 
     def fetch(self, claimed: Claim, position: int, url: str) -> str:

@@ -1,7 +1,7 @@
-"""How many requests one host gets at a time from all workers together.
+"""How many requests one host gets at a time from all workers together, and all hosts from one worker.
 
 A place is a lease in Redis, so that a worker that dies frees its own. While Redis is away each worker counts
-for itself. A slow host so takes a few slots of the workers, and not all of them.
+for itself. A slow host so takes a few slots of the workers, and all slow hosts together not all of them.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ class Full(Exception):
 class Places:
     """Of one worker process; its threads share it.
 
-    most: places of each host. seconds: the longest that anyone keeps one.
+    most: places of each host. most_here: places that this process takes, whatever the host.
+    seconds: the longest that anyone keeps one.
     """
 
-    def __init__(self, scripts: Scripts, most: int, seconds: float) -> None:
+    def __init__(self, scripts: Scripts, most: int, most_here: int, seconds: float) -> None:
         self._enter = scripts.script(ENTER)
         self._leave = scripts.script(LEAVE)
         self._most = most
+        self._here = threading.BoundedSemaphore(most_here)
         self._seconds = seconds
         self._lock = threading.Lock()
         self._alone: Counter[str] = Counter()
@@ -47,7 +49,18 @@ class Places:
     @contextmanager
     def at(self, host: str) -> Iterator[None]:
         """Hold a place at a host. Raises Full."""
-        ticket, end = new_id("place"), time.monotonic() + WAIT
+        end = time.monotonic() + WAIT
+        if not self._here.acquire(timeout=WAIT):
+            raise Full
+        try:
+            with self._at(host, end):
+                yield
+        finally:
+            self._here.release()
+
+    @contextmanager
+    def _at(self, host: str, end: float) -> Iterator[None]:
+        ticket = new_id("place")
         while (is_shared := self._take(host, ticket)) is None:
             if time.monotonic() >= end:
                 raise Full

@@ -364,7 +364,7 @@ def test_an_analysis_that_was_deleted_meanwhile_leaves_no_file(shop, submit, pho
 @pytest.fixture
 def places(settings):
     scripts = Scripts(settings.redis_url)
-    yield lambda most=2, seconds=60.0: Places(scripts, most, seconds)
+    yield lambda most=2, seconds=60.0, most_here=9: Places(scripts, most, most_here, seconds)
     scripts.close()
 
 
@@ -376,6 +376,17 @@ def test_a_host_gets_so_many_requests_at_a_time_from_all_workers_together(places
         with one.at("host-b"):
             pass
     with one.at("host-a"), one.at("host-a"):
+        pass
+
+
+def test_all_hosts_together_get_so_many_requests_from_one_worker(places):
+    one, other = places(most_here=2), places(most_here=2)
+    with one.at("host-g"), one.at("host-h"):
+        with pytest.raises(Full), one.at("host-i"):
+            pass
+        with other.at("host-i"):
+            pass
+    with one.at("host-i"):
         pass
 
 
@@ -404,11 +415,11 @@ def test_whoever_waits_for_a_place_gets_it_when_it_is_left(places):
 
 def test_without_redis_each_worker_counts_for_itself():
     scripts = Scripts("redis://127.0.0.1:9/0")
-    alone = Places(scripts, 1, 60)
+    alone = Places(scripts, 1, 9, 60)
     with alone.at("host-e"):
         with pytest.raises(Full), alone.at("host-e"):
             pass
-        with alone.at("host-f"), Places(scripts, 1, 60).at("host-e"):
+        with alone.at("host-f"), Places(scripts, 1, 9, 60).at("host-e"):
             pass
     with alone.at("host-e"):
         pass
@@ -419,7 +430,7 @@ def test_without_redis_each_worker_counts_for_itself():
 @pytest.mark.parametrize("changed", [{"url_host_connections": 1}])
 def test_an_image_whose_host_is_busy_waits_without_using_up_a_try(ask, settings, photo):
     scripts = Scripts(settings.redis_url)
-    with RawHost(answering(200, photo("red"))) as host, Places(scripts, 1, 60).at("127.0.0.1"):
+    with RawHost(answering(200, photo("red"))) as host, Places(scripts, 1, 9, 60).at("127.0.0.1"):
         row = ask(host.url())
         assert (row.state, row.attempts, host.connections) == ("queued", 0, 0)
     scripts.close()

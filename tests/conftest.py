@@ -27,7 +27,6 @@ from local import embedded
 from local.ports import free_port
 from webapp.app import create_app
 
-
 # A shell ignores Ctrl-C in what it runs in the background, and whatever tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -184,8 +184,8 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
 
 def _image(desk: Desk, upload: Upload) -> str:
     """The media type of an image that is uploaded by itself."""
-    name, limit, (head, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
-    if input_type and not head.lstrip().startswith(b"<"):  # what looks like SVG or HTML is told so below
+    name, limit, (_, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
+    if input_type:
         raise InvalidRequest(
             f"The file {name!r} is no image. If it is the input of a batch, send it with purpose 'batch'.",
             details={"field": "purpose"},
@@ -208,7 +208,8 @@ def _batch_input(upload: Upload) -> str:
             details={"field": "purpose"},
         )
     raise InvalidRequest(
-        f"The file {name!r} is no input of a batch: send JSONL or CSV, as text in UTF-8, or a ZIP archive.",
+        f"The file {name!r} is {looks}. A batch is made from JSONL, which has one object per line, or CSV,"
+        " both as text in UTF-8, or from a ZIP archive.",
         details={"field": "file"},
     )
 
@@ -219,7 +220,7 @@ def _begin(upload: Upload) -> tuple[bytes, str | None]:
         raise InvalidRequest(f"The file {safe_name(upload.name)!r} is empty.", details={"field": "file"})
     upload.content.seek(0)
     head = upload.content.read(TEXT_HEAD)
-    return head, batch_input_type(head, whole=len(head) == upload.byte_size)
+    return head, batch_input_type(head)
 
 
 def _needed_by(used: int, unfinished: int) -> str:

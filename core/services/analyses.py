@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,10 +158,6 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"The model {submission.model!r} is not served here; these are: {known}.",
             details={"field": "model"},
-        )
-    if len(json.dumps(submission.metadata)) > METADATA_BYTES:
-        raise InvalidRequest(
-            f"metadata may take at most {METADATA_BYTES:,} bytes as JSON.", details={"field": "metadata"}
         )
 
 

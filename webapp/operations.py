@@ -186,8 +186,10 @@ def _json(_schema: Schema) -> dict[str, Any]:
         raise InvalidRequest("The body is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body is not UTF-8.") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
+    except ValueError as error:
+        raise InvalidRequest("The body has a number of too many digits.") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body

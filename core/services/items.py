@@ -36,6 +36,7 @@ FIELDS = frozenset(
         "metadata",
     }
 )
+THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "image", "images"}
 
 Reader = Callable[[Any], Upload]
@@ -135,7 +136,7 @@ class Items:
             self.problems.add(line, custom_id, name, why)
 
         for name in row.keys() - FIELDS:
-            problem(str(name)[:100], f"There is no such field; there are: {', '.join(sorted(FIELDS))}.")
+            problem(str(name)[:100], f"There is no such field; {THERE_ARE}")
         values = {**self._defaults, **row} if self._defaults else row
         preset = self._preset(values.get("preset"), problem)
         settings = self._desk.settings

@@ -4,40 +4,9 @@ import io
 import json
 
 import pytest
-from sqlalchemy import func, select
+from batch_inputs import line, stored, submit, upload
 
-from core.models import Analysis, Batch
 from core.services import items
-
-
-@pytest.fixture
-def file_id(client, photo):
-    data = {"file": (io.BytesIO(photo("olive")), "p.jpg"), "question": "?!"}
-    return client.post("/api/v1/analyses", data=data).json["images"][0]["file_id"]
-
-
-def submit(client, **body):
-    return client.post("/api/v1/batches", json=body)
-
-
-def upload(client, content, name="in.jsonl"):
-    data = {"file": (io.BytesIO(content), name), "purpose": "batch"}
-    answer = client.post("/api/v1/files", data=data)
-    assert answer.status_code == 201, answer.text
-    return answer.json["id"]
-
-
-def stored(desk, account_id):
-    with desk.database.transaction() as session:
-        batches = session.scalar(
-            select(func.count()).select_from(Batch).where(Batch.account_id == account_id)
-        )
-        rows = select(func.count()).where(Analysis.account_id == account_id, Analysis.batch_id.is_not(None))
-        return batches, session.scalar(rows)
-
-
-def line(file_id, **more):
-    return json.dumps({"image": file_id, "question": "?!", **more}).encode()
 
 
 def test_items_take_defaults_and_say_otherwise_where_they_want(client, file_id):
@@ -169,14 +138,6 @@ def test_json_lines_with_a_mark_blank_lines_and_windows_line_ends_are_read(clien
     assert [row["custom_id"] for row in rows] == ["신발", "item-3"]
 
 
-def test_csv_is_read_with_its_quoted_cells_and_its_numbers(client, file_id):
-    text = f'custom_id,image,question,max_tokens,metadata\r\nA,{file_id},"One,\ntwo?",7,"{{""sku"": 1}}"\r\n'
-    answer = submit(client, input_file_id=upload(client, text.encode("utf-8-sig"), "in.csv"))
-    assert answer.status_code == 202, answer.text
-    [row] = client.get(answer.headers["Location"] + "/results").json["data"]
-    assert (row["custom_id"], row["question"], row["metadata"]) == ("A", "One,\ntwo?", {"sku": 1})
-
-
 def test_good_and_bad_lines_of_a_file_are_told_apart_by_their_numbers(client, key, desk, file_id):
     lines = [
         line(file_id),
@@ -192,19 +153,6 @@ def test_good_and_bad_lines_of_a_file_are_told_apart_by_their_numbers(client, ke
     assert answer.status_code == 400
     assert {found["line"] for found in answer.json["details"]["errors"]} == {2, 4, 5, 6, 7, 8}
     assert stored(desk, key.key.account_id) == (0, 0)
-
-
-BAD_CSV = {
-    "two columns of one name": b"image,image\na,b\n",
-    "a row too long": b"image,question\na,b,c\n",
-    "an open quote": b'image,question\n"a,b\n',
-    "no rows": b"image,question\n",
-}
-
-
-@pytest.mark.parametrize("case", BAD_CSV)
-def test_bad_csv_is_refused(client, case):
-    assert submit(client, input_file_id=upload(client, BAD_CSV[case], "in.csv")).status_code == 400
 
 
 def test_questions_of_a_form_are_one_for_all_or_one_each(client, photo):

@@ -209,7 +209,7 @@ def test_every_bad_line_is_told_with_its_number(vitrine, photos, files, batches)
     )
     done = vitrine("batch", "rows.csv")
     assert done.returncode == 1
-    assert "line 5: A number or metadata cannot be read" in done.stderr
+    assert "line 5 (item-5): max_tokens: Must be a whole number" in done.stderr
     assert batches() == []
 
 

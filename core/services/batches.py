@@ -10,13 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import func
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import metrics
 from core.db import after_commit
 from core.desk import Desk
-from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, NotFound, WrongState
+from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, WrongState
 from core.ids import new_id
 from core.media import HEAD, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, BudgetKind, File
@@ -24,7 +23,7 @@ from core.pricing import WorstCase
 from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
-from core.services.items import Item, file_ids_of, uploads_of
+from core.services.items import Item, uploads_of
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
 from core.store import batches, dispatch, files
 from core.store import budgets as spending
@@ -81,30 +80,26 @@ def submit(
 ) -> Standing:
     """Accept a batch, all or nothing: bytes, files, batch and items are durable when this returns.
 
-    What `once` has made before is given instead. Raises NotFound for files that the account does not have,
-    Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
+    Files that items name were found to be the account's as the items were read. What `once` has made before
+    is given instead. Raises Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
     budgets.demand_prices(desk, key, {item.model for item in items}, order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
-    try:
-        with desk.database.transaction() as session:
-            if earlier := idempotency.earlier(desk, session, once, batch_id):
-                return _standing(session, key.account_id, earlier)
-            _demand_files(session, key.account_id, file_ids_of(items))
-            files.add(session, list(fresh.values()))
-            batch = _batch(session, batch_id, key, len(items), order, request_id)
-            ids = [new_id("an") for _ in items]
-            batches.copy_items(
-                session,
-                _item_rows(batch, items, ids),
-                _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
-            )
-            after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
-            after_commit(session, metrics.BATCHES.inc)
-    except IntegrityError as error:
-        raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
+    with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, batch_id):
+            return _standing(session, key.account_id, earlier)
+        files.add(session, list(fresh.values()))
+        batch = _batch(session, batch_id, key, len(items), order, request_id)
+        ids = [new_id("an") for _ in items]
+        batches.copy_items(
+            session,
+            _item_rows(batch, items, ids),
+            _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
+        )
+        after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
+        after_commit(session, metrics.BATCHES.inc)
     return Standing(batch, Tally({"queued": len(items)}, {}, None, None), max_cost=order.max_cost)
 
 
@@ -288,15 +283,6 @@ def _named(upload: Upload, account_id: str) -> File:
     looks = recognise(upload.content.read(HEAD))
     media_type = looks.media_type if isinstance(looks, ImageKind) else "application/octet-stream"
     return named(upload, account_id=account_id, media_type=media_type, purpose=WITH_ANALYSIS)
-
-
-def _demand_files(session: Session, account_id: str, file_ids: Sequence[str]) -> None:
-    known = files.known(session, account_id, file_ids)
-    missing = [file_id for file_id in file_ids if file_id not in known]
-    if missing:
-        raise NotFound(
-            f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing[:100]}
-        )
 
 
 def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:

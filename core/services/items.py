@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
@@ -16,11 +16,12 @@ from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
 from core.services.files import Upload
+from core.services.known_files import KnownFiles
+from core.services.problems import Problems
 
 MOST_ITEMS = 50_000
-MOST_PROBLEMS = 1_000
-"""Told in full; beyond that, only how many there are."""
 MOST_TOKENS = 128_000
+FILE_ID_LENGTH = 40
 FIELDS = frozenset(
     {
         "custom_id",
@@ -68,45 +69,21 @@ class Item:
     metadata: dict[str, Any]
 
 
-@dataclass(slots=True)
-class Problems:
-    """What is wrong with the items of one submission."""
-
-    found: list[dict[str, Any]] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, line: int, custom_id: str | None, name: str, why: str) -> None:
-        """Note a problem of the item on a line (from 1)."""
-        self.count += 1
-        if len(self.found) < MOST_PROBLEMS:
-            self.found.append({"line": line, "custom_id": custom_id, "field": name, "error": why})
-
-    def raise_any(self) -> None:
-        """Raises InvalidRequest that tells every problem."""
-        if not self.count:
-            return
-        first = self.found[0]
-        raise InvalidRequest(
-            f"{self.count} problem{'s' if self.count > 1 else ''} in the items, nothing was stored;"
-            f" the first: line {first['line']}, {first['field']}: {first['error']}",
-            details={"errors": self.found, "error_count": self.count},
-        )
-
-
 class Items:
-    """Reads items under the defaults of their batch."""
+    """Reads items of an account under the defaults of their batch."""
 
-    def __init__(self, desk: Desk, defaults: Mapping[str, Any], read_image: Reader) -> None:
+    def __init__(self, desk: Desk, account_id: str, defaults: Mapping[str, Any], read_image: Reader) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
         if unknown:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
         self._desk = desk
-        self._defaults = dict(defaults)
+        self._defaults = _given(defaults)
         self._read_image = read_image
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
         self._models = frozenset(desk.settings.models)
         self.problems = Problems()
+        self._files = KnownFiles(desk, account_id, self.problems)
 
     def read(self, rows: Iterable[tuple[int, Any]]) -> list[Item]:
         """The items of (line, row) pairs. Raises InvalidRequest with every problem, or for none or many."""
@@ -120,6 +97,7 @@ class Items:
             item = self._item(line, row)
             if item is not None and self.problems.count == before:
                 items.append(item)
+        self._files.settle()
         self.problems.raise_any()
         if not items:
             raise InvalidRequest("A batch needs at least one item.", details={"field": "inputs"})
@@ -130,6 +108,7 @@ class Items:
             broken = row if isinstance(row, Broken) else Broken("An item is a JSON object.")
             self.problems.add(line, broken.custom_id, broken.field, broken.why)
             return None
+        row = _given(row)
         custom_id = self._custom_id(line, row)
 
         def problem(name: str, why: str) -> None:
@@ -157,6 +136,8 @@ class Items:
         )
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
+        for file_id in file_ids_of([item]):
+            self._files.demand(line, custom_id, file_id)
         return item
 
     def _custom_id(self, line: int, row: Mapping[str, Any]) -> str:
@@ -176,6 +157,9 @@ class Items:
         return custom_id
 
     def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Upload | str]:
+        if "image" in row and "images" in row:
+            problem("images", "Give either image or images, not both.")
+            return []
         given = row.get("images", [row["image"]] if "image" in row else [])
         if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
             problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
@@ -193,13 +177,15 @@ class Items:
             return image
         if isinstance(image, str):
             image = {"file_id": image}
-        if not isinstance(image, dict) or ("file_id" in image) == ("base64" in image):
+        image = _given(image) if isinstance(image, dict) else {}
+        if ("file_id" in image) == ("base64" in image):
             raise InvalidRequest("An image is a file id, or an object with either file_id or base64.")
         if "base64" in image:
             return self._read_image(image)
-        if not isinstance(image["file_id"], str) or _unstorable(image["file_id"]):
-            raise InvalidRequest("file_id must be a text.")
-        return image["file_id"]
+        file_id = image["file_id"]
+        if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or _unstorable(file_id):
+            raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
+        return file_id
 
     def _preset(self, name: Any, problem: Callable[[str, str], None]) -> Preset:
         if isinstance(name, str) or name is None:
@@ -217,6 +203,11 @@ class Items:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
         return name if isinstance(name, str) else self._desk.settings.vision_model
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said: null is as if left out."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound, WrongState
+from core.errors import InvalidRequest, NotFound, WrongState
 from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
 from core.store import analyses, budgets
@@ -95,18 +96,22 @@ def add(session: Session, batch: Batch) -> None:
 
 
 def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
-    """Store its items (ITEM_COLUMNS) and their images (IMAGE_COLUMNS) by COPY, in this transaction."""
+    """Store its items (ITEM_COLUMNS) and their images (IMAGE_COLUMNS) by COPY, in this transaction.
+
+    Raises InvalidRequest where a file of theirs is no more.
+    """
+    _copy(session, "analyses", ITEM_COLUMNS, items)
+    try:
+        _copy(session, "analysis_images", IMAGE_COLUMNS, images)
+    except ForeignKeyViolation as error:
+        raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
+
+
+def _copy(session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     driver: Any = session.connection().connection.driver_connection
-    for table, columns, rows in (
-        ("analyses", ITEM_COLUMNS, items),
-        ("analysis_images", IMAGE_COLUMNS, images),
-    ):
-        with (
-            driver.cursor() as cursor,
-            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row(row)
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def as_json(value: Any) -> Any:

@@ -243,7 +243,7 @@ def _fresh(body: dict[str, Any]) -> Standing:
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:
-        items = Items(desk(), defaults, _sent).read(rows)
+        items = Items(desk(), key().account_id, defaults, _sent).read(rows)
         return batches.submit(desk(), key(), items, order, g.request_id, once())
 
 

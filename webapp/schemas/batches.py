@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
@@ -37,7 +37,17 @@ def seconds_of(window: str) -> int:
     return int(match[1]) * UNITS[match[2]] if match else 0
 
 
-class Defaults(Schema):
+class _NullIsAbsent(Schema):
+    """Null is as if left out, as it is in an item."""
+
+    @pre_load
+    def _given(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class Defaults(_NullIsAbsent):
     """What holds for every item that does not say otherwise."""
 
     question = Question(
@@ -63,11 +73,12 @@ class _Order(Schema):
     max_cost = Amount(metadata={"description": "USD: pause before a call that might go beyond."})
 
 
-class BatchJson(_Order):
+class BatchJson(_NullIsAbsent, _Order):
     """A batch to be run."""
 
     inputs = fields.List(
-        fields.Raw(metadata={"type": "object"}),  # judged by the service, all of them at once
+        # Judged by the service, all of them at once, also what is no object.
+        fields.Raw(allow_none=True, metadata={"type": "object"}),
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
             " file_id or base64), and question, context,"
@@ -97,6 +108,13 @@ class _FormFields(_Order):
     model = Text(validate=validate.Length(1, 200))
     detail = Text(validate=validate.OneOf(DETAILS))
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
+
+    @validates_schema
+    def _one_kind_of_question(self, data: dict[str, Any], **_: Any) -> None:
+        if "question" in data and "questions" in data:
+            raise ValidationError(
+                "Give either question, for all images, or questions, not both.", "questions"
+            )
 
 
 class BatchForm(_FormFields):

@@ -119,14 +119,19 @@ def delete(desk: Desk, account_id: str, file_id: str) -> None:
 
     One that an analysis uses is refused, rather than hidden and kept: an answer is shown with the image it is
     about, a failed item of a batch may be tried again, and whoever deletes bytes wants them gone. Deleting
-    the analyses sets the file free. Raises NotFound, Conflict.
+    the analyses, or the batch they belong to, sets the file free. Raises NotFound, Conflict.
     """
     with desk.database.transaction() as session:
         file = files.get(session, account_id, file_id, lock=True)
-        used, unfinished = files.users(session, file_id)
-        if used:
-            details = {"analyses": used, "unfinished": unfinished}
-            raise Conflict(_needed_by(used, unfinished), details=details)
+        users = files.users(session, file_id)
+        if users.analyses:
+            details = {
+                "analyses": users.analyses,
+                "unfinished": users.unfinished,
+                "batches": users.batches,
+                "batch_id": users.batch_id,
+            }
+            raise Conflict(_needed_by(users), details=details)
         files.remove(session, file)
 
 
@@ -223,8 +228,14 @@ def _begin(upload: Upload) -> tuple[bytes, str | None]:
     return head, batch_input_type(head)
 
 
-def _needed_by(used: int, unfinished: int) -> str:
-    """Why a file cannot be deleted, and what to do."""
+def _needed_by(users: files.Users) -> str:
+    """Why a file cannot be deleted, and what to do; items of a batch go with it and not by themselves."""
+    used, unfinished = users.analyses, users.unfinished
+    if users.batches == 1:
+        wait = " when it is finished" if unfinished else ""
+        return f"Batch {users.batch_id} uses this file: delete the batch first{wait}."
+    if users.batches:
+        return f"{users.batches:,} batches use this file, such as {users.batch_id}: delete them first."
     if unfinished == 1:
         return "An unfinished analysis needs this file: cancel it, or wait until it is finished."
     if unfinished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -68,12 +69,28 @@ def page(
     return newest_first(session, query, File.id, before=before, limit=limit)
 
 
-def users(session: Session, file_id: str) -> tuple[int, int]:
-    """How many analyses use the file, and how many of these are not finished."""
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Who uses a file."""
+
+    analyses: int
+    """Items of batches among them."""
+    unfinished: int
+    batches: int
+    batch_id: str | None
+    """One of the batches."""
+
+
+def users(session: Session, file_id: str) -> Users:
+    """How many analyses use the file, how many of these are not finished, and the batches they belong to."""
     one = func.count(Analysis.id.distinct())
-    query = select(one, one.filter(Analysis.state.not_in(FINAL))).join(AnalysisImage)
-    used, unfinished = session.execute(query.where(AnalysisImage.file_id == file_id)).one()
-    return used, unfinished
+    query = select(
+        one,
+        one.filter(Analysis.state.not_in(FINAL)),
+        func.count(Analysis.batch_id.distinct()),
+        func.min(Analysis.batch_id),
+    ).join(AnalysisImage)
+    return Users(*session.execute(query.where(AnalysisImage.file_id == file_id)).one())
 
 
 def remove(session: Session, file: File) -> None:

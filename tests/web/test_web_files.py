@@ -404,6 +404,23 @@ def test_bytes_that_are_gone_from_the_store_are_a_404_and_not_a_broken_answer(cl
     assert content_of(client, file).status_code == 404
 
 
+def test_a_file_that_items_use_is_kept_and_the_batch_to_delete_is_named(client, photo):
+    file = kept(client, photo("olive"), "p.jpg", "vision")
+    place, inputs = f"{FILES}/{file['id']}", [{"image": file["id"], "question": "?!"}] * 2
+
+    def refused():
+        answer = client.delete(place)
+        assert (answer.status_code, answer.json["error_code"]) == (409, "conflict")
+        return answer.json
+
+    first = client.post("/api/v1/batches", json={"inputs": inputs}).json["id"]
+    told = refused()
+    assert f"Batch {first} uses this file: delete the batch first when it is finished." in told["error"]
+    assert told["details"] == {"analyses": 2, "unfinished": 2, "batches": 1, "batch_id": first}
+    client.post("/api/v1/batches", json={"inputs": inputs})
+    assert f"2 batches use this file, such as {first}: delete them first." in refused()["error"]
+
+
 def test_a_deleted_file_is_gone_and_its_bytes_follow_unless_another_has_them(client, other, desk):
     content = b'{"deleted": "soon"}'
     mine, theirs = kept(client, content), kept(other, content)

@@ -20,7 +20,8 @@ from webapp.uploads import StreamedRequest
 API = "/api/v1"
 FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
-
+FORM_PARTS = 250
+"""Two for each of a hundred files, and what holds for all of them."""
 
 READABLE = (
     "Location",
@@ -64,7 +65,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         "EXPOSITION": Exposition(desk),
         "MAX_CONTENT_LENGTH": settings.max_request_size,
         "MAX_FORM_MEMORY_SIZE": FORM_FIELD_BYTES,
-        "MAX_FORM_PARTS": 200,
+        "MAX_FORM_PARTS": FORM_PARTS,
     }
     app.url_map.strict_slashes = False
     app.url_map.converters["id"] = IdConverter

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, jsonify, request
 from marshmallow import Schema, fields
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from core.errors import (
     FileTooLarge,
@@ -31,6 +31,8 @@ BY_STATUS: dict[int, type[VitrineError]] = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: RangeNotSatisfiable,
 }
+
+BROKE_OFF = "The body of this request broke off, or came too slowly: send it again."
 
 log = structlog.get_logger(__name__)
 
@@ -84,20 +86,32 @@ def _http(error: HTTPException) -> Response:
     kind = BY_STATUS.get(
         status, InvalidRequest if status < HTTPStatus.INTERNAL_SERVER_ERROR else InternalError
     )
-    message = _too_large() if isinstance(error, RequestEntityTooLarge) else None
-    if kind is InvalidRequest and error.description:
-        message = error.description
-    response = answer(kind(message))
+    response = answer(kind(_message(error, kind)))
     for name, value in error.get_headers():
         if name.lower() in {"allow", "retry-after", "content-range"}:
             response.headers[name] = value
     return response
 
 
+def _message(error: HTTPException, kind: type[VitrineError]) -> str | None:
+    if isinstance(error, RequestEntityTooLarge):
+        return _too_large()
+    if isinstance(error, ClientDisconnected):
+        return BROKE_OFF
+    return error.description if kind is InvalidRequest else None
+
+
 def _too_large() -> str:
-    limit = request.max_content_length
-    most = f"{limit:,} bytes" if limit is not None else "this server takes"
-    return f"The request body has more than {most}, or more fields than this server takes."
+    """Which limits a request may be beyond: one that is sent in chunks does not tell its length."""
+    most, length = request.max_content_length or 0, request.content_length
+    body = f"The body of this request may have at most {most:,} bytes."
+    form = (
+        f"A form may have at most {request.max_form_parts} parts,"
+        f" and its text fields {request.max_form_memory_size:,} bytes together."
+    )
+    if length is None:
+        return f"{body} {form}"
+    return body if length > most else form
 
 
 def _unexpected(error: Exception) -> Response:

@@ -23,6 +23,7 @@ def server(environment, folder):
 
 @pytest.fixture
 def key(new_key):
+    """A key without a rate limit: under load these tests submit more often than a client may."""
     return new_key(unlimited=True)
 
 

@@ -33,6 +33,8 @@ PRIORITIES = {"high": 0, "normal": 1, "low": 2}
 Caps = Mapping[BudgetKind, Decimal | None]
 NO_CAPS: Caps = MappingProxyType({})
 BY_CLIENT = "paused by the client"
+SAMPLES = 3
+"""Items that a pilot shows of itself."""
 PAGE = 500
 """Items that are read at once while results stream: each page is a transaction of its own."""
 
@@ -59,6 +61,8 @@ class Standing:
     """Items per second of late."""
     max_cost: Decimal | None = None
     """USD."""
+    samples: Sequence[Analysis] = ()
+    """The first of its items that are final, while it waits behind its pilot."""
 
     @property
     def expected_at(self) -> datetime | None:
@@ -100,7 +104,7 @@ def submit(
         )
         after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
         after_commit(session, metrics.BATCHES.inc)
-    return Standing(batch, Tally({"queued": len(items)}, {}, None, None), max_cost=order.max_cost)
+    return Standing(batch, Tally({"queued": len(items)}, {}), max_cost=order.max_cost)
 
 
 def replayed(desk: Desk, once: Once | None) -> Standing | None:
@@ -270,11 +274,17 @@ def counts(standing: Standing) -> dict[str, int]:
     return {"total": standing.batch.total, **found, "pending": standing.batch.total - sum(found.values())}
 
 
+def waits_behind_pilot(batch: Batch) -> bool:
+    """Whether a batch is paused, and was not resumed since its pilot."""
+    return batch.dispatch_limit is not None and batch.state == BatchState.PAUSED
+
+
 def _standing(session: Session, account_id: str, batch_id: str) -> Standing:
     batch = batches.owned(session, account_id, batch_id)
     tally = batches.tallies(session, [batch_id])[batch_id]
     speed = batches.speed(session, batch_id) if batch.finished_at is None else None
-    return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id))
+    samples = batches.first_finished(session, batch_id, SAMPLES) if waits_behind_pilot(batch) else ()
+    return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id), samples)
 
 
 def _named(upload: Upload, account_id: str) -> File:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.errors import ForeignKeyViolation
@@ -70,9 +69,10 @@ class Tally:
     """What a batch has come to: items by state, and what they took."""
 
     states: dict[str, int]
-    usage: dict[str, int]
-    prompt_cost: Decimal | None
-    completion_cost: Decimal | None
+    taken: Mapping[str, Any]
+    """The usage columns, summed; None where no item knows."""
+    started_at: datetime | None = None
+    """When its first item was begun."""
 
 
 def start_tag(session: Session, account_id: str) -> int:
@@ -143,7 +143,8 @@ def page(
 def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
     """What these batches have come to, in one query."""
     sums = [func.sum(getattr(Analysis, name)).label(name) for name in USAGE]
-    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), *sums).group_by(
+    begun = func.min(Analysis.started_at).label("started_at")
+    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), begun, *sums).group_by(
         Analysis.batch_id, Analysis.state
     )
     rows = session.execute(query.where(Analysis.batch_id.in_(batch_ids))).mappings().all()
@@ -236,6 +237,12 @@ def items(
     return list(
         session.scalars(query.order_by(Analysis.position).limit(limit).options(analyses.with_images()))
     )
+
+
+def first_finished(session: Session, batch_id: str, limit: int) -> list[Analysis]:
+    """The first final items in input order, without their images."""
+    final = (Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None))
+    return list(session.scalars(select(Analysis).where(*final).order_by(Analysis.position).limit(limit)))
 
 
 def finished_after(session: Session, batch_id: str, *, xid: int, position: int, limit: int) -> list[Analysis]:
@@ -349,6 +356,6 @@ def _tally(rows: Sequence[Any]) -> Tally:
         known = [row[name] for row in rows if row[name] is not None]
         return sum(known) if known else None
 
-    usage = {name: int(total(name) or 0) for name in USAGE if name.endswith("_tokens")}
     states = {row["state"]: row["items"] for row in rows}
-    return Tally(states, usage, total("prompt_cost"), total("completion_cost"))
+    begun = min((row["started_at"] for row in rows if row["started_at"]), default=None)
+    return Tally(states, {name: total(name) for name in USAGE}, begun)

@@ -11,7 +11,7 @@ from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
-from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, UsageSchema, file_part
+from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, Problem, UsageSchema, file_part
 from webapp.schemas.values import Amount, Metadata, Question, Real, Text, Whole
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
@@ -181,13 +181,37 @@ class Counts(Schema):
     pending = fields.Integer(required=True)
 
 
+class Sample(Schema):
+    """A little of an item that the pilot ran."""
+
+    custom_id = fields.String(required=True)
+    status = fields.String(required=True, metadata={"enum": [state.value for state in AnalysisState]})
+    answer = fields.String(
+        required=True, allow_none=True, metadata={"description": "Its first 300 characters."}
+    )
+    error = fields.Nested(Problem, required=True, allow_none=True)
+
+
 class Projection(Schema):
     """What the whole batch will come to if it goes on as the pilot went."""
 
-    items = fields.Integer(required=True)
-    total_cost = fields.Float(required=True, allow_none=True)
-    seconds = fields.Float(required=True, allow_none=True)
-    error_rate = fields.Float(required=True)
+    items = fields.Integer(required=True, metadata={"description": "Items that are final so far."})
+    total_cost = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Estimate for the whole batch."}
+    )
+    seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Estimate for the whole batch; null in listings, and where nothing is known."
+        },
+    )
+    error_rate = fields.Float(required=True, metadata={"description": "0 to 1, of the items so far."})
+    samples = fields.List(
+        fields.Nested(Sample),
+        required=True,
+        metadata={"description": "The first items that are final, 3 at most; none in listings."},
+    )
 
 
 class BatchView(Schema):
@@ -208,6 +232,9 @@ class BatchView(Schema):
     priority = fields.String(required=True)
     metadata = fields.Dict(required=True)
     created_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(
+        required=True, allow_none=True, metadata={"description": "When its first item was begun."}
+    )
     expected_at = fields.DateTime(required=True, allow_none=True)
     completed_at = fields.DateTime(required=True, allow_none=True)
     deadline_at = fields.DateTime(required=True)

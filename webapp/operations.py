@@ -89,7 +89,7 @@ def takes_body(
 ) -> Callable[[View], View]:
     """Load the body by its content type and hand it to the view as its last argument.
 
-    Where it is `optional`, a request without a body is one with an empty object.
+    Where it is `optional`, a request without a body is one with an empty JSON object.
 
     `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
     bounds it to one file of the size that uploads may have.
@@ -100,7 +100,7 @@ def takes_body(
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if optional and not request.content_length and not request.mimetype:
-                return view(*args, {}, **kwargs)
+                return view(*args, _loaded(schemas[JSON](), {}), **kwargs)
             schema = schemas.get(request.mimetype)
             if schema is None:
                 raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")

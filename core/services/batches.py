@@ -147,9 +147,14 @@ def results(
     return rows[:limit], len(rows) > limit
 
 
-def all_results(desk: Desk, account_id: str, batch_id: str, *, state: str | None) -> Iterator[Analysis]:
-    """Every item in input order, page by page: flat in memory, no transaction while a client reads."""
-    after, more = -1, True
+def all_results(
+    desk: Desk, account_id: str, batch_id: str, *, after: int = -1, state: str | None
+) -> Iterator[Analysis]:
+    """Every item in input order behind a position, page by page.
+
+    Flat in memory, and no transaction while a client reads.
+    """
+    more = True
     while more:
         rows, more = results(desk, account_id, batch_id, after=after, limit=PAGE, state=state)
         yield from rows
@@ -195,7 +200,7 @@ def resume(desk: Desk, account_id: str, batch_id: str, caps: Caps = NO_CAPS) -> 
     with desk.database.transaction() as session:
         batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state not in {BatchState.RUNNING, BatchState.PAUSED}:
-            raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
+            raise WrongState(f"The batch is {batch.state}: it cannot be resumed.")
         spending.change(session, account_id, batch_id, caps)
         if batch.state == BatchState.PAUSED:
             # Where it waited for a budget, its pilot is not over.
@@ -242,7 +247,7 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
         if not states <= REOPENABLE:
             raise InvalidRequest(f"Only these can be tried again: {', '.join(sorted(REOPENABLE))}.")
         if batch.state == BatchState.CANCELLING:
-            raise WrongState("The batch is still being cancelled: wait until it is cancelled.")
+            raise WrongState("The batch is cancelling: wait until it is cancelled, then try its items again.")
         if not batches.retry_items(session, batch_id, sorted(states)):
             raise InvalidRequest(f"No item of this batch is {' or '.join(sorted(states))}.")
         window = batch.deadline_at - batch.created_at

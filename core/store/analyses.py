@@ -73,7 +73,8 @@ def remove(session: Session, analysis_id: str) -> None:
         delete(Analysis).where(Analysis.id == analysis_id, Analysis.state.in_(FINAL)).returning(Analysis.id)
     ).scalar_one_or_none()
     if removed is None:
-        raise WrongState("It is not finished: cancel it first.")
+        state = session.scalar(select(Analysis.state).where(Analysis.id == analysis_id))
+        raise WrongState(f"It is {state}: cancel it first.")
 
 
 def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:

@@ -35,6 +35,8 @@ from core.store.analyses import USAGE
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
 ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
+DONE_TO_IT = {BatchState.RUNNING: "resumed", BatchState.CANCELLING: "cancelled"}
+"""What is done to a batch that moves to a state, where that is not called like it."""
 FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
 ITEM_COLUMNS = (
     "id",
@@ -172,7 +174,8 @@ def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> 
     """Move one batch. Raises WrongState where its state does not allow it."""
     moved = move(session, to, Batch.id == batch_id, **values)
     if not moved:
-        raise WrongState(f"The batch cannot become {to} from where it stands.")
+        state = session.scalar(select(Batch.state).where(Batch.id == batch_id))
+        raise WrongState(f"The batch is {state}: it cannot be {DONE_TO_IT.get(to, to)}.")
     return moved[0]
 
 
@@ -203,7 +206,9 @@ def remove(session: Session, batch_id: str) -> None:
     """Remove a final batch with its items; their calls stay in the books. Raises WrongState."""
     final = (Batch.id == batch_id, Batch.state.in_(FINISHED))
     if session.scalar(delete(Batch).where(*final).returning(Batch.id)) is None:
-        raise WrongState("The batch is not finished: cancel it first, and wait until it is cancelled.")
+        state = session.scalar(select(Batch.state).where(Batch.id == batch_id))
+        first = "wait" if state == BatchState.CANCELLING else "cancel it first, and wait"
+        raise WrongState(f"The batch is {state}: {first} until it is cancelled, then delete it.")
 
 
 def hide_finished_before(session: Session, age: timedelta, limit: int) -> int:

@@ -143,18 +143,27 @@ CASES = [(state, verb) for state, verbs in ALLOWED.items() for verb in verbs]
 
 
 @pytest.mark.parametrize(("state", "verb"), CASES, ids=[f"{state.__name__}-{verb}" for state, verb in CASES])
-def test_each_state_allows_what_it_should_and_refuses_the_rest(shop, state, verb):
+def test_each_state_allows_what_it_should_and_refuses_the_rest_by_its_name(shop, state, verb):
     batch_id = shop.submit()
     state(shop, batch_id)
     answer = shop.act(batch_id, verb)
     status, after = ALLOWED[state][verb]
     assert answer.status_code == status, answer.text
+    if status == 409:
+        assert answer.json["error"].startswith(f"The batch is {after}: ")
     if after is None:
         assert shop.client().get(f"/api/v1/batches/{batch_id}").status_code == 404
     else:
         view = shop.look(batch_id)
         assert view["status"] == after
         assert (view["completed_at"] is None) == (after in {"running", "paused", "cancelling"})
+
+
+def test_a_retry_without_a_body_runs_what_failed_again(shop):
+    batch_id = shop.submit()
+    completed(shop, batch_id)
+    answer = shop.client().post(f"/api/v1/batches/{batch_id}/retry")
+    assert (answer.status_code, answer.json["counts"]["pending"]) == (200, 3)
 
 
 TOGETHER = {

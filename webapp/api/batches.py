@@ -168,7 +168,7 @@ def cancel(batch_id: str) -> Any:
 @blueprint.route("/batches/<id(batch):batch_id>/retry", methods=["POST"])
 @blueprint.response(200, BatchView)
 @signed_in(Scope.WRITE)
-@takes_body(json=RetryJson)
+@takes_body(json=RetryJson, optional=True)
 @may_answer(404, 409)
 def retry(body: dict[str, Any], batch_id: str) -> Any:
     """Run failed (or cancelled, or expired) items again."""

@@ -1,5 +1,6 @@
 """What makes a batch: all of it or nothing, and every problem told."""
 
+import csv
 import io
 import json
 
@@ -165,6 +166,55 @@ def test_questions_of_a_form_are_one_for_all_or_one_each(client, photo):
     rows = client.get(each.headers["Location"] + "/results").json["data"]
     assert [row["question"] for row in rows] == ["one?", "two?"]
     assert form(3, ["one?", "two?"]).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("questions", "asked"),
+    [
+        ('["one?", " two? "]', ["one?", "two?"]),
+        ('["for both?"]', ["for both?", "for both?"]),
+        ("[sic] one?", ["[sic] one?", "[sic] one?"]),
+        ("17", ["17", "17"]),
+    ],
+)
+def test_questions_of_a_form_may_be_a_json_list(client, photo, questions, asked):
+    images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(2)]
+    made = client.post("/api/v1/batches", data={"images": images, "questions": questions})
+    rows = client.get(made.headers["Location"] + "/results").json["data"]
+    assert [row["question"] for row in rows] == asked
+
+
+@pytest.mark.parametrize("questions", ["[]", "[1]", "[null]", '[["?!"]]', '["?!", ""]', '["1?", "2?", "3?"]'])
+def test_a_json_list_that_is_none_of_questions_is_refused(client, photo, questions):
+    images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(2)]
+    answer = client.post("/api/v1/batches", data={"images": images, "questions": questions})
+    assert (answer.status_code, "questions" in str(answer.json["details"])) == (400, True)
+
+
+def test_a_form_has_room_for_a_hundred_files_with_a_question_each(client, photo):
+    data = {
+        "images": [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(100)],
+        "questions": [f"{n}?" for n in range(100)],
+        "context": "?",
+        "priority": "low",
+    }
+    assert client.post("/api/v1/batches", data=data).status_code == 202
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_lines_of_results_keep_to_limit_and_cursor(client, file_id, form):
+    made = submit(client, inputs=[{"image": file_id, "question": f"{n}?"} for n in range(5)])
+    results = made.headers["Location"] + f"/results?format={form}"
+
+    def ids(query):
+        text = client.get(results + query).text
+        lines = csv.DictReader(io.StringIO(text)) if form == "csv" else map(json.loads, text.splitlines())
+        return [line["custom_id"] for line in lines]
+
+    assert ids("") == [f"item-{n}" for n in range(1, 6)]
+    assert ids("&limit=2") == ["item-1", "item-2"]
+    assert ids("&cursor=1&limit=2") == ["item-3", "item-4"]
+    assert ids("&cursor=3") == ["item-5"]
 
 
 @pytest.mark.parametrize(("path", "field"), [("batch-analyze", "images"), ("image/analyze-batch", "files")])

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from flask import Response, g, request, stream_with_context, url_for
@@ -46,7 +47,15 @@ from webapp.sheets import sheet
 from webapp.streams import streams, watch_for_end
 from webapp.uploads import received, spooled
 
+PAGE = 100
+"""Results that are given at once where nobody asks for another number."""
 PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
+FINISHED: dict[str, Any] = {
+    "schema": BatchView,
+    "description": "A replay, when the batch is finished.",
+    "headers": MADE,
+    "success": True,
+}
 LINES = {"type": "string", "description": "A line for each item."}
 CSV_COLUMNS = (
     "position",
@@ -70,6 +79,7 @@ blueprint = Blueprint(
 
 @blueprint.route("/batches", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchJson, multipart=BatchForm)
@@ -81,6 +91,7 @@ def submit(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/batch-analyze", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchForm)
@@ -92,6 +103,7 @@ def batch_analyze(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/image/analyze-batch", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchFilesForm)
@@ -188,10 +200,10 @@ def results(query: dict[str, Any], batch_id: str) -> Any:
     account_id, state = key().account_id, query.get("status")
     if query["format"] != "json":
         batches.get(desk(), account_id, batch_id)  # a 404 must come before the first byte
-        everything = batches.all_results(desk(), account_id, batch_id, state=state)
-        return _whole(everything, query["format"], batch_id)
+        everything = batches.all_results(desk(), account_id, batch_id, after=query["cursor"], state=state)
+        return _whole(islice(everything, query.get("limit")), query["format"], batch_id)
     rows, more = batches.results(
-        desk(), account_id, batch_id, after=query["cursor"], limit=query["limit"], state=state
+        desk(), account_id, batch_id, after=query["cursor"], limit=query.get("limit", PAGE), state=state
     )
     return {
         "data": [present.item(row) for row in rows],
@@ -230,7 +242,7 @@ def _sent(image: dict[str, Any]) -> Upload:
 def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """What every way of submitting a loaded body does."""
     standing = batches.replayed(desk(), once()) or _fresh(body)
-    return present.batch(standing), 202, _headers(standing)
+    return present.batch(standing), 202 if standing.batch.finished_at is None else 200, _headers(standing)
 
 
 def _fresh(body: dict[str, Any]) -> Standing:

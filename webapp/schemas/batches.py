@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -35,6 +36,24 @@ def seconds_of(window: str) -> int:
     """The seconds of a completion window; 0 for what is none."""
     match = WINDOW.fullmatch(window)
     return int(match[1]) * UNITS[match[2]] if match else 0
+
+
+class Questions(fields.List):  # type: ignore[type-arg]  # not generic when it runs
+    """The questions of a form: a field for each, or a single one with a JSON list of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) == 1:
+            value = _listed(value[0])
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _listed(text: Any) -> list[Any]:
+    """The JSON list that a text is, or the text alone: a question may begin with a bracket."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return [text]
+    return found if isinstance(found, list) else [text]
 
 
 class _NullIsAbsent(Schema):
@@ -102,7 +121,11 @@ class BatchJson(_NullIsAbsent, _Order):
 
 class _FormFields(_Order):
     question = Question(validate=validate.Length(max=QUESTION_LENGTH))
-    questions = fields.List(Question(validate=validate.Length(max=QUESTION_LENGTH)))
+    questions = Questions(
+        Question(validate=validate.Length(max=QUESTION_LENGTH)),
+        validate=validate.Length(min=1),
+        metadata={"description": "One for each file: as many fields, or one with a JSON list."},
+    )
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
@@ -161,7 +184,10 @@ class ResultsQuery(Schema):
     """Which results, and in what form."""
 
     format = Text(load_default="json", validate=validate.OneOf(["json", "ndjson", "csv"]))
-    limit = Whole(load_default=100, validate=validate.Range(1, 1000))
+    limit = Whole(
+        validate=validate.Range(1, 1000),
+        metadata={"description": "Without it, 100 as JSON; all as NDJSON or CSV."},
+    )
     cursor = Whole(
         load_default=-1,
         validate=validate.Range(-1, MOST_ITEMS),

@@ -13,6 +13,8 @@ from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image, metrics, usage
 from webapp.exposition import Exposition
+from webapp.openai_api import errors as openai_errors
+from webapp.openai_api import headers as openai_headers
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
@@ -72,10 +74,12 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)
+    openai_headers.register(app)
     limits.register(app, desk)
     feeds.register(app)
     tracing.register(app)
     errors.register(app)
+    openai_errors.register(app)
     api = make_api(app)
     for module in (analyses, batches, files, image, usage):
         api.register_blueprint(module.blueprint, url_prefix=API)

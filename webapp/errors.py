@@ -1,13 +1,14 @@
-"""Every error as one JSON envelope, whatever raised it."""
+"""Every error as one JSON envelope, whatever raised it; below some paths in a shape of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, current_app, g, jsonify, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
@@ -33,6 +34,8 @@ BY_STATUS: dict[int, type[VitrineError]] = {
 }
 
 BROKE_OFF = "The body of this request broke off, or came too slowly: send it again."
+Shape = Callable[[VitrineError], tuple[Mapping[str, Any], Mapping[str, str]]]
+"""Makes the body and further headers of an answer."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,15 +52,23 @@ class ErrorSchema(Schema):
 
 
 def register(app: Flask) -> None:
-    """Answer every error of the app with the envelope."""
+    """Answer every error of the app with the envelope, but where another shape is asked for."""
+    app.extensions["error_shapes"] = {}
     app.register_error_handler(VitrineError, answer)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
+def shape(app: Flask, prefix: str, made: Shape) -> None:
+    """Answer errors below a path in another shape."""
+    app.extensions["error_shapes"][f"{prefix}/"] = made
+
+
 def answer(error: VitrineError) -> Response:
-    """The envelope of an error of ours."""
-    response = jsonify(envelope(error))
+    """An error of ours as an answer."""
+    body, headers = _shape()(error)
+    response = jsonify(body)
+    response.headers.update(headers)
     response.status_code = error.status
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
@@ -76,6 +87,12 @@ def envelope(error: VitrineError) -> dict[str, Any]:
         "request_id": g.get("request_id", ""),
         "details": error.details,
     }
+
+
+def _shape() -> Shape:
+    shapes: dict[str, Shape] = current_app.extensions["error_shapes"]
+    asked = (made for prefix, made in shapes.items() if request.path.startswith(prefix))
+    return next(asked, lambda error: (envelope(error), {}))
 
 
 def _http(error: HTTPException) -> Response:

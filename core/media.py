@@ -14,6 +14,8 @@ HEAD = 1_024
 TEXT_HEAD = 64 * 1024
 """Bytes that `batch_input_type` looks at."""
 ZIP, JSONL, CSV = "application/zip", "application/jsonl", "text/csv"
+OCTETS = "application/octet-stream"
+"""Bytes that nobody looked into."""
 BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 NO_INPUT = (b"[", b"<", b"%PDF")

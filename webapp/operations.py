@@ -16,6 +16,7 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
+from config import Settings
 from core.desk import Desk
 from core.errors import AuthenticationFailed, InvalidRequest, UnsupportedMediaType
 from core.models import ApiKey
@@ -25,6 +26,8 @@ from webapp.limits import DOCUMENTED, Counted, count
 from webapp.uploads import StreamedRequest
 
 View = Callable[..., Any]
+Limit = Callable[[Settings], int]
+"""Reads a number of bytes from the settings."""
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
@@ -84,7 +87,7 @@ def takes_body(
     json: type[Schema] | None = None,
     multipart: type[Schema] | None = None,
     files: int | None = None,
-    upload: bool = False,
+    upload: Limit | None = None,
     optional: bool = False,
 ) -> Callable[[View], View]:
     """Load the body by its content type and hand it to the view as its last argument.
@@ -92,7 +95,7 @@ def takes_body(
     Where it is `optional`, a request without a body is one with an empty JSON object.
 
     `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
-    bounds it to one file of the size that uploads may have.
+    bounds it to one file, of a size that it reads from the settings.
     """
     schemas = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
 
@@ -165,12 +168,12 @@ def _secret() -> str:
     return request.headers.get("X-API-Key", "").strip()
 
 
-def _bound(received: StreamedRequest, files: int | None, *, upload: bool) -> None:
+def _bound(received: StreamedRequest, files: int | None, *, upload: Limit | None) -> None:
     """Say how large the body and each file in it may be, before any of it is read."""
     settings = desk().settings
-    if upload:
-        received.largest_file = settings.max_upload_size
-        received.max_content_length = settings.max_upload_size + MULTIPART_SLACK
+    if upload is not None:
+        received.largest_file = upload(settings)
+        received.max_content_length = received.largest_file + MULTIPART_SLACK
     elif files is None:
         received.max_content_length = settings.max_request_size
     else:
@@ -199,7 +202,9 @@ def _form(schema: Schema) -> dict[str, Any]:
     """Fields and files together; one value for a field that takes one, lists for the others."""
     together: MultiDict[str, Any] = MultiDict(request.form)
     together.update(request.files)
-    alone = {name for name, field in schema.fields.items() if not isinstance(field, fields.List)}
+    alone = {
+        field.data_key or name for name, field in schema.fields.items() if not isinstance(field, fields.List)
+    }
     lists = together.to_dict(flat=False)
     return {
         name: values[0] if name in alone and len(values) == 1 else values for name, values in lists.items()

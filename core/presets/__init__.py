@@ -8,6 +8,7 @@ its number is stored with every answer.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ class Presets:
                 f"There is no preset {name!r}; there are: {known}.", details={"field": "preset"}
             )
         return found
+
+    def __iter__(self) -> Iterator[Preset]:
+        """The newest version of each, by name."""
+        return iter(sorted(self._latest.values(), key=lambda preset: preset.name))
 
     def version(self, name: str, version: int) -> Preset:
         """The very version that a stored analysis names."""

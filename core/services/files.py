@@ -14,7 +14,15 @@ from sqlalchemy import func
 from core.desk import Desk
 from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
 from core.ids import new_id
-from core.media import HEAD, TEXT_HEAD, ImageKind, allowed_kinds, batch_input_type, recognise
+from core.media import (
+    HEAD,
+    OCTETS,
+    TEXT_HEAD,
+    ImageKind,
+    allowed_kinds,
+    batch_input_type,
+    recognise,
+)
 from core.models import File
 from core.models.file import Purpose
 from core.services import idempotency
@@ -85,7 +93,7 @@ def keep(
     What `once` has made before is given instead. Raises InvalidRequest, InvalidImage, UnsupportedMediaType,
     FileTooLarge, Conflict, IdempotencyMismatch or Unavailable; nothing is stored then.
     """
-    media_type = _batch_input(upload) if purpose == Purpose.BATCH else _image(desk, upload)
+    media_type = _media_type(desk, upload, purpose)
     keep_bytes(desk, [upload])
     file = named(upload, account_id=account_id, media_type=media_type, purpose=purpose, lifetime=lifetime)
     with desk.database.transaction() as session:
@@ -102,11 +110,17 @@ def get(desk: Desk, account_id: str, file_id: str) -> File:
 
 
 def page(
-    desk: Desk, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+    desk: Desk,
+    account_id: str,
+    *,
+    behind: str | None,
+    limit: int,
+    filters: Mapping[str, Any],
+    oldest: bool = False,
 ) -> tuple[list[File], bool]:
-    """A page of the account's files, the newest first, and whether there are more."""
+    """A page of the account's files behind an id, the newest (or oldest) first; whether there are more."""
     with desk.database.transaction() as session:
-        return files.page(session, account_id, before=before, limit=limit, filters=filters)
+        return files.page(session, account_id, behind=behind, limit=limit, filters=filters, oldest=oldest)
 
 
 def pieces(desk: Desk, file: File, start: int, end: int) -> Iterator[bytes]:
@@ -185,6 +199,20 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
         return looks
     what = f"a {looks.pillow} image" if isinstance(looks, ImageKind) else looks
     raise InvalidImage(f"The file {name!r} is {what}; images that are taken are: {taken}.", details=details)
+
+
+def _media_type(desk: Desk, upload: Upload, purpose: Purpose) -> str:
+    """What the bytes are. Raises InvalidRequest and its kin where they do not fit the purpose."""
+    if purpose == Purpose.BATCH:
+        return _batch_input(upload)
+    return _image(desk, upload) if purpose == Purpose.VISION else _anything(upload)
+
+
+def _anything(upload: Upload) -> str:
+    """The media type of a file that is kept as it is."""
+    head, input_type = _begin(upload)
+    looks = recognise(head[:HEAD])
+    return looks.media_type if isinstance(looks, ImageKind) else input_type or OCTETS
 
 
 def _image(desk: Desk, upload: Upload) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,12 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.models import Analysis, AnalysisImage, Blob, File
-from core.models.file import Purpose
+from core.models.file import IMAGES, Purpose
 from core.states import FINAL
-from core.store.pages import newest_first
+from core.store.copying import copy
+from core.store.pages import newest_first, oldest_first
+
+FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
 def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
@@ -31,11 +34,16 @@ def add(session: Session, files: Sequence[File]) -> None:
     session.flush()
 
 
+def copy_new(session: Session, files: Iterable[Sequence[Any]]) -> None:
+    """Store new names (FILE_COLUMNS) by COPY, in this transaction."""
+    copy(session, "files", FILE_COLUMNS, files)
+
+
 def owned(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[str, File]:
     """Those of the files that are images of the account, by id; locked against removal until the commit."""
     query = (
         select(File)
-        .where(*_mine(account_id), File.purpose != Purpose.BATCH, File.id.in_(file_ids))
+        .where(*_mine(account_id), File.purpose.in_(IMAGES), File.id.in_(file_ids))
         .order_by(File.id)
         .with_for_update(read=True)
     )
@@ -46,7 +54,7 @@ def known(session: Session, account_id: str, file_ids: Sequence[str]) -> set[str
     """Those of the ids that are images of the account; not locked, for a foreign key stands behind them."""
     mine = select(File.id).where(
         *_mine(account_id),
-        File.purpose != Purpose.BATCH,
+        File.purpose.in_(IMAGES),
         File.id == any_(literal(list(file_ids), ARRAY(String))),
     )
     return set(session.scalars(mine))
@@ -62,11 +70,19 @@ def get(session: Session, account_id: str, file_id: str, *, lock: bool = False) 
 
 
 def page(
-    session: Session, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+    session: Session,
+    account_id: str,
+    *,
+    behind: str | None,
+    limit: int,
+    filters: Mapping[str, Any],
+    oldest: bool = False,
 ) -> tuple[list[File], bool]:
-    """Up to `limit` files of the account, the newest first, and whether there are more."""
+    """Up to `limit` files of the account behind an id, newest or oldest first, and whether there are more."""
     query = select(File).where(*_mine(account_id)).filter_by(**filters)
-    return newest_first(session, query, File.id, before=before, limit=limit)
+    if oldest:
+        return oldest_first(session, query, File.id, after=behind, limit=limit)
+    return newest_first(session, query, File.id, before=behind, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

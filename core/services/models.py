@@ -1,0 +1,41 @@
+"""What a request may name as its model: the endpoint's models, and presets as `vitrine/<name>`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.desk import Desk
+from core.errors import ModelNotFound
+from core.pricing import Price
+
+PREFIX = "vitrine/"
+OURS, THEIRS = "vitrine", "endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model, or a preset, which asks the default model."""
+
+    name: str
+    owner: str
+    title: str
+    price: Price | None
+    """None where the price table does not know the model."""
+
+
+def served(desk: Desk) -> Iterator[Served]:
+    """The models, the default one first, then the presets by name."""
+    for name in desk.settings.models:
+        yield Served(name, THEIRS, name, desk.prices.find(name))
+    default = desk.prices.find(desk.settings.vision_model)
+    for preset in desk.presets:
+        yield Served(PREFIX + preset.name, OURS, preset.title, default)
+
+
+def find(desk: Desk, name: str) -> Served:
+    """One of them. Raises NotFound."""
+    found = next((model for model in served(desk) if model.name == name), None)
+    if found is None:
+        raise ModelNotFound(f"The model {name!r} is not served here.", details={"field": "model"})
+    return found

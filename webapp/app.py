@@ -13,6 +13,7 @@ from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image, metrics, usage
 from webapp.exposition import Exposition
+from webapp.openai_api import chat
 from webapp.openai_api import errors as openai_errors
 from webapp.openai_api import files as openai_files
 from webapp.openai_api import headers as openai_headers
@@ -85,7 +86,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     api = make_api(app)
     for module in (analyses, batches, files, image, usage):
         api.register_blueprint(module.blueprint, url_prefix=API)
-    for face in (openai_files, openai_models):
+    for face in (chat, openai_files, openai_models):
         api.register_blueprint(face.blueprint, url_prefix=OPENAI_API)
     api.register_blueprint(health.blueprint)
     api.register_blueprint(metrics.blueprint)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -46,8 +45,6 @@ MOST_TOKENS = 2**31 - 1
 """What Postgres holds as an integer; more is no count of tokens."""
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
-NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
-"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
 
 T = TypeVar("T")
 
@@ -56,11 +53,7 @@ T = TypeVar("T")
 class Ask:
     """One request to the endpoint."""
 
-    messages: Sequence[dict[str, Any]]
-    model: str
-    max_tokens: int
-    temperature: float
-    response_format: dict[str, Any] | None
+    parameters: Mapping[str, Any]
     request_id: str
 
 
@@ -74,6 +67,8 @@ class Reply:
     usage: Usage
     upstream_id: str | None
     signals: Signals
+    completion: dict[str, Any]
+    """All of it, as it was given."""
 
 
 class CallFailed(Exception):
@@ -81,10 +76,11 @@ class CallFailed(Exception):
 
     `error` is what the client will see if nothing better comes; `again` whether another try makes sense;
     `counts` whether it uses up a try; `billed` is False where it certainly cost nothing, None where nobody
-    can tell; `signals` is what it told about the endpoint.
+    can tell; `signals` is what it told about the endpoint; `refusal` the words of a refusal that stands.
     """
 
     signals = Signals()
+    refusal: dict[str, Any] | None = None
 
     def __init__(
         self, error: VitrineError, *, again: bool, counts: bool = True, billed: Literal[False] | None = False
@@ -141,19 +137,12 @@ class Vision:
         self._thread.join(HAND_OVER_SECONDS)
 
     async def _ask(self, ask: Ask) -> httpx2.Response:
-        parameters: dict[str, Any] = {"model": ask.model, "messages": list(ask.messages)}
-        if NEWER_PARAMETERS.match(ask.model):
-            parameters["max_completion_tokens"] = ask.max_tokens
-        else:
-            parameters |= {"max_tokens": ask.max_tokens, "temperature": ask.temperature}
-        if ask.response_format is not None:
-            parameters["response_format"] = ask.response_format
         # Raw both ways: the client hands a body that is not JSON on as if it were an answer, and takes
         # milliseconds to look through images for what it may have to convert, and to encode them.
         return await self._client.post(
             "/chat/completions",
             cast_to=httpx2.Response,
-            content=orjson.dumps(parameters),
+            content=_encoded(ask.parameters),
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
         )
 
@@ -186,6 +175,14 @@ def _status(error: Exception) -> str:
     return "timeout" if isinstance(error, openai.APITimeoutError | TimeoutError) else "broken"
 
 
+def _encoded(parameters: Mapping[str, Any]) -> bytes:
+    """As JSON; what orjson does not take (numbers beyond 64 bits, lone surrogates) the slower way."""
+    try:
+        return orjson.dumps(parameters)
+    except orjson.JSONEncodeError:
+        return json.dumps(parameters).encode()
+
+
 def _reply(body: str, signals: Signals) -> Reply:
     """The parts of a body that we use. A body that makes no sense may still have been paid for."""
     try:
@@ -200,6 +197,7 @@ def _reply(body: str, signals: Signals) -> Reply:
             usage=_usage(completion.get("usage") or {}),
             upstream_id=_short(completion.get("id"), 200),
             signals=signals,
+            completion=completion,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         received = UpstreamError("The endpoint answered with something that is not a completion.")
@@ -257,11 +255,23 @@ def _refused(error: openai.APIStatusError) -> CallFailed:
         return _broken(error)
     if status in (401, 403):
         return CallFailed(UpstreamError("The endpoint refused Vitrine's own credentials."), again=False)
+    failure = CallFailed(_refusal(code, _said(error)), again=False)
+    failure.refusal = {"status_code": status, "body": {"error": _fields(error)}}
+    return failure
+
+
+def _refusal(code: str, said: str) -> VitrineError:
     if "context_length" in code:
-        return CallFailed(ContextLengthExceeded(_said(error)), again=False)
+        return ContextLengthExceeded(said)
     if "content_policy" in code or "content_filter" in code:
-        return CallFailed(ContentPolicyViolation(_said(error)), again=False)
-    return CallFailed(ModelError(f"The endpoint refused the request: {_said(error)}"), again=False)
+        return ContentPolicyViolation(said)
+    return ModelError(f"The endpoint refused the request: {said}")
+
+
+def _fields(error: openai.APIStatusError) -> dict[str, str | None]:
+    """An error's fields in OpenAI's shape."""
+    own = {name: _short(getattr(error, name, None), MESSAGE_LENGTH) for name in ("type", "param", "code")}
+    return {"message": _said(error), **own}
 
 
 def _limited(error: openai.APIStatusError) -> CallFailed:

@@ -61,24 +61,32 @@ def submit(
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
-    uploads = [image for image in submission.images if isinstance(image, Upload)]
+    analysis = _row(desk, key, submission, preset, request_id)
+    return accept(desk, key, analysis, submission.images, once)
+
+
+def accept(
+    desk: Desk, key: ApiKey, analysis: Analysis, images: Sequence[Image], once: Once | None = None
+) -> Analysis:
+    """Store a new analysis of these images and ring a worker. Raises as `submit` does."""
+    account_id = key.account_id
+    uploads = [image for image in images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
     keep_bytes(desk, uploads)
     fresh = [
-        named(upload, account_id=key.account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
-    analysis = _row(desk, key, submission, preset, request_id)
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
-            return analyses.owned(session, key.account_id, earlier)
+            return analyses.owned(session, account_id, earlier)
         files.add(session, fresh)
-        file_ids = _file_ids(session, key.account_id, submission.images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
+        file_ids = _file_ids(session, account_id, images, fresh)
+        budgets.demand_room(desk, session, key, analysis, len(file_ids))
         analyses.add(session, analysis, file_ids)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
-        return analyses.owned(session, key.account_id, analysis.id)
+        return analyses.owned(session, account_id, analysis.id)
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:

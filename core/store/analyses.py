@@ -217,3 +217,12 @@ def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
     return session.execute(
         select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
     ).scalar_one_or_none()
+
+
+def reply_of(session: Session, account_id: str, analysis_id: str) -> Any:
+    """What the endpoint said to a chat. Raises NotFound."""
+    query = select(Analysis.reply).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return found[0]

@@ -44,7 +44,7 @@ from webapp.schemas.batches import (
     seconds_of,
 )
 from webapp.sheets import sheet
-from webapp.streams import streams, watch_for_end
+from webapp.streams import streams, watch_for_end, with_farewell
 from webapp.uploads import received, spooled
 
 PAGE = 100
@@ -225,7 +225,8 @@ def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
     place = _place(request.headers.get("Last-Event-ID", ""))
     standing = batches.get(desk(), key().account_id, batch_id)
-    return streams().response(feeds().events(desk(), standing, place, watch_for_end()))
+    events = feeds().events(desk(), standing, place, watch_for_end())
+    return streams().response(with_farewell(events))
 
 
 def _sent(image: dict[str, Any]) -> Upload:

@@ -53,7 +53,7 @@ class OpenAIBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest has no 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._prepare_doc_cbks = [*self._prepare_doc_cbks, _with_errors_in_shape]
+        self._prepare_doc_cbks.append(_with_errors_in_shape)
 
 
 def register(app: Flask) -> None:

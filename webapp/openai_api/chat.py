@@ -1,0 +1,101 @@
+"""`/v1/chat/completions`: a chat is an analysis that somebody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Response, g, jsonify
+from marshmallow import ValidationError
+
+from core.errors import InvalidImage
+from core.models import Analysis
+from core.services import chat
+from core.services.chat import ChatRequest
+from core.services.files import Upload
+from core.services.keys import Scope
+from core.states import FINAL, AnalysisState
+from webapp.idempotency import idempotent, once
+from webapp.limits import DOCUMENTED, Counted
+from webapp.openai_api import replies, streaming
+from webapp.openai_api.errors import OpenAIBlueprint
+from webapp.openai_api.waiting import Waiting
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
+from webapp.schemas.analyses import decoded
+from webapp.schemas.chat import ChatBody, ChatCompletion
+from webapp.streams import HEARTBEAT_SECONDS, RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
+from webapp.uploads import spooled
+
+FAILURES = (404, 409, 500, 502, 504)
+
+blueprint = OpenAIBlueprint("chat", __name__, description="OpenAI's chat API over the same analyses.")
+
+
+@blueprint.route("/chat/completions", methods=["POST"])
+@blueprint.response(200, ChatCompletion, headers=DOCUMENTED)
+@signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
+@takes_body(json=ChatBody)
+@idempotent
+@may_answer(*FAILURES)
+def create(body: dict[str, Any]) -> Response:
+    """Ask about texts and images, and wait for the answer; `stream` gives it as server-sent events."""
+    asked = chat.parse(desk(), body, read_image)
+    with _place():
+        return _streamed(asked) if asked.stream else _whole(asked)
+
+
+def read_image(url: str) -> Upload:
+    """The image in a data URL. Raises InvalidImage, FileTooLarge."""
+    try:
+        return spooled(decoded(url), "")
+    except ValidationError as error:
+        raise InvalidImage("An image is no base64 data URL, or its base64 is not valid.") from error
+
+
+def _whole(asked: ChatRequest) -> Response:
+    return _answer(_submitted(asked).final())
+
+
+def _streamed(asked: ChatRequest) -> Response:
+    """A stream; what fails soon is refused with a status of its own, as it would be without one."""
+    waiting = _submitted(asked)
+    found = waiting.look(HEARTBEAT_SECONDS)
+    if found.state in FINAL and found.state != AnalysisState.COMPLETED:
+        return _answer(found)
+    try:
+        return streams().response(streaming.events(waiting, found, include_usage=asked.include_usage))
+    except StreamsFull:
+        waiting.give_up()
+        raise
+
+
+def _answer(found: Analysis) -> Response:
+    status, body = replies.answered(desk(), found)
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+def _submitted(asked: ChatRequest) -> Waiting:
+    only = once()
+    found = chat.submit(desk(), key(), asked, g.request_id, only)
+    return Waiting(
+        desk=desk(),
+        account_id=found.account_id,
+        analysis_id=found.id,
+        until=time.monotonic() + desk().settings.request_timeout,
+        has_gone=watch_for_hang_up(),
+        abandons=only is None,
+    )
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """A place to wait in. Raises StreamsFull before anything is asked."""
+    with streams().place() as taken:
+        if not taken:
+            raise StreamsFull(retry_after=RETRY_AFTER)
+        yield

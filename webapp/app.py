@@ -13,16 +13,18 @@ from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image, metrics, usage
 from webapp.exposition import Exposition
+from webapp.openai_api import batches as openai_batches
 from webapp.openai_api import chat
 from webapp.openai_api import errors as openai_errors
 from webapp.openai_api import files as openai_files
 from webapp.openai_api import headers as openai_headers
 from webapp.openai_api import models as openai_models
+from webapp.openai_api import outputs as openai_outputs
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
 
-API, OPENAI_API = "/api/v1", "/v1"
+API = "/api/v1"
 FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
 FORM_PARTS = 250
@@ -86,8 +88,8 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     api = make_api(app)
     for module in (analyses, batches, files, image, usage):
         api.register_blueprint(module.blueprint, url_prefix=API)
-    for face in (chat, openai_files, openai_models):
-        api.register_blueprint(face.blueprint, url_prefix=OPENAI_API)
+    for face in (chat, openai_batches, openai_files, openai_models, openai_outputs):
+        api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)
     api.register_blueprint(health.blueprint)
     api.register_blueprint(metrics.blueprint)
     app.register_blueprint(home.blueprint)

@@ -219,7 +219,9 @@ def _loaded(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
         return cast("dict[str, Any]", schema.load(data))
     except ValidationError as error:
         wrong = cast("dict[str, Any]", error.messages)
-        raise InvalidRequest(_sentence(wrong), details={"fields": wrong}) from error
+        raise InvalidRequest(
+            _sentence(wrong), details={"field": next(iter(wrong)), "fields": wrong}
+        ) from error
 
 
 def _sentence(wrong: dict[str, Any]) -> str:

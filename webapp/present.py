@@ -89,7 +89,7 @@ def batch(standing: Standing) -> dict[str, Any]:
         "status": row.state,
         "reason": row.reason,
         "counts": counts,
-        "progress": round(done / counts["total"], 4),
+        "progress": round(done / counts["total"], 4) if counts["total"] else 1.0,
         "usage": tokens(tally.taken),
         "cost": money(tally.taken),
         "max_cost": None if standing.max_cost is None else float(standing.max_cost),

@@ -17,7 +17,7 @@ from core.db import after_commit
 from core.desk import Desk
 from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, WrongState
 from core.ids import new_id
-from core.media import HEAD, ImageKind, recognise
+from core.media import HEAD, OCTETS, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, BudgetKind, File
 from core.pricing import WorstCase
 from core.services import budgets, idempotency
@@ -93,9 +93,12 @@ def submit(
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, batch_id):
-            return _standing(session, key.account_id, earlier)
+            return standing(session, key.account_id, earlier)
         files.add(session, list(fresh.values()))
-        batch = _batch(session, batch_id, key, len(items), order, request_id)
+        batch = make(session, batch_id, key, len(items), order, request_id)
+        batches.add(session, batch)
+        if order.max_cost is not None:
+            spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
         ids = [new_id("an") for _ in items]
         batches.copy_items(
             session,
@@ -116,21 +119,29 @@ def replayed(desk: Desk, once: Once | None) -> Standing | None:
         return None
     with desk.database.transaction() as session:
         made = idempotency.replayed(desk, session, once)
-        return None if made is None else _standing(session, once.account_id, made)
+        return None if made is None else standing(session, once.account_id, made)
 
 
 def get(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """One batch as it stands. Raises NotFound."""
     with desk.database.transaction() as session:
-        return _standing(session, account_id, batch_id)
+        return standing(session, account_id, batch_id)
 
 
 def page(
-    desk: Desk, account_id: str, *, before: str | None, limit: int, state: str | None
+    desk: Desk,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None = None,
+    of_lines: bool = False,
 ) -> tuple[list[Standing], bool]:
-    """A page of the account's batches, the newest first, and whether there are more."""
+    """A page of the account's batches, the newest first, and whether there are more; maybe of lines only."""
     with desk.database.transaction() as session:
-        rows = batches.page(session, account_id, before=before, limit=limit + 1, state=state)
+        rows = batches.page(
+            session, account_id, before=before, limit=limit + 1, state=state, of_lines=of_lines
+        )
         ids = [row.id for row in rows[:limit]]
         tallies, caps = batches.tallies(session, ids), spending.caps(session, ids)
     standings = [Standing(row, tallies[row.id], max_cost=caps.get(row.id)) for row in rows[:limit]]
@@ -232,7 +243,13 @@ def cancel(desk: Desk, account_id: str, batch_id: str) -> Standing:
     with desk.database.transaction() as session:
         batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state not in {BatchState.CANCELLING, BatchState.CANCELLED}:
-            batches.move_one(session, batch_id, BatchState.CANCELLING, reason="cancelled by the client")
+            batches.move_one(
+                session,
+                batch_id,
+                BatchState.CANCELLING,
+                reason="cancelled by the client",
+                cancelling_at=func.now(),
+            )
             desk.events.tell_after_commit(session, batch_id, BatchState.CANCELLING)
     return get(desk, account_id, batch_id)
 
@@ -251,7 +268,7 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
         if not batches.retry_items(session, batch_id, sorted(states)):
             raise InvalidRequest(f"No item of this batch is {' or '.join(sorted(states))}.")
         window = batch.deadline_at - batch.created_at
-        values = {"reason": None, "deadline_at": func.now() + window}
+        values = {"reason": None, "cancelling_at": None, "deadline_at": func.now() + window}
         if batch.state in batches.FINISHED:
             tag = batches.start_tag(session, account_id)
             batches.move_one(
@@ -284,7 +301,8 @@ def waits_behind_pilot(batch: Batch) -> bool:
     return batch.dispatch_limit is not None and batch.state == BatchState.PAUSED
 
 
-def _standing(session: Session, account_id: str, batch_id: str) -> Standing:
+def standing(session: Session, account_id: str, batch_id: str) -> Standing:
+    """A batch as it stands, in a transaction that is open. Raises NotFound."""
     batch = batches.owned(session, account_id, batch_id)
     tally = batches.tallies(session, [batch_id])[batch_id]
     speed = batches.speed(session, batch_id) if batch.finished_at is None else None
@@ -296,12 +314,13 @@ def _named(upload: Upload, account_id: str) -> File:
     """The file of an upload, whatever it is: a bad image fails its own item, when it is decoded."""
     upload.content.seek(0)
     looks = recognise(upload.content.read(HEAD))
-    media_type = looks.media_type if isinstance(looks, ImageKind) else "application/octet-stream"
+    media_type = looks.media_type if isinstance(looks, ImageKind) else OCTETS
     return named(upload, account_id=account_id, media_type=media_type, purpose=WITH_ANALYSIS)
 
 
-def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
-    batch = Batch(
+def make(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
+    """A batch that runs from when it is stored."""
+    return Batch(
         id=batch_id,
         account_id=key.account_id,
         key_id=key.id,
@@ -314,10 +333,6 @@ def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Orde
         dispatch_limit=order.pilot if order.pilot and order.pilot < total else None,
         deadline_at=datetime.now(UTC) + order.window,
     )
-    batches.add(session, batch)
-    if order.max_cost is not None:
-        spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
-    return batch
 
 
 def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:

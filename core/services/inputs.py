@@ -40,7 +40,15 @@ def opened(desk: Desk, file: File) -> AbstractContextManager[Iterable[tuple[int,
             f"The file {file.name!r} is {file.media_type}: a batch is made from JSON Lines, CSV or a ZIP.",
             details={"field": "input_file_id"},
         )
-    return nullcontext(READERS[file.media_type](_lines(pieces)))
+    return nullcontext(READERS[file.media_type](_lines(pieces, LONGEST_LINE)))
+
+
+def lines(desk: Desk, file: File, longest: int) -> Iterator[tuple[int, bytes]]:
+    """The numbered lines of a file, whatever stands there; of one that is too long, `longest` + 1 bytes.
+
+    Raises NotFound, Unavailable.
+    """
+    return _lines(desk.blobs.pieces(file.digest, 0, file.byte_size), longest)
 
 
 def _json_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:
@@ -133,7 +141,7 @@ def _text(lines: Iterable[tuple[int, bytes]]) -> Iterator[str]:
     return (line.decode(errors=ESCAPED) + "\n" for _, line in lines)
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def _lines(pieces: Iterable[bytes], longest: int) -> Iterator[tuple[int, bytes]]:
     """Lines without their ends, and a byte order mark gone; flat in memory but for the longest line."""
     number, rest = 0, b""
     for piece in pieces:
@@ -141,7 +149,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         for line in whole:
             number += 1
             yield number, _clean(line, number)
-        rest = rest[: LONGEST_LINE + 1]  # of a line that is too long, only that it is
+        rest = rest[: longest + 1]  # of a line that is too long, only that it is
     if rest:
         yield number + 1, _clean(rest, number + 1)
 

@@ -145,7 +145,7 @@ class Items:
         if (
             not isinstance(custom_id, str)
             or not 0 < len(custom_id) <= CUSTOM_ID_LENGTH
-            or _unstorable(custom_id)
+            or not is_storable(custom_id)
         ):
             self.problems.add(
                 line, None, "custom_id", f"Must be a text of 1 to {CUSTOM_ID_LENGTH} characters."
@@ -183,7 +183,7 @@ class Items:
         if "base64" in image:
             return self._read_image(image)
         file_id = image["file_id"]
-        if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or _unstorable(file_id):
+        if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or not is_storable(file_id):
             raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
         return file_id
 
@@ -221,7 +221,7 @@ def _text(
     value = values.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or _unstorable(value):
+    if not isinstance(value, str) or not is_storable(value):
         problem(name, "Must be a text without NUL or unpaired surrogate characters.")
         return None
     if len(value) > most:
@@ -264,7 +264,7 @@ def _metadata(values: Mapping[str, Any], problem: Callable[[str, str], None]) ->
         return {}
     if len(encoded) > METADATA_BYTES:
         problem("metadata", f"May take at most {METADATA_BYTES:,} bytes as JSON.")
-    if "\\u0000" in encoded or ("\\ud" in encoded and _unstorable(json.dumps(value, ensure_ascii=False))):
+    if "\\u0000" in encoded or ("\\ud" in encoded and not is_storable(json.dumps(value, ensure_ascii=False))):
         problem("metadata", "Must not contain NUL or unpaired surrogate characters.")
         return {}
     return value
@@ -274,15 +274,14 @@ def _or(value: Any, default: float) -> float:
     return default if value is None else float(value)
 
 
-def _unstorable(text: str) -> bool:
-    """Whether Postgres cannot hold the text; ASCII, which most is, is judged without looking further."""
-    if text.isascii():
-        return "\0" in text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return "\0" in text
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text; ASCII, which most is, is judged without looking further."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in text
 
 
 def uploads_of(items: Sequence[Item]) -> list[Upload]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
@@ -32,12 +32,13 @@ from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
 from core.store import analyses, budgets
 from core.store.analyses import USAGE
+from core.store.copying import copy
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
 ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
 DONE_TO_IT = {BatchState.RUNNING: "resumed", BatchState.CANCELLING: "cancelled"}
 """What is done to a batch that moves to a state, where that is not called like it."""
-FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
+FINISHED = frozenset({BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED})
 ITEM_COLUMNS = (
     "id",
     "account_id",
@@ -58,6 +59,7 @@ ITEM_COLUMNS = (
     "metadata",
     "deadline_at",
 )
+LINE_COLUMNS = (*ITEM_COLUMNS, "body")
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
@@ -75,6 +77,19 @@ class Tally:
     """The usage columns, summed; None where no item knows."""
     started_at: datetime | None = None
     """When its first item was begun."""
+
+
+class Outcome(NamedTuple):
+    """What an item came to, without the rest of its row."""
+
+    id: str
+    position: int
+    custom_id: str
+    request_id: str
+    state: str
+    reply: Any
+    error_code: str | None
+    error_message: str | None
 
 
 def start_tag(session: Session, account_id: str) -> int:
@@ -102,18 +117,21 @@ def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterabl
 
     Raises InvalidRequest where a file of theirs is no more.
     """
-    _copy(session, "analyses", ITEM_COLUMNS, items)
+    copy(session, "analyses", ITEM_COLUMNS, items)
+    _copy_images(session, images)
+
+
+def copy_lines(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
+    """The same for items that are chats (LINE_COLUMNS)."""
+    copy(session, "analyses", LINE_COLUMNS, items)
+    _copy_images(session, images)
+
+
+def _copy_images(session: Session, images: Iterable[Sequence[Any]]) -> None:
     try:
-        _copy(session, "analysis_images", IMAGE_COLUMNS, images)
+        copy(session, "analysis_images", IMAGE_COLUMNS, images)
     except ForeignKeyViolation as error:
         raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
-
-
-def _copy(session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    driver: Any = session.connection().connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
 
 
 def as_json(value: Any) -> Any:
@@ -131,14 +149,25 @@ def owned(session: Session, account_id: str, batch_id: str, *, lock: bool = Fals
 
 
 def page(
-    session: Session, account_id: str, *, before: str | None, limit: int, state: str | None
+    session: Session,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None,
+    of_lines: bool = False,
 ) -> list[Batch]:
-    """Up to `limit` batches of the account, the newest first, all of them older than the id `before`."""
+    """Up to `limit` batches of the account, the newest first, all of them older than the id `before`.
+
+    With `of_lines` only those that the OpenAI API made.
+    """
     query = select(Batch).where(Batch.account_id == account_id, SEEN)
     if before is not None:
         query = query.where(Batch.id < before)
     if state is not None:
         query = query.where(Batch.state == state)
+    if of_lines:
+        query = query.where(Batch.endpoint.is_not(None))
     return list(session.scalars(query.order_by(Batch.id.desc()).limit(limit)))
 
 
@@ -248,6 +277,19 @@ def first_finished(session: Session, batch_id: str, limit: int) -> list[Analysis
     """The first final items in input order, without their images."""
     final = (Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None))
     return list(session.scalars(select(Analysis).where(*final).order_by(Analysis.position).limit(limit)))
+
+
+def outcomes(
+    session: Session, batch_id: str, states: Collection[AnalysisState], *, after: int, limit: int
+) -> Sequence[Outcome]:
+    """What items in these states came to, in input order, behind position `after`."""
+    query = (
+        select(*(getattr(Analysis, name) for name in Outcome._fields))
+        .where(Analysis.batch_id == batch_id, Analysis.position > after, Analysis.state.in_(states))
+        .order_by(Analysis.position)
+        .limit(limit)
+    )
+    return [Outcome(*row) for row in session.execute(query)]
 
 
 def finished_after(session: Session, batch_id: str, *, xid: int, position: int, limit: int) -> list[Analysis]:

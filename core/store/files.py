@@ -78,7 +78,7 @@ def page(
     filters: Mapping[str, Any],
     oldest: bool = False,
 ) -> tuple[list[File], bool]:
-    """Up to `limit` files of the account behind an id, newest or oldest first, and whether there are more."""
+    """Up to `limit` files of the account behind an id, the newest (or oldest) first; are there more."""
     query = select(File).where(*_mine(account_id)).filter_by(**filters)
     if oldest:
         return oldest_first(session, query, File.id, after=behind, limit=limit)

@@ -4,7 +4,6 @@ import time
 
 import openai
 import pytest
-import requests
 
 JSONL = b'{"custom_id": "1"}\n'
 BYTES = b"\0\1 anything at all"
@@ -27,9 +26,7 @@ def test_a_file_of_every_purpose_comes_back_as_it_was_sent(sdk, purpose):
 
 def test_an_image_is_the_same_file_on_both_faces(live, sdk, photo):
     file = made(sdk, photo("teal"), "shoe.jpg", "vision")
-    native = requests.get(
-        f"{live.url}/api/v1/files/{file.id}", headers={"X-API-Key": sdk.api_key}, timeout=20
-    ).json()
+    native = live.session(sdk.api_key).get(f"{live.url}/api/v1/files/{file.id}", timeout=20).json()
     assert (native["file_name"], native["media_type"], native["purpose"]) == (
         "shoe.jpg",
         "image/jpeg",

@@ -45,8 +45,8 @@ def request(preset: Preset, analysis: Claim, messages: Sequence[Message]) -> Req
         parameters["max_completion_tokens"] = analysis.max_tokens
     else:
         parameters |= {"max_tokens": analysis.max_tokens, "temperature": analysis.temperature}
-    if preset.schema is not None:
-        parameters["response_format"] = response_format(preset)
+    if preset.response_format is not None:
+        parameters["response_format"] = preset.response_format
     return Request(
         parameters=parameters,
         text=text_of(messages) + json.dumps(preset.schema or ""),
@@ -79,9 +79,3 @@ def text_of(messages: Sequence[Message]) -> str:
     parts = [part for content in contents if isinstance(content, list) for part in content]
     plain = [content for content in contents if isinstance(content, str)]
     return "\n".join([*plain, *(part["text"] for part in parts if part["type"] == "text")])
-
-
-def response_format(preset: Preset) -> dict[str, Any]:
-    """What the endpoint is asked to keep to, where the preset has a schema."""
-    schema = {"name": preset.name, "schema": preset.schema, "strict": True}
-    return {"type": "json_schema", "json_schema": schema}

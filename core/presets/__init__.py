@@ -32,6 +32,14 @@ class Preset:
     detail: str
     schema: dict[str, Any] | None
 
+    @property
+    def response_format(self) -> dict[str, Any] | None:
+        """What the endpoint is asked to keep to, where the preset has a schema."""
+        if self.schema is None:
+            return None
+        schema = {"name": self.name, "schema": self.schema, "strict": True}
+        return {"type": "json_schema", "json_schema": schema}
+
 
 class Presets:
     """The packs of a folder, every version kept."""

@@ -20,7 +20,7 @@ from core.desk import Desk
 from core.errors import FileTooLarge, InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
 from core.ids import new_id
 from core.models import Analysis, ApiKey
-from core.services import analyses
+from core.services import analyses, models
 from core.services.analyses import Image
 from core.services.body_costs import MOST_TOKENS
 from core.services.files import Upload
@@ -74,12 +74,12 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage) -> ChatReq
     stream, options = _flag(body, "stream"), body.get("stream_options") or {}
     if not isinstance(options, dict):
         raise _invalid("stream_options must be an object.", "stream_options")
-    stored = {**body, "messages": messages}
+    stored = models.with_preset(desk, {**body, "messages": messages})
     _check_storable(stored)
     return ChatRequest(
         body=stored,
         images=images,
-        model=_model(desk, body.get("model")),
+        model=_model(desk, stored.get("model")),
         max_tokens=next((limit for limit in limits if limit is not None), None),
         stream=stream,
         include_usage=_flag(options, "include_usage"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from core.desk import Desk
 from core.errors import ModelNotFound
@@ -39,3 +40,19 @@ def find(desk: Desk, name: str) -> Served:
     if found is None:
         raise ModelNotFound(f"The model {name!r} is not served here.", details={"field": "model"})
     return found
+
+
+def with_preset(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
+    """The body of a chat; where its model is a preset, with that prompt and schema.
+
+    Raises ModelNotFound.
+    """
+    name = body.get("model")
+    if not isinstance(name, str) or not name.startswith(PREFIX):
+        return body
+    find(desk, name)
+    preset = desk.presets.latest(name.removeprefix(PREFIX))
+    prompt = {"role": "system", "content": preset.prompt}
+    form = {"response_format": preset.response_format} if preset.response_format else {}
+    said = {"model": desk.settings.vision_model, "messages": [prompt, *body["messages"]]}
+    return {**form, **body, **said}

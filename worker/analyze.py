@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ class Analyzer:
         if claimed.body is not None:
             return self._pass_on(claimed, claimed.body)
         preset = self._desk.presets.version(claimed.preset, claimed.preset_version)
-        images = self._prepare(claimed, [claimed.detail] * len(claimed.digests))
+        images = self._prepare(claimed)
         messages = prompt.build(preset, claimed, [image.data_url() for image in images])
         request = prompt.request(preset, claimed, messages)
         asked = self._ask(claimed, request, images, bulk=claimed.batch_id is not None)
@@ -175,7 +175,7 @@ class Analyzer:
 
     def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
         """A chat: only the images pass through our hands."""
-        images = self._prepare(claimed, chat.details(body))
+        images = self._prepare(claimed)
         request = chat.request(claimed, body, [image.data_url() for image in images])
         asked = self._ask(claimed, request, images, bulk=claimed.batch_id is not None)
         try:
@@ -187,8 +187,10 @@ class Analyzer:
         """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
         return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
 
-    def _prepare(self, claimed: Claim, details: Sequence[str]) -> list[Prepared]:
+    def _prepare(self, claimed: Claim) -> list[Prepared]:
         """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
+        alike = [claimed.detail] * len(claimed.digests)
+        details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
             self._preparer.prepare(self._desk.blobs.get(digest), self._policy(detail))
             for digest, detail in zip(claimed.digests, details, strict=True)

@@ -32,7 +32,7 @@ PRESET, PRESET_VERSION = "chat", 1
 """What stands in the place of a preset; there is no pack of this name, for a chat has no words of ours."""
 REFERENCE = "vitrine:image/"
 """Begins what stands in a stored body where an image was; its position among the images follows."""
-ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
+ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 MOST_CHOICES = 128
 BODY_BYTES = 4_000_000
 """Of a body without its images: some million tokens, more than models take."""
@@ -135,7 +135,7 @@ def _message(message: Any, param: str, images: list[Image], read_image: ReadImag
         raise _invalid(f"{param} must be an object.", param)
     role, content = message.get("role"), message.get("content")
     if role not in ROLES:
-        raise _invalid(f"{param}.role must be one of: {', '.join(sorted(ROLES))}.", f"{param}.role")
+        raise _invalid(f"{param}.role must be one of: {', '.join(ROLES)}.", f"{param}.role")
     if isinstance(content, str) or (content is None and role in {"assistant", "function"}):
         return message
     parts = _filled_list(content, f"{param}.content", "a text or a list of at least one part")

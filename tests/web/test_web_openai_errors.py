@@ -7,6 +7,7 @@ import pytest
     ("method", "path", "status", "kind", "code"),
     [
         ("GET", "/v1/nowhere", 404, "invalid_request_error", "not_found"),
+        ("PATCH", "/v1/chat/completions", 405, "invalid_request_error", "method_not_allowed"),
     ],
 )
 def test_every_error_below_v1_is_in_openais_shape(client, method, path, status, kind, code):

@@ -19,7 +19,7 @@ MESSAGE = {
     "type": "object",
     "required": ["role"],
     "properties": {
-        "role": {"type": "string", "enum": sorted(ROLES)},
+        "role": {"type": "string", "enum": list(ROLES)},
         "content": {
             "anyOf": [{"type": "string"}, {"type": "null"}, {"type": "array", "minItems": 1, "items": PART}]
         },

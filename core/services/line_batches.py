@@ -168,7 +168,7 @@ def _row(
     if lines.error_count:
         batch.state = BatchState.FAILED
         batch.reason = f"{lines.error_count:,} of its lines cannot be used"
-        batch.errors = sorted(lines.errors, key=lambda told: told["line"])
+        batch.errors = lines.told()
         batch.finished_at = func.now()
     return batch
 

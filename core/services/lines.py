@@ -19,6 +19,7 @@ from core.services.items import MOST_ITEMS, is_storable
 from core.services.problems import MOST_PROBLEMS
 
 REQUIRED = {"custom_id": str, "method": str, "url": str, "body": dict}
+MESSAGE_LENGTH = 500
 KINDS = {str: "a text", dict: "an object"}
 
 
@@ -48,8 +49,7 @@ class Lines:
         self._endpoint = endpoint
         self._read_image = read_image
         self._seen: set[str] = set()
-        self.errors: list[dict[str, Any]] = []
-        """At most MOST_PROBLEMS, each {code, message, param, line}."""
+        self._errors: list[dict[str, Any]] = []
         self.error_count = 0
 
     def read(self, rows: Iterable[tuple[int, bytes]]) -> Iterator[Line]:
@@ -70,9 +70,19 @@ class Lines:
     def note(self, number: int, error: BadLine) -> None:
         """Remember that a line is bad."""
         self.error_count += 1
-        if len(self.errors) < MOST_PROBLEMS:
-            told = {"code": error.code, "message": error.message, "param": error.param, "line": number}
-            self.errors.append(told)
+        if len(self._errors) < MOST_PROBLEMS:
+            message = _tellable(error.message)
+            self._errors.append(
+                {"code": error.code, "message": message, "param": error.param, "line": number}
+            )
+
+    def told(self) -> list[dict[str, Any]]:
+        """Each error as {code, message, param, line}, by line; of too many, how many more there are."""
+        errors = sorted(self._errors, key=lambda error: int(error["line"]))
+        if (more := self.error_count - len(errors)) > 0:
+            message = f"{more:,} more problems are not told."
+            errors.append({"code": "too_many_errors", "message": message, "param": None, "line": None})
+        return errors
 
     def _line(self, number: int, content: bytes) -> Line | None:
         try:
@@ -106,6 +116,11 @@ class Lines:
         if "model" not in body:
             raise BadLine("missing_required_parameter", "body.model is missing.", "body.model")
         return chat.parse(self._desk, body, self._read_image)
+
+
+def _tellable(message: str) -> str:
+    """A message that Postgres can hold: it may quote the client, who can write anything at any length."""
+    return message[:MESSAGE_LENGTH].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -109,6 +109,21 @@ def test_every_bad_line_is_told_and_nothing_is_run(quick, sdk):
     assert (native["status"], native["counts"]["total"]) == ("failed", 0)
 
 
+def test_what_a_hostile_line_says_is_told_short_and_storable(sdk):
+    calls = [{"id": "\0\ud800" + "x" * 10_000, "type": "function", "function": {}}]
+    messages = [{"role": "assistant", "tool_calls": calls}, {"role": "user", "content": "?"}]
+    batch = created(sdk, jsonl(line("a", messages=messages), line("b", model="\0" * 10_000)))
+    assert [error.code for error in batch.errors.data] == ["invalid_tool_call", "model_not_found"]
+    assert all(len(error.message) <= 500 for error in batch.errors.data)
+
+
+def test_of_very_many_bad_lines_the_first_thousand_are_told_and_how_many_more(sdk):
+    batch = created(sdk, b"{\n" * 1_500)
+    *told, last = batch.errors.data
+    assert [error.line for error in told] == list(range(1, 1_001))
+    assert (last.code, "500" in last.message, last.line) == ("too_many_errors", True, None)
+
+
 def test_an_image_that_nobody_has_is_told_with_its_line(quick, sdk, new_sdk, photo):
     theirs = new_sdk().files.create(file=("a.jpg", photo()), purpose="vision").id
     parts = [{"type": "image_url", "image_url": {"file_id": theirs}}]

@@ -16,7 +16,7 @@ from webapp.openai_api import present
 from webapp.openai_api.chat import read_image
 from webapp.openai_api.errors import OpenAIBlueprint
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
-from webapp.schemas.openai_batches import BatchesQuery, BatchForm, BatchList, BatchObject
+from webapp.schemas.openai_batches import BatchesQuery, BatchList, BatchObject, BatchOrder
 
 blueprint = OpenAIBlueprint("openai_batches", __name__, description="Batches, in the shape of OpenAI's API.")
 
@@ -25,7 +25,7 @@ blueprint = OpenAIBlueprint("openai_batches", __name__, description="Batches, in
 @blueprint.response(200, BatchObject, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
-@takes_body(json=BatchForm)
+@takes_body(json=BatchOrder)
 @idempotent
 def create(body: dict[str, Any]) -> Any:
     """Run the lines of a file; one with bad lines makes a batch that has failed, and says why."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-from flask import Response, stream_with_context
+from flask import Response, json, stream_with_context
 
 from core.media import JSONL
 from core.services import batch_files
@@ -61,4 +60,4 @@ def _found(output_id: str) -> BatchFile:
 
 def _lines(found: BatchFile) -> Iterator[bytes]:
     for row in batch_files.rows(desk(), found):
-        yield orjson.dumps(batch_lines.line(row), option=orjson.OPT_APPEND_NEWLINE)
+        yield json.dumps(batch_lines.line(row)).encode() + b"\n"

@@ -42,7 +42,7 @@ class ExpiresAfter(Schema):
     seconds = Whole(strict=True, required=True, validate=validate.Range(SHORTEST, LONGEST))
 
 
-class BatchForm(Schema):
+class BatchOrder(Schema):
     """A batch to be run."""
 
     input_file_id = Text(required=True, validate=validate.Length(1, 40))

@@ -37,6 +37,7 @@ from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
 from worker.prompt import Request
+from worker.telling import Telling
 from worker.throttle import Busy, Throttle, Turn
 from worker.vision import Ask, CallFailed, Reply, Vision
 
@@ -227,16 +228,21 @@ class Analyzer:
 
     def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
         turn.left = True
+        telling = Telling(self._desk.events, claimed.id, call_id)
+        ask = Ask(parameters=request.parameters, request_id=claimed.request_id)
         try:
-            reply = self._vision.ask(Ask(parameters=request.parameters, request_id=claimed.request_id))
+            reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
         except CallFailed as failure:
             turn.heard(failure.signals)
             closed = Closing.refused if failure.billed is False else Closing.unknown
             closing = closed(call_id, failure.error)
             refusal = failure.refusal if claimed.body is not None else None
+            again = failure.again and not telling.has_begun  # another answer would not begin as this one did
             raise Ended(
-                failure.error, closing, again=failure.again, counts=failure.counts, refusal=refusal
+                failure.error, closing, again=again, counts=failure.counts, refusal=refusal
             ) from failure
+        if request.streamed:
+            telling.tell([], last=True)
         turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
         return reply
 

@@ -11,24 +11,33 @@ from core.services.outcomes import Claim
 from worker.prompt import Request
 
 STREAMING = ("stream", "stream_options")
-"""Between client and Vitrine: the endpoint is asked for the whole, whose usage is in the books."""
 
 
 def request(claim: Claim, body: Mapping[str, Any], images: Sequence[str]) -> Request:
     """The request of a chat; images are data URLs in their order."""
+    streamed = bool(body.get("stream")) and claim.batch_id is None
     kept = {name: value for name, value in body.items() if name not in STREAMING}
     messages = [_restored(message, images) for message in body["messages"]]
     return Request(
-        parameters={**kept, "model": claim.model, "messages": messages},
+        parameters=kept
+        | {"model": claim.model, "messages": messages}
+        | (_streaming(body) if streamed else {}),
         text=body_costs.text(body),
         most_tokens=body_costs.most_tokens(body),
         likely_tokens=(body.get("n") or 1) * claim.max_tokens,
+        streamed=streamed,
     )
 
 
 def details(body: Mapping[str, Any]) -> list[str]:
     """The `detail` that each image was sent with, in their order."""
     return [image.get("detail") or "auto" for image in _images(body)]
+
+
+def _streaming(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a stream: its usage is always asked for, since it goes into the books."""
+    options = {**(body.get("stream_options") or {}), "include_usage": True}
+    return {"stream": True, "stream_options": options}
 
 
 def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

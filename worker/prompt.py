@@ -36,6 +36,8 @@ class Request:
     """Of the answer, at the very most."""
     likely_tokens: int
     """Of the answer, as a rate limit counts it beforehand."""
+    streamed: bool = False
+    """Whether somebody watches the answer being made."""
 
 
 def request(preset: Preset, analysis: Claim, messages: Sequence[Message]) -> Request:

@@ -11,10 +11,12 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeVar, cast
 
 import httpx2
 import openai
@@ -35,6 +37,7 @@ from core.errors import (
 )
 from core.pricing import Usage
 from worker import limits
+from worker.assembly import Assembly
 from worker.limits import Signals
 
 CONNECT_SECONDS = 10.0
@@ -43,8 +46,10 @@ HAND_OVER_SECONDS = 5.0
 MESSAGE_LENGTH = 500
 MOST_TOKENS = 2**31 - 1
 """What Postgres holds as an integer; more is no count of tokens."""
+EVENT_STREAM = "text/event-stream"
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
+TIMEOUTS = (openai.APITimeoutError, TimeoutError, httpx2.TimeoutException, Empty)
 
 T = TypeVar("T")
 
@@ -121,6 +126,21 @@ class Vision:
             raise _translated(error) from error
         return _reply(response.text, limits.read(response.status_code, response.headers))
 
+    def stream(self, ask: Ask, tell: Callable[[Sequence[dict[str, Any]]], None]) -> Reply:
+        """As `ask`, telling chunks as they come. Raises CallFailed and nothing else."""
+        chunks: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        try:
+            with _measured():
+                answer = self._start(self._stream(ask, chunks.put), self._timeout)
+                while (chunk := chunks.get(timeout=self._timeout + HAND_OVER_SECONDS)) is not None:
+                    tell([chunk])
+                completion, signals = answer.result()
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError, Empty) as error:
+            raise _translated(error) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _senseless() from error
+        return _reply(completion, signals)
+
     def ping(self) -> float:
         """Seconds that the endpoint takes to list its models, which costs nothing. Raises CallFailed."""
         start = time.monotonic()
@@ -146,13 +166,39 @@ class Vision:
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
         )
 
+    async def _stream(self, ask: Ask, put: Callable[[dict[str, Any] | None], None]) -> tuple[str, Signals]:
+        """The whole completion, as JSON. Puts every chunk, and None at the end, whichever it is."""
+        assembly = Assembly()
+        try:
+            async with await self._client.post(
+                "/chat/completions",
+                cast_to=object,
+                content=_encoded(ask.parameters),
+                options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            ) as stream:
+                signals = limits.read(stream.response.status_code, stream.response.headers)
+                if not stream.response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+                    return (await stream.response.aread()).decode(), signals
+                async for chunk in stream:
+                    assembly.add(cast("dict[str, Any]", chunk))
+                    put(cast("dict[str, Any]", chunk))
+            if not assembly.is_whole():
+                raise CallFailed(UpstreamError("The endpoint broke off its answer."), again=True, billed=None)
+            return json.dumps(assembly.completion()), signals
+        finally:
+            put(None)
+
     def _run(self, work: Awaitable[T], seconds: float) -> T:
+        return self._start(work, seconds).result(seconds + HAND_OVER_SECONDS)
+
+    def _start(self, work: Awaitable[T], seconds: float) -> Future[T]:
         async def within() -> T:
             async with asyncio.timeout(seconds):
                 return await work
 
-        future = asyncio.run_coroutine_threadsafe(within(), self._loop)
-        return future.result(seconds + HAND_OVER_SECONDS)
+        return asyncio.run_coroutine_threadsafe(within(), self._loop)
 
 
 @contextmanager
@@ -172,7 +218,7 @@ def _measured() -> Iterator[None]:
 def _status(error: Exception) -> str:
     if isinstance(error, openai.APIStatusError):
         return str(error.status_code)
-    return "timeout" if isinstance(error, openai.APITimeoutError | TimeoutError) else "broken"
+    return "timeout" if isinstance(error, TIMEOUTS) else "broken"
 
 
 def _encoded(parameters: Mapping[str, Any]) -> bytes:
@@ -200,10 +246,14 @@ def _reply(body: str, signals: Signals) -> Reply:
             completion=completion,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        received = UpstreamError("The endpoint answered with something that is not a completion.")
-        failure = CallFailed(received, again=True, billed=None)
+        failure = _senseless()
         failure.signals = signals
         raise failure from error
+
+
+def _senseless() -> CallFailed:
+    received = UpstreamError("The endpoint answered with something that is not a completion.")
+    return CallFailed(received, again=True, billed=None)
 
 
 def _text(content: Any) -> str:
@@ -232,10 +282,12 @@ def _translated(error: Exception) -> CallFailed:
         has_quota = not isinstance(failure.error, QuotaExhausted)
         failure.signals = limits.read(error.status_code, error.response.headers, has_quota=has_quota)
         return failure
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
+    if isinstance(error, TIMEOUTS):
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
         return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
+    if isinstance(error, httpx2.HTTPError):  # within a stream, where the client hands on what it meets
+        return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
     if isinstance(error, openai.APIConnectionError):
         sent = not isinstance(error.__cause__, httpx2.ConnectError)
         message = "The endpoint broke the connection." if sent else "The endpoint cannot be reached."

@@ -56,7 +56,7 @@ def test_every_field_goes_to_the_endpoint_as_it_came_and_the_reply_comes_back_wh
     }
     said = completion("Yes.", annotations=1) | {"system_fingerprint": None, "later": {"b": 1, "a": 2}}
     script.say(said)
-    row = say(text("Is it?"), stream=True, stream_options={"include_usage": True}, **fields)
+    row = say(text("Is it?"), **fields)
     [call] = script.calls
     message = {"role": "user", "content": [text("Is it?")]}
     assert call["body"] == {"model": "gpt-4.1-mini", "messages": [message], **fields}
@@ -116,3 +116,73 @@ def test_an_answer_of_tool_calls_alone_is_an_answer(shop, script, say):
 def test_an_image_that_cannot_be_decoded_fails_the_chat_before_any_call(shop, script, say, photo):
     row = say(picture(photo()[:300]))
     assert (row.state, row.error_code, script.calls) == ("failed", "image_undecodable", [])
+
+
+def chunk(delta, finish=None, **more):
+    choice = {"index": 0, "delta": delta, "finish_reason": finish, **more}
+    return {"id": "up-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+
+
+def sse(*events):
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+
+
+def function(index, **said):
+    return {"index": index, **({"type": "function"} if "id" in said else {}), **said}
+
+
+CHUNKS = (
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "A red "}, logprobs={"content": [{"token": "A"}]}),
+    chunk({"content": "mug.", "thought": "hm"}, logprobs={"content": [{"token": "mug"}]}),
+    chunk({"tool_calls": [function(0, id="a", function={"name": "look", "arguments": ""})]}),
+    chunk({"tool_calls": [function(0, function={"arguments": '{"x"'})]}),
+    chunk({"tool_calls": [function(1, id="b", function={"name": "look", "arguments": "{}"})]}),
+    chunk({"tool_calls": [function(0, function={"arguments": ": 1}"})]}),
+    chunk({}, "tool_calls"),
+)
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+def told(shop, row):
+    parts = [part for _, part in shop.desk.events.parts(row.id, "0", 0)]
+    return [one for part in parts for one in json.loads(part["chunks"])], parts
+
+
+def test_a_streamed_answer_is_told_as_it_comes_and_recorded_whole_with_its_usage(shop, script, say):
+    last = {**CHUNKS[0], "choices": [], "usage": USAGE}
+    script.say(sse(*CHUNKS, last) + "data: [DONE]\n\n", Content_Type="text/event-stream")
+    row = say(text("?"), stream=True)
+    assert script.calls[0]["body"]["stream_options"] == {"include_usage": True}
+    assert (row.state, row.answer, row.finish_reason) == ("completed", "A red mug.", "tool_calls")
+    assert (row.prompt_tokens, row.completion_tokens) == (100, 20)
+    [choice] = reply_of(shop, row)["choices"]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "A red mug.",
+        "thought": "hm",
+        "tool_calls": [
+            {"type": "function", "id": "a", "function": {"name": "look", "arguments": '{"x": 1}'}},
+            {"type": "function", "id": "b", "function": {"name": "look", "arguments": "{}"}},
+        ],
+    }
+    assert [token["token"] for token in choice["logprobs"]["content"]] == ["A", "mug"]
+    chunks, parts = told(shop, row)
+    assert chunks == [*CHUNKS, last]
+    assert [part["number"] for part in parts] == [str(number) for number in range(len(parts))]
+    assert [part["last"] for part in parts][-2:] == ["0", "1"]
+
+
+@pytest.mark.parametrize("broken", [sse(*CHUNKS[:3]), sse(*CHUNKS[:3]) + "data: {\n\n", sse(CHUNKS[0], 5)])
+def test_a_stream_that_breaks_off_fails_at_its_worst_case_and_does_not_begin_anew(shop, script, say, broken):
+    script.say(broken, Content_Type="text/event-stream")
+    row = say(text("?"), stream=True)
+    assert (row.state, row.error_code, len(script.calls)) == ("failed", "upstream_error", 1)
+    assert [call.state for call in shop.calls(row.id)] == ["unknown"]
+    assert [part["last"] for part in told(shop, row)[1]] == ["0"] * len(told(shop, row)[1])
+
+
+def test_an_endpoint_that_does_not_stream_answers_in_one_piece(shop, script, say):
+    script.say(completion("Whole."))
+    row = say(text("?"), stream=True)
+    assert (row.state, row.answer) == ("completed", "Whole.")

@@ -19,13 +19,14 @@ from core.services.keys import Scope
 from core.states import FINAL, AnalysisState
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
-from webapp.openai_api import replies, streaming
+from webapp.openai_api import replies
 from webapp.openai_api.errors import OpenAIBlueprint
+from webapp.openai_api.streaming import ChatStream
 from webapp.openai_api.waiting import Waiting
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.analyses import decoded
 from webapp.schemas.chat import ChatBody, ChatCompletion
-from webapp.streams import HEARTBEAT_SECONDS, RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
+from webapp.streams import RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
 from webapp.uploads import spooled
 
 FAILURES = (404, 409, 500, 502, 504)
@@ -62,11 +63,12 @@ def _whole(asked: ChatRequest) -> Response:
 def _streamed(asked: ChatRequest) -> Response:
     """A stream; what fails soon is refused with a status of its own, as it would be without one."""
     waiting = _submitted(asked)
-    found = waiting.look(HEARTBEAT_SECONDS)
+    stream = ChatStream(waiting, include_usage=asked.include_usage)
+    found = stream.begin()
     if found.state in FINAL and found.state != AnalysisState.COMPLETED:
         return _answer(found)
     try:
-        return streams().response(streaming.events(waiting, found, include_usage=asked.include_usage))
+        return streams().response(stream.events())
     except StreamsFull:
         waiting.give_up()
         raise

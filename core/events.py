@@ -58,18 +58,23 @@ class Events:
         return not self._quiet.now() and self._add(_parts_key(subject), entry)
 
     def parts(self, subject: str, behind: str, seconds: float) -> list[tuple[str, dict[str, str]]]:
-        """The parts behind an entry's id, as soon as there are some or the time is up; none without Redis."""
+        """The parts behind an entry's id, as soon as there are some, the subject is final, or the time is up.
+
+        None without Redis.
+        """
         block = max(1, int(min(seconds, SOCKET_SECONDS - 1) * 1000))
         if self._quiet.now():
             time.sleep(min(seconds, POLL_SECONDS))
             return []
         try:
-            found = cast("Any", self._redis.xread({_parts_key(subject): behind}, block=block))
+            streams = {_parts_key(subject): behind, _key(subject): "0"}
+            found = cast("Any", self._redis.xread(cast("Any", streams), block=block))
         except redis.RedisError as error:
             self._quiet.begin()
             log.warning("events_unavailable", error=type(error).__name__)
             return []
-        return [(_text(entry_id), _texts(fields)) for _, entries in found for entry_id, fields in entries]
+        parts = dict(found).get(_parts_key(subject).encode(), [])
+        return [(_text(entry_id), _texts(fields)) for entry_id, fields in parts]
 
     def ping(self) -> None:
         """Raises redis.RedisError unless Redis answers."""

@@ -29,16 +29,18 @@ class ChatStream:
         self._include_usage = include_usage
         self._relay = Relay(waiting.desk.events, waiting.analysis_id)
         self._first: list[dict[str, Any]] = []
+        self._final = False
+        """Whether it is so before anything was relayed: then all of it comes from the database."""
 
     def begin(self) -> Analysis:
         """The analysis when its first chunk is there, or it is final, or it takes longer than a heartbeat."""
         end = time.monotonic() + HEARTBEAT_SECONDS
-        while True:
+        found = self._waiting.look(0)
+        while not (self._relay.has_begun or found.state in FINAL or self._waiting.is_over(end)):
             self._first = self._relay.read(LOOK_SECONDS)
             found = self._waiting.look(0)
-            begun = self._relay.has_begun or found.state in FINAL
-            if begun or time.monotonic() > end or self._waiting.is_over():
-                return found
+        self._final = found.state in FINAL and not self._relay.has_begun
+        return found
 
     def events(self) -> Iterator[str]:
         """Everything from the first chunk to [DONE]."""
@@ -55,7 +57,7 @@ class ChatStream:
 
     def _relayed(self) -> Iterator[str]:
         """What comes by way of Redis, until it is complete or the analysis is final."""
-        told, final = time.monotonic(), False
+        told, final = time.monotonic(), self._final
         while not (final or self._relay.is_over or self._waiting.is_over()):
             new = self._relay.read(LOOK_SECONDS)
             if not new:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from core.desk import Desk
 from core.errors import Timeout
@@ -28,9 +29,9 @@ class Waiting:
     abandons: bool
     """Whether nobody can come back for the answer, so that a chat is cancelled when its client goes."""
 
-    def is_over(self) -> bool:
-        """Whether the time is up or the client has gone."""
-        return time.monotonic() >= self.until or self.has_gone()
+    def is_over(self, end: float = inf) -> bool:
+        """Whether the time is up, or another end reached, or the client has gone."""
+        return time.monotonic() >= min(self.until, end) or self.has_gone()
 
     def look(self, seconds: float) -> Analysis:
         """The analysis as soon as it is final; as it stands after some seconds, or when waiting is over."""
@@ -38,7 +39,7 @@ class Waiting:
         while True:
             left = max(0.0, end - time.monotonic())
             found = analyses.wait(self.desk, self.account_id, self.analysis_id, min(LOOK_SECONDS, left))
-            if found.state in FINAL or time.monotonic() >= end or self.has_gone():
+            if found.state in FINAL or self.is_over(end):
                 return found
 
     def final(self) -> Analysis:

@@ -71,7 +71,7 @@ class Settings:
     max_file_size: int
     max_request_size: int
     max_upload_size: int
-    max_v1_file_size: int
+    max_openai_file_size: int
     max_images: int
     allowed_extensions: frozenset[str]
     max_image_pixels: int
@@ -189,7 +189,7 @@ def _read(env: Env) -> dict[str, Any]:
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
         "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),
-        "max_v1_file_size": parsed.size("MAX_V1_FILE_SIZE", "512MB"),
+        "max_openai_file_size": parsed.size("MAX_OPENAI_FILE_SIZE", "512MB"),
         "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
         "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
@@ -225,7 +225,7 @@ def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
     url, file = values["openai_base_url"], values["max_file_size"]
     if url is not None and not values["openai_api_key"] and urlsplit(url).hostname not in LOOPBACK:
         problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
-    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_V1_FILE_SIZE"):
+    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_OPENAI_FILE_SIZE"):
         whole = values[name.lower()]
         if file is not None and whole is not None and whole < file:
             problems[name] = ["must not be smaller than MAX_FILE_SIZE."]

@@ -29,15 +29,13 @@ from core.services.chat import ReadImage
 from core.services.files import Upload, keep_bytes
 from core.services.idempotency import Once
 from core.services.line_spool import LineSpool
-from core.services.lines import BadLine, Lines
+from core.services.lines import LONGEST_LINE, BadLine, Lines
 from core.states import BatchState
 from core.store import batches, files
 
 ENDPOINT = "/v1/chat/completions"
 WINDOW = timedelta(hours=24)
 LARGEST_INPUT = 200_000_000
-LONGEST_LINE = 20_000_000
-"""Bytes: an image of MAX_FILE_SIZE as base64, and some."""
 TOGETHER = 64
 """Images that are put into the blob store at once."""
 

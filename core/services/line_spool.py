@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
+from core.errors import Unavailable
 from core.ids import new_id
 from core.media import HEAD, OCTETS, ImageKind, recognise
 from core.models import Batch
@@ -14,6 +15,8 @@ from core.services.analyses import Image
 from core.services.files import Upload, safe_name
 from core.states import AnalysisState
 from core.store.batches import LINE_COLUMNS
+
+RETRY_AFTER = 5.0
 
 
 class LineSpool:
@@ -24,10 +27,16 @@ class LineSpool:
         self.count = 0
 
     def add(self, custom_id: str, columns: Mapping[str, Any], images: list[Image]) -> None:
-        """Take a line as the columns of its analysis; images that came inside it become files."""
+        """Take a line as the columns of its analysis; images that came inside it become files.
+
+        Raises Unavailable where the disk is full.
+        """
         files = [[image] if isinstance(image, str) else _new_file(image) for image in images]
         line = json.dumps([new_id("an"), custom_id, columns, files])
-        self._content.write(line.encode() + b"\n")
+        try:
+            self._content.write(line.encode() + b"\n")
+        except OSError as error:
+            raise Unavailable("There is no room for this batch just now.", retry_after=RETRY_AFTER) from error
         self.count += 1
 
     def files(self, account_id: str) -> Iterator[tuple[Any, ...]]:

@@ -18,6 +18,8 @@ from core.services.chat import ChatRequest, ReadImage
 from core.services.items import MOST_ITEMS, is_storable
 from core.services.problems import MOST_PROBLEMS
 
+LONGEST_LINE = 20_000_000
+"""Bytes: an image of MAX_FILE_SIZE as base64, and some."""
 REQUIRED = {"custom_id": str, "method": str, "url": str, "body": dict}
 MESSAGE_LENGTH = 500
 KINDS = {str: "a text", dict: "an object"}
@@ -125,6 +127,8 @@ def _tellable(message: str) -> str:
 
 def _object(content: bytes) -> dict[str, Any]:
     """The object on a line, with all that it needs. Raises BadLine."""
+    if len(content) > LONGEST_LINE:
+        raise BadLine("line_too_long", f"A line has at most {LONGEST_LINE:,} bytes: upload images as files.")
     try:
         row = json.loads(content.decode())
     except (ValueError, RecursionError) as error:  # also what is not UTF-8

@@ -117,6 +117,12 @@ def test_what_a_hostile_line_says_is_told_short_and_storable(sdk):
     assert all(len(error.message) <= 500 for error in batch.errors.data)
 
 
+def test_a_line_that_is_too_long_is_told_and_those_behind_it_are_read(sdk):
+    batch = created(sdk, jsonl(GOOD, line("long", text="x" * 20_000_000), "{bad"))
+    told = [(error.line, error.code) for error in batch.errors.data]
+    assert told == [(2, "line_too_long"), (3, "invalid_json_line")]
+
+
 def test_of_very_many_bad_lines_the_first_thousand_are_told_and_how_many_more(sdk):
     batch = created(sdk, b"{\n" * 1_500)
     *told, last = batch.errors.data

@@ -37,7 +37,7 @@ blueprint = OpenAIBlueprint("openai_files", __name__, description="Files, in the
 @blueprint.response(200, FileObject, headers=DOCUMENTED)
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
-@takes_body(multipart=FileForm, upload=attrgetter("max_v1_file_size"))
+@takes_body(multipart=FileForm, upload=attrgetter("max_openai_file_size"))
 @idempotent
 def create(body: dict[str, Any]) -> Any:
     """Upload a file."""

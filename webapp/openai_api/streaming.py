@@ -17,8 +17,11 @@ from webapp.openai_api import replies
 from webapp.openai_api.chunks import DONE, chunks, data
 from webapp.openai_api.errors import detail
 from webapp.openai_api.relay import Relay
-from webapp.openai_api.waiting import LOOK_SECONDS, Waiting
+from webapp.openai_api.waiting import Waiting
 from webapp.streams import HEARTBEAT, HEARTBEAT_SECONDS
+
+LOOK_SECONDS = 1.0
+"""Between two looks into the database, and whether the client is still there."""
 
 
 class ChatStream:
@@ -35,10 +38,10 @@ class ChatStream:
     def begin(self) -> Analysis:
         """The analysis when its first chunk is there, or it is final, or it takes longer than a heartbeat."""
         end = time.monotonic() + HEARTBEAT_SECONDS
-        found = self._waiting.look(0)
+        found = self._waiting.look()
         while not (self._relay.has_begun or found.state in FINAL or self._waiting.is_over(end)):
             self._first = self._relay.read(LOOK_SECONDS)
-            found = self._waiting.look(0)
+            found = self._waiting.look()
         self._final = found.state in FINAL and not self._relay.has_begun
         return found
 
@@ -61,7 +64,7 @@ class ChatStream:
         while not (final or self._relay.is_over or self._waiting.is_over()):
             new = self._relay.read(LOOK_SECONDS)
             if not new:
-                final = self._waiting.look(0).state in FINAL
+                final = self._waiting.look().state in FINAL
                 new = self._relay.read(0) if final else []  # told before it became final
             yield from map(data, self._shown(new))
             if new:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from math import inf
 
 from core.desk import Desk
-from core.errors import Timeout
+from core.errors import Timeout, Unavailable, VitrineError
 from core.models import Analysis
 from core.services import analyses, chat
 from core.states import FINAL
+from webapp import stopping
 
-LOOK_SECONDS = 1.0
-"""Between two looks whether the client is still there."""
+STOPPING_SECONDS = 10.0
+"""How long a process that stops waits for chats: what is asked is paid, and who hangs up pays again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,27 +31,28 @@ class Waiting:
     """Whether nobody can come back for the answer, so that a chat is cancelled when its client goes."""
 
     def is_over(self, end: float = inf) -> bool:
-        """Whether the time is up, or another end reached, or the client has gone."""
-        return time.monotonic() >= min(self.until, end) or self.has_gone()
+        """Whether the time is up, or another end reached, or the client has gone, or this process has to."""
+        if time.monotonic() >= min(self.until, end):
+            return True
+        return stopping.has_begun(STOPPING_SECONDS) or self.has_gone()
 
-    def look(self, seconds: float) -> Analysis:
-        """The analysis as soon as it is final; as it stands after some seconds, or when waiting is over."""
-        end = min(self.until, time.monotonic() + seconds)
-        while True:
-            left = max(0.0, end - time.monotonic())
-            found = analyses.wait(self.desk, self.account_id, self.analysis_id, min(LOOK_SECONDS, left))
-            if found.state in FINAL or self.is_over(end):
-                return found
+    def look(self) -> Analysis:
+        """The analysis as it stands."""
+        return analyses.get(self.desk, self.account_id, self.analysis_id)
 
     def final(self) -> Analysis:
-        """The analysis when it is final. Raises Timeout."""
-        found = self.look(self.until - time.monotonic())
+        """The analysis when it is final. Raises Timeout, Unavailable."""
+        left = self.until - time.monotonic()
+        found = analyses.wait(self.desk, self.account_id, self.analysis_id, left, self.is_over)
         if found.state not in FINAL:
             raise self.give_up()
         return found
 
-    def give_up(self) -> Timeout:
+    def give_up(self) -> VitrineError:
         """The error of a chat that takes too long, which is cancelled if nobody can come back for it."""
         if self.abandons:
             chat.abandon(self.desk, self.account_id, self.analysis_id)
-        return Timeout(details={"analysis_id": self.analysis_id})
+        details = {"analysis_id": self.analysis_id}
+        if stopping.has_begun(STOPPING_SECONDS):
+            return Unavailable("This server stops: send the request again.", details=details, retry_after=1.0)
+        return Timeout(details=details)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from typing import Literal
 
 import openai
@@ -74,12 +75,37 @@ def test_a_chat_with_an_image_gets_what_the_endpoint_says_under_an_id_of_ours(cl
     assert int(answer.headers["openai-processing-ms"]) > 0
 
 
-def test_what_comes_back_equals_what_the_endpoint_says_but_for_ids_and_times(quick, client):
-    for options in ({}, {"max_tokens": 3}, {"response_format": {"type": "json_object"}}, {"seed": 1}):
-        messages = [{"role": "user", "content": "Say something."}]
-        direct = ask(quick.analyst.client, messages, **options).to_dict()
-        through = ask(client, messages, **options).to_dict()
-        assert [name for name in direct if direct[name] != through[name]] in ([], ["id"], ["id", "created"])
+SYSTEM = {"role": "system", "content": "You are brief."}
+TEXTS = ["Say something.", "Welche Farbe hat es?", "무슨 색인가요?", "x" * 5_000]
+FIELDS = {"type": "object", "properties": {"brand": {"type": ["string", "null"]}}, "required": ["brand"]}
+FORM = {"name": "form", "strict": True, "schema": FIELDS}
+VARIED = [
+    {},
+    {"max_tokens": 3},
+    {"max_completion_tokens": 1},
+    {"temperature": 0, "top_p": 0.1, "frequency_penalty": 1.5, "presence_penalty": -2},
+    {"seed": 1, "user": "shop-1", "n": 1, "logprobs": False, "stop": ["\n"], "logit_bias": {"50256": -100}},
+    {"response_format": {"type": "json_object"}},
+    {"response_format": {"type": "json_schema", "json_schema": FORM}},
+    {"tools": TOOLS, "tool_choice": "required"},
+    {"tools": TOOLS, "tool_choice": "none", "parallel_tool_calls": False},
+    {"extra_body": {"nobody_knows": {"this": ["field", None, 1.5]}}, "metadata": {"a": "b"}, "store": False},
+]
+"""With each of the texts, so that there are forty."""
+
+
+def comparable(completion):
+    """Without what differs each time: ids, of tool calls too, and times."""
+    said = completion.to_dict() | {"id": None, "created": None}
+    return re.sub(r"call_(\d)_[0-9a-f]{32}", r"\1", json.dumps(said, ensure_ascii=False))
+
+
+@pytest.mark.parametrize("options", VARIED, ids=lambda options: "+".join(options) or "plain")
+def test_what_comes_back_equals_what_the_endpoint_says_but_for_ids_and_times(quick, client, options):
+    for text in TEXTS:
+        messages = [SYSTEM, {"role": "user", "content": [{"type": "text", "text": text}]}]
+        direct, through = (ask(each, messages, **options) for each in (quick.analyst.client, client))
+        assert comparable(through) == comparable(direct)
 
 
 def test_a_stream_brings_the_answer_in_chunks_and_its_usage_last(client):

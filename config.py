@@ -59,6 +59,7 @@ class Settings:
     openai_api_key: str = field(repr=False)
     vision_model: str
     vision_models: tuple[str, ...]
+    embedding_models: tuple[str, ...]
     default_max_tokens: int
     default_temperature: float
     call_timeout: float
@@ -174,6 +175,7 @@ def _read(env: Env) -> dict[str, Any]:
         "openai_api_key": env.str("OPENAI_API_KEY", ""),
         "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
         "vision_models": parsed.names("VISION_MODELS", ""),
+        "embedding_models": parsed.names("EMBEDDING_MODELS", "text-embedding-3-small,text-embedding-3-large"),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),

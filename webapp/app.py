@@ -14,7 +14,7 @@ from webapp import errors, feeds, idempotency, limits, streams, tracing
 from webapp.api import analyses, batches, files, health, image, metrics, usage
 from webapp.exposition import Exposition
 from webapp.openai_api import batches as openai_batches
-from webapp.openai_api import chat
+from webapp.openai_api import chat, embeddings
 from webapp.openai_api import errors as openai_errors
 from webapp.openai_api import files as openai_files
 from webapp.openai_api import headers as openai_headers
@@ -88,7 +88,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     api = make_api(app)
     for module in (analyses, batches, files, image, usage):
         api.register_blueprint(module.blueprint, url_prefix=API)
-    for face in (chat, openai_batches, openai_files, openai_models, openai_outputs):
+    for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
         api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)
     api.register_blueprint(health.blueprint)
     api.register_blueprint(metrics.blueprint)

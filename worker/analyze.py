@@ -175,7 +175,7 @@ class Analyzer:
             raise self._unfit(error, repaired) from error
 
     def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
-        """A chat: only the images pass through our hands."""
+        """A chat, or embeddings: only the images pass through our hands."""
         images = self._prepare(claimed)
         request = chat.request(claimed, body, [image.data_url() for image in images])
         asked = self._ask(claimed, request, images, bulk=claimed.batch_id is not None)
@@ -229,7 +229,7 @@ class Analyzer:
     def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
         turn.left = True
         telling = Telling(self._desk.events, claimed.id, call_id)
-        ask = Ask(parameters=request.parameters, request_id=claimed.request_id)
+        ask = Ask(path=request.path, parameters=request.parameters, request_id=claimed.request_id)
         try:
             reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
         except CallFailed as failure:

@@ -1,4 +1,4 @@
-"""What is said to the model in a chat: the client's own request, with the prepared images put back."""
+"""Requests of the OpenAI API on their way: the client's own, with the prepared images put back."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 from core.services import body_costs
 from core.services.chat import REFERENCE
 from core.services.outcomes import Claim
+from worker.paths import EMBEDDINGS
 from worker.prompt import Request
 
 STREAMING = ("stream", "stream_options")
 
 
 def request(claim: Claim, body: Mapping[str, Any], images: Sequence[str]) -> Request:
-    """The request of a chat; images are data URLs in their order."""
+    """The request of a chat, or of embeddings; images are data URLs in their order."""
+    if "messages" not in body:
+        return _embedding(claim, body)
     streamed = bool(body.get("stream")) and claim.batch_id is None
     kept = {name: value for name, value in body.items() if name not in STREAMING}
     messages = [_restored(message, images) for message in body["messages"]]
@@ -34,6 +37,16 @@ def details(body: Mapping[str, Any]) -> list[str]:
     return [image.get("detail") or "auto" for image in _images(body)]
 
 
+def _embedding(claim: Claim, body: Mapping[str, Any]) -> Request:
+    return Request(
+        path=EMBEDDINGS,
+        parameters={**body, "model": claim.model},
+        text=body_costs.text(body),
+        most_tokens=0,
+        likely_tokens=0,
+    )
+
+
 def _streaming(body: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a stream: its usage is always asked for, since it goes into the books."""
     options = {**(body.get("stream_options") or {}), "include_usage": True}
@@ -41,7 +54,7 @@ def _streaming(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    contents = [message.get("content") for message in body["messages"]]
+    contents = [message.get("content") for message in body.get("messages", ())]
     for part in (part for content in contents if isinstance(content, list) for part in content):
         if part["type"] == "image_url":
             yield part["image_url"]

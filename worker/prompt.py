@@ -13,6 +13,7 @@ from typing import Any
 
 from core.presets import Preset
 from core.services.outcomes import Claim
+from worker.paths import CHAT
 
 Message = dict[str, Any]
 
@@ -36,6 +37,8 @@ class Request:
     """Of the answer, at the very most."""
     likely_tokens: int
     """Of the answer, as a rate limit counts it beforehand."""
+    path: str = CHAT
+    """Below the endpoint's address."""
     streamed: bool = False
     """Whether somebody watches the answer being made."""
 

@@ -39,6 +39,7 @@ from core.pricing import Usage
 from worker import limits
 from worker.assembly import Assembly
 from worker.limits import Signals
+from worker.paths import EMBEDDINGS
 
 CONNECT_SECONDS = 10.0
 PING_SECONDS = 5.0
@@ -56,8 +57,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request to the endpoint."""
+    """One request to the endpoint, at a path below its address."""
 
+    path: str
     parameters: Mapping[str, Any]
     request_id: str
 
@@ -124,7 +126,7 @@ class Vision:
                 response = self._run(self._ask(ask), self._timeout)
         except (openai.OpenAIError, TimeoutError) as error:
             raise _translated(error) from error
-        return _reply(response.text, limits.read(response.status_code, response.headers))
+        return _reply(ask.path, response.text, limits.read(response.status_code, response.headers))
 
     def stream(self, ask: Ask, tell: Callable[[Sequence[dict[str, Any]]], None]) -> Reply:
         """As `ask`, telling chunks as they come. Raises CallFailed and nothing else."""
@@ -139,7 +141,7 @@ class Vision:
             raise _translated(error) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _senseless() from error
-        return _reply(completion, signals)
+        return _reply(ask.path, completion, signals)
 
     def ping(self) -> float:
         """Seconds that the endpoint takes to list its models, which costs nothing. Raises CallFailed."""
@@ -160,7 +162,7 @@ class Vision:
         # Raw both ways: the client hands a body that is not JSON on as if it were an answer, and takes
         # milliseconds to look through images for what it may have to convert, and to encode them.
         return await self._client.post(
-            "/chat/completions",
+            ask.path,
             cast_to=httpx2.Response,
             content=_encoded(ask.parameters),
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
@@ -171,7 +173,7 @@ class Vision:
         assembly = Assembly()
         try:
             async with await self._client.post(
-                "/chat/completions",
+                ask.path,
                 cast_to=object,
                 content=_encoded(ask.parameters),
                 options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
@@ -229,11 +231,11 @@ def _encoded(parameters: Mapping[str, Any]) -> bytes:
         return json.dumps(parameters).encode()
 
 
-def _reply(body: str, signals: Signals) -> Reply:
+def _reply(path: str, body: str, signals: Signals) -> Reply:
     """The parts of a body that we use. A body that makes no sense may still have been paid for."""
     try:
         completion = json.loads(body)
-        choice = completion["choices"][0]
+        choice = _choice(path, completion)
         message = choice["message"]
         refusal = message.get("refusal")
         return Reply(
@@ -251,8 +253,16 @@ def _reply(body: str, signals: Signals) -> Reply:
         raise failure from error
 
 
+def _choice(path: str, completion: dict[str, Any]) -> dict[str, Any]:
+    """The first choice of a chat; embeddings say nothing."""
+    if path == EMBEDDINGS and isinstance(completion["data"], list):
+        return {"message": {}}
+    choice: dict[str, Any] = completion["choices"][0]
+    return choice
+
+
 def _senseless() -> CallFailed:
-    received = UpstreamError("The endpoint answered with something that is not a completion.")
+    received = UpstreamError("The endpoint answered with something that is no answer.")
     return CallFailed(received, again=True, billed=None)
 
 

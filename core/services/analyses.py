@@ -61,7 +61,7 @@ def submit(
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
-    analysis = _row(desk, key, submission, preset, request_id)
+    analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
     return accept(desk, key, analysis, submission.images, once)
 
 
@@ -179,25 +179,30 @@ def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh:
     return [image if isinstance(image, str) else next(new).id for image in images]
 
 
-def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:
-    settings = desk.settings
+def fresh(desk: Desk, key: ApiKey, request_id: str, **columns: Any) -> Analysis:
+    """A new analysis that waits, and whose bell is about to be rung."""
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,
         state=AnalysisState.QUEUED,
-        preset=preset.name,
-        preset_version=preset.version,
-        question=submission.question,
-        context=submission.context or None,
-        model=submission.model or settings.vision_model,
-        max_tokens=submission.max_tokens or settings.default_max_tokens,
-        temperature=settings.default_temperature
-        if submission.temperature is None
-        else submission.temperature,
-        detail=submission.detail or preset.detail,
-        meta=dict(submission.metadata),
-        deadline_at=func.now() + timedelta(seconds=settings.analysis_deadline),
+        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
         rung_at=func.now(),
+        **columns,
     )
+
+
+def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, Any]:
+    settings, temperature = desk.settings, submission.temperature
+    return {
+        "preset": preset.name,
+        "preset_version": preset.version,
+        "question": submission.question,
+        "context": submission.context or None,
+        "model": submission.model or settings.vision_model,
+        "max_tokens": submission.max_tokens or settings.default_max_tokens,
+        "temperature": settings.default_temperature if temperature is None else temperature,
+        "detail": submission.detail or preset.detail,
+        "meta": dict(submission.metadata),
+    }

@@ -1,4 +1,4 @@
-"""The most that a chat can take: of what its body says."""
+"""The most that a request of the OpenAI API can take, by what its body says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def text(body: Mapping[str, Any]) -> str:
 
 
 def most_tokens(body: Mapping[str, Any]) -> int:
-    """Of all its choices together."""
+    """Of all choices of a chat together; embeddings are answered with no tokens."""
+    if "messages" not in body:
+        return 0
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or MOST_TOKENS
     return int((body.get("n") or 1) * limit)

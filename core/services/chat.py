@@ -6,26 +6,21 @@ cost. Every other field goes to the endpoint as it came, whose business it is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func
-
 from core.desk import Desk
-from core.errors import FileTooLarge, InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
-from core.ids import new_id
+from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
 from core.models import Analysis, ApiKey
 from core.services import analyses, models
 from core.services.analyses import Image
+from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
 from core.services.files import Upload
 from core.services.idempotency import Once
-from core.states import AnalysisState
 from core.store import analyses as rows
 
 PRESET, PRESET_VERSION = "chat", 1
@@ -34,8 +29,6 @@ REFERENCE = "vitrine:image/"
 """Begins what stands in a stored body where an image was; its position among the images follows."""
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 MOST_CHOICES = 128
-BODY_BYTES = 4_000_000
-"""Of a body without its images: some million tokens, more than models take."""
 FILE_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
 FETCHED = ("http://", "https://")
 
@@ -75,7 +68,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage) -> ChatReq
     if not isinstance(options, dict):
         raise _invalid("stream_options must be an object.", "stream_options")
     stored = models.with_preset(desk, {**body, "messages": messages})
-    _check_storable(stored)
+    demand_storable(stored)
     return ChatRequest(
         body=stored,
         images=images,
@@ -88,16 +81,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage) -> ChatReq
 
 def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> Analysis:
     """Accept a chat. What `once` has made before is given instead. Raises as analyses.submit does."""
-    analysis = Analysis(
-        id=new_id("an"),
-        account_id=key.account_id,
-        key_id=key.id,
-        request_id=request_id,
-        state=AnalysisState.QUEUED,
-        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
-        rung_at=func.now(),
-        **columns(desk, chat),
-    )
+    analysis = analyses.fresh(desk, key, request_id, **columns(desk, chat))
     return analyses.accept(desk, key, analysis, chat.images, once)
 
 
@@ -235,17 +219,6 @@ def _model(desk: Desk, name: Any) -> str:
             f"The model {name!r} is not served here; these are: {known}.", details={"field": "model"}
         )
     return str(name)
-
-
-def _check_storable(body: Mapping[str, Any]) -> None:
-    try:
-        size = len(json.dumps(body, allow_nan=False))
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body has NaN, numbers without end, or is nested too deeply.") from error
-    if size > BODY_BYTES:
-        raise FileTooLarge(
-            f"A chat may take at most {BODY_BYTES:,} bytes beside its images.", details={"limit": BODY_BYTES}
-        )
 
 
 def _filled_list(value: Any, param: str, what: str = "a list of at least one") -> list[Any]:

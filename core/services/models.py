@@ -26,10 +26,11 @@ class Served:
 
 
 def served(desk: Desk) -> Iterator[Served]:
-    """The models, the default one first, then the presets by name."""
-    for name in desk.settings.models:
+    """The models, the default one first and those for embeddings last, then the presets by name."""
+    settings = desk.settings
+    for name in dict.fromkeys((*settings.models, *settings.embedding_models)):
         yield Served(name, THEIRS, name, desk.prices.find(name))
-    default = desk.prices.find(desk.settings.vision_model)
+    default = desk.prices.find(settings.vision_model)
     for preset in desk.presets:
         yield Served(PREFIX + preset.name, OURS, preset.title, default)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from flask import Response, g, jsonify
+from flask import Response, g
 from marshmallow import ValidationError
 
 from core.errors import InvalidImage
-from core.models import Analysis
 from core.services import chat
 from core.services.chat import ChatRequest
 from core.services.files import Upload
@@ -19,14 +15,13 @@ from core.services.keys import Scope
 from core.states import FINAL, AnalysisState
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
-from webapp.openai_api import replies
 from webapp.openai_api.errors import OpenAIBlueprint
 from webapp.openai_api.streaming import ChatStream
-from webapp.openai_api.waiting import Waiting
+from webapp.openai_api.waiting import Waiting, answer, place, waiting_for
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.analyses import decoded
 from webapp.schemas.chat import ChatBody, ChatCompletion
-from webapp.streams import RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
+from webapp.streams import StreamsFull, streams
 from webapp.uploads import spooled
 
 FAILURES = (404, 409, 500, 502, 504)
@@ -44,7 +39,7 @@ blueprint = OpenAIBlueprint("chat", __name__, description="OpenAI's chat API ove
 def create(body: dict[str, Any]) -> Response:
     """Ask about texts and images, and wait for the answer; `stream` gives it as server-sent events."""
     asked = chat.parse(desk(), body, read_image)
-    with _place():
+    with place():
         return _streamed(asked) if asked.stream else _whole(asked)
 
 
@@ -57,7 +52,7 @@ def read_image(url: str) -> Upload:
 
 
 def _whole(asked: ChatRequest) -> Response:
-    return _answer(_submitted(asked).final())
+    return answer(_submitted(asked).final())
 
 
 def _streamed(asked: ChatRequest) -> Response:
@@ -66,7 +61,7 @@ def _streamed(asked: ChatRequest) -> Response:
     stream = ChatStream(waiting, include_usage=asked.include_usage)
     found = stream.begin()
     if found.state in FINAL and found.state != AnalysisState.COMPLETED:
-        return _answer(found)
+        return answer(found)
     try:
         return streams().response(stream.events())
     except StreamsFull:
@@ -74,30 +69,5 @@ def _streamed(asked: ChatRequest) -> Response:
         raise
 
 
-def _answer(found: Analysis) -> Response:
-    status, body = replies.answered(desk(), found)
-    response = jsonify(body)
-    response.status_code = status
-    return response
-
-
 def _submitted(asked: ChatRequest) -> Waiting:
-    only = once()
-    found = chat.submit(desk(), key(), asked, g.request_id, only)
-    return Waiting(
-        desk=desk(),
-        account_id=found.account_id,
-        analysis_id=found.id,
-        until=time.monotonic() + desk().settings.request_timeout,
-        has_gone=watch_for_hang_up(),
-        abandons=only is None,
-    )
-
-
-@contextmanager
-def _place() -> Iterator[None]:
-    """A place to wait in. Raises StreamsFull before anything is asked."""
-    with streams().place() as taken:
-        if not taken:
-            raise StreamsFull(retry_after=RETRY_AFTER)
-        yield
+    return waiting_for(chat.submit(desk(), key(), asked, g.request_id, once()))

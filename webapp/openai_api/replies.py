@@ -7,7 +7,7 @@ from typing import Any
 from core.desk import Desk
 from core.errors import from_code
 from core.models import Analysis
-from core.services import chat
+from core.services import chat, embeddings
 from core.states import AnalysisState
 
 
@@ -18,7 +18,7 @@ def answered(desk: Desk, found: Analysis) -> tuple[int, dict[str, Any]]:
     """
     reply = chat.reply(desk, found.account_id, found.id)
     if found.state == AnalysisState.COMPLETED:
-        return 200, {**reply, "id": public_id(found.id)}
+        return 200, reply if found.preset == embeddings.PRESET else {**reply, "id": public_id(found.id)}
     if reply is not None:
         return reply["status_code"], reply["body"]
     raise from_code(found.error_code, found.error_message or found.reason, {"analysis_id": found.id})

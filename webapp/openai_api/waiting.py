@@ -1,11 +1,14 @@
-"""A client that waits for a chat, and may hang up."""
+"""A client that waits for what it asked, and may hang up."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+
+from flask import Response, jsonify
 
 from core.desk import Desk
 from core.errors import Timeout, Unavailable, VitrineError
@@ -13,6 +16,10 @@ from core.models import Analysis
 from core.services import analyses, chat
 from core.states import FINAL
 from webapp import stopping
+from webapp.idempotency import once
+from webapp.openai_api import replies
+from webapp.operations import desk
+from webapp.streams import RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
 
 STOPPING_SECONDS = 10.0
 """How long a process that stops waits for chats: what is asked is paid, and who hangs up pays again."""
@@ -52,7 +59,35 @@ class Waiting:
         """The error of a chat that takes too long, which is cancelled if nobody can come back for it."""
         if self.abandons:
             chat.abandon(self.desk, self.account_id, self.analysis_id)
-        details = {"analysis_id": self.analysis_id}
         if stopping.has_begun(STOPPING_SECONDS):
-            return Unavailable("This server stops: send the request again.", details=details, retry_after=1.0)
-        return Timeout(details=details)
+            return Unavailable("This server stops: send the request again.", retry_after=1.0)
+        return Timeout(details={"analysis_id": self.analysis_id})
+
+
+def waiting_for(found: Analysis) -> Waiting:
+    """The client of this request, which waits for what it asked."""
+    return Waiting(
+        desk=desk(),
+        account_id=found.account_id,
+        analysis_id=found.id,
+        until=time.monotonic() + desk().settings.request_timeout,
+        has_gone=watch_for_hang_up(),
+        abandons=once() is None,
+    )
+
+
+def answer(found: Analysis) -> Response:
+    """What it came to, in the words of the endpoint."""
+    status, body = replies.answered(desk(), found)
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """A place to wait in. Raises StreamsFull before anything is asked."""
+    with streams().place() as taken:
+        if not taken:
+            raise StreamsFull(retry_after=RETRY_AFTER)
+        yield

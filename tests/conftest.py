@@ -6,6 +6,7 @@ queue stays queued until they run it themselves. The live system has the other o
 
 import dataclasses
 import os
+import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -26,6 +27,9 @@ from core.services import keys
 from local import embedded
 from local.ports import free_port
 from webapp.app import create_app
+
+# A shell ignores Ctrl-C in what it runs in the background, and whatever tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

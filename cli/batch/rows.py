@@ -79,11 +79,16 @@ def _lines(path: Path, newline: str | None = "\n") -> Iterator[str]:
 def _json_row(where: str, line: str) -> Row:
     try:
         item = json.loads(line)
-    except (ValueError, RecursionError) as problem:
-        return Row(where, lambda _: "", problem=f"is not JSON: {problem}")
+    except json.JSONDecodeError as problem:
+        return Row(where, lambda _: "", problem=f"is not JSON: {problem.msg} (character {problem.pos + 1})")
+    except RecursionError:
+        return Row(where, lambda _: "", problem="is nested too deeply")
+    except ValueError:
+        return Row(where, lambda _: "", problem="has a number of too many digits")
     if not isinstance(item, dict):
         return Row(where, lambda _: "", problem="is not a JSON object")
-    named = item.get("images", [item.get("image")])
+    images = item.get("images")
+    named = [item.get("image")] if images is None else images
 
     def written(ids: Ids) -> str:
         swapped = {name: _swapped(item[name], ids) for name in ("image", "images") if name in item}

@@ -85,6 +85,11 @@ class Analysis(UsageColumns, Base):
     temperature: Mapped[float]
     detail: Mapped[str] = mapped_column(String(10))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
+    body: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """A chat's request as it came, but each image in it a reference to its position; None for a question.
+
+    JSON and not JSONB: endpoints answer in the order of a schema's fields.
+    """
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
@@ -106,6 +111,8 @@ class Analysis(UsageColumns, Base):
     answer: Mapped[str | None] = mapped_column(Text)
     data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     """The answer where the preset has a schema; JSON and not JSONB, which would lose the order of fields."""
+    reply: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """What the endpoint said to a chat: the completion, or `{status_code, body}` where it refused."""
     confidence: Mapped[float | None]
     finish_reason: Mapped[str | None] = mapped_column(String(40))
     error_code: Mapped[str | None] = mapped_column(String(60))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,24 +63,32 @@ def submit(
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
-    uploads = [image for image in submission.images if isinstance(image, Upload)]
+    analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
+    return accept(desk, key, analysis, submission.images, once)
+
+
+def accept(
+    desk: Desk, key: ApiKey, analysis: Analysis, images: Sequence[Image], once: Once | None = None
+) -> Analysis:
+    """Store a new analysis of these images and ring a worker. Raises as `submit` does."""
+    account_id = key.account_id
+    uploads = [image for image in images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
     keep_bytes(desk, uploads)
     fresh = [
-        named(upload, account_id=key.account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
-    analysis = _row(desk, key, submission, preset, request_id)
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
-            return analyses.owned(session, key.account_id, earlier)
+            return analyses.owned(session, account_id, earlier)
         files.add(session, fresh)
-        sources = _sources(session, key.account_id, submission.images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+        sources = _sources(session, account_id, images, fresh)
+        budgets.demand_room(desk, session, key, analysis, len(sources))
         analyses.add(session, analysis, sources)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
-        return analyses.owned(session, key.account_id, analysis.id)
+        return analyses.owned(session, account_id, analysis.id)
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
@@ -162,10 +169,6 @@ def _check(desk: Desk, submission: Submission) -> None:
             f"The model {submission.model!r} is not served here; these are: {known}.",
             details={"field": "model"},
         )
-    if len(json.dumps(submission.metadata)) > METADATA_BYTES:
-        raise InvalidRequest(
-            f"metadata may take at most {METADATA_BYTES:,} bytes as JSON.", details={"field": "metadata"}
-        )
 
 
 def _sources(
@@ -186,25 +189,30 @@ def _sources(
     return [source(image) for image in images]
 
 
-def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:
-    settings = desk.settings
+def fresh(desk: Desk, key: ApiKey, request_id: str, **columns: Any) -> Analysis:
+    """A new analysis that waits, and whose bell is about to be rung."""
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,
         state=AnalysisState.QUEUED,
-        preset=preset.name,
-        preset_version=preset.version,
-        question=submission.question,
-        context=submission.context or None,
-        model=submission.model or settings.vision_model,
-        max_tokens=submission.max_tokens or settings.default_max_tokens,
-        temperature=settings.default_temperature
-        if submission.temperature is None
-        else submission.temperature,
-        detail=submission.detail or preset.detail,
-        meta=dict(submission.metadata),
-        deadline_at=func.now() + timedelta(seconds=settings.analysis_deadline),
+        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
         rung_at=func.now(),
+        **columns,
     )
+
+
+def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, Any]:
+    settings, temperature = desk.settings, submission.temperature
+    return {
+        "preset": preset.name,
+        "preset_version": preset.version,
+        "question": submission.question,
+        "context": submission.context or None,
+        "model": submission.model or settings.vision_model,
+        "max_tokens": submission.max_tokens or settings.default_max_tokens,
+        "temperature": settings.default_temperature if temperature is None else temperature,
+        "detail": submission.detail or preset.detail,
+        "meta": dict(submission.metadata),
+    }

@@ -75,7 +75,8 @@ def remove(session: Session, analysis_id: str) -> None:
         delete(Analysis).where(Analysis.id == analysis_id, Analysis.state.in_(FINAL)).returning(Analysis.id)
     ).scalar_one_or_none()
     if removed is None:
-        raise WrongState("It is not finished: cancel it first.")
+        state = session.scalar(select(Analysis.state).where(Analysis.id == analysis_id))
+        raise WrongState(f"It is {state}: cancel it first.")
 
 
 def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
@@ -219,3 +220,12 @@ def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
     return session.execute(
         select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
     ).scalar_one_or_none()
+
+
+def reply_of(session: Session, account_id: str, analysis_id: str) -> Any:
+    """What the endpoint said to a chat. Raises NotFound."""
+    query = select(Analysis.reply).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return found[0]

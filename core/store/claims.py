@@ -77,6 +77,8 @@ class Claim:
     max_tokens: int
     temperature: float
     detail: str
+    body: dict[str, Any] | None
+    """The request of a chat, see core.services.chat; None for a question."""
     digests: Sequence[str | None]
     """SHA-256 of its images, in their order; None for those that are still to be fetched."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from urllib.parse import quote, unquote
 
@@ -47,6 +48,53 @@ def hosting(photo):
             answering(404)(connection, head)
 
     return RawHost(speak, address=OUTSIDE)
+
+
+def chat_about(url):
+    parts = [
+        {"type": "text", "text": "What is the dominant colour?"},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    return {"model": "pixel-analyst", "messages": [{"role": "user", "content": parts}]}
+
+
+def test_chats_and_their_batches_name_images_by_url(quick, photo):
+    session, v1 = quick.session(), f"{quick.url}/v1"
+    with hosting(photo) as host:
+        chat = session.post(f"{v1}/chat/completions", json=chat_about(host.url("/20.jpg")), timeout=60)
+        rows = [
+            {
+                "custom_id": str(number),
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": chat_about(host.url(path)),
+            }
+            for number, path in enumerate(["/20.jpg", "/nothing"])
+        ]
+        lines = "\n".join(map(json.dumps, rows)).encode()
+        upload = {"files": {"file": ("in.jsonl", lines)}, "data": {"purpose": "batch"}}
+        sheet = session.post(f"{v1}/files", timeout=30, **upload).json()
+        order = {
+            "input_file_id": sheet["id"],
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+        }
+        batch = session.post(f"{v1}/batches", json=order, timeout=30).json()
+        place = f"{v1}/batches/{batch['id']}"
+        quick.wait_for(lambda: session.get(place, timeout=30).json()["status"] in FINAL, 90)
+    assert "red" in chat.json()["choices"][0]["message"]["content"]
+    assert session.get(place, timeout=30).json()["request_counts"] == {
+        "total": 2,
+        "completed": 1,
+        "failed": 1,
+    }
+
+
+def test_a_chat_does_not_reach_where_urls_may_not(quick):
+    answer = quick.session().post(
+        f"{quick.url}/v1/chat/completions", json=chat_about("http://169.254.169.254/latest"), timeout=30
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
 
 
 def test_a_sheet_of_urls_becomes_answers_with_files(quick, photo):

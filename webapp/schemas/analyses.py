@@ -205,7 +205,7 @@ class UsageSchema(Schema):
 
 
 class CostSchema(Schema):
-    """Money, over every call that was made for this answer; null where the model's price is not known."""
+    """Money, over every call that was made for this answer; 0 before any, null where it has no price."""
 
     prompt_cost = fields.Float(required=True, allow_none=True)
     completion_cost = fields.Float(required=True, allow_none=True)

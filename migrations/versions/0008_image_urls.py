@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_image_urls"
-down_revision = "0005_budgets"
+revision = "0008_image_urls"
+down_revision = "0007_v1"
 branch_labels = None
 depends_on = None
 

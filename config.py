@@ -65,6 +65,7 @@ class Settings:
     openai_api_key: str = field(repr=False)
     vision_model: str
     vision_models: tuple[str, ...]
+    embedding_models: tuple[str, ...]
     default_max_tokens: int
     default_temperature: float
     call_timeout: float
@@ -77,6 +78,7 @@ class Settings:
     max_file_size: int
     max_request_size: int
     max_upload_size: int
+    max_openai_file_size: int
     max_images: int
     allowed_extensions: frozenset[str]
     max_image_pixels: int
@@ -93,6 +95,9 @@ class Settings:
     web_processes: int
     web_threads: int
 
+    url_images: bool
+    url_timeout: float
+    url_host_connections: int
     outbound_networks: tuple[IPv4Network | IPv6Network, ...]
     outbound_ports: tuple[range, ...]
 
@@ -187,6 +192,7 @@ def _read(env: Env) -> dict[str, Any]:
         "openai_api_key": env.str("OPENAI_API_KEY", ""),
         "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
         "vision_models": parsed.names("VISION_MODELS", ""),
+        "embedding_models": parsed.names("EMBEDDING_MODELS", "text-embedding-3-small,text-embedding-3-large"),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
@@ -202,6 +208,7 @@ def _read(env: Env) -> dict[str, Any]:
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
         "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),
+        "max_openai_file_size": parsed.size("MAX_OPENAI_FILE_SIZE", "512MB"),
         "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
         "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
@@ -216,6 +223,9 @@ def _read(env: Env) -> dict[str, Any]:
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "url_images": env.bool("URL_IMAGES", True),
+        "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
+        "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
         "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
         "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
@@ -243,7 +253,7 @@ def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
     url, file = values["openai_base_url"], values["max_file_size"]
     if url is not None and not values["openai_api_key"] and urlsplit(url).hostname not in LOOPBACK:
         problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
-    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"):
+    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_OPENAI_FILE_SIZE"):
         whole = values[name.lower()]
         if file is not None and whole is not None and whole < file:
             problems[name] = ["must not be smaller than MAX_FILE_SIZE."]

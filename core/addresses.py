@@ -113,6 +113,7 @@ def _target(url: str) -> Target:
     if UNFIT.search(url):
         raise AddressNotAllowed("An address holds no blanks, control characters or backslashes.")
     try:
+        url.encode()  # an unpaired surrogate cannot even be stored
         parts = urlsplit(url)
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError:

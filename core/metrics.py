@@ -55,6 +55,11 @@ RESPONSES = Counter(
     "Calls to the endpoint by HTTP status, or `timeout` or `broken` where there was none.",
     ["status"],
 )
+FETCHES = Counter(
+    "vitrine_image_fetches_total",
+    "Images named by a URL: `fetched`, `unchanged` since before, `failed`, or `waiting` for their host.",
+    ["outcome"],
+)
 PREPARATION_DURATION = Histogram(
     "vitrine_preparation_duration_seconds", "Time to prepare an image.", buckets=PREPARATION_BUCKETS
 )

@@ -40,6 +40,8 @@ class BatchState(StrEnum):
     """Nothing new is asked; what was asked is still coming in."""
     COMPLETED = "completed"
     """Final: every item is."""
+    FAILED = "failed"
+    """Final from the start: its input could not be used, and there are no items."""
     CANCELLED = "cancelled"
     """Final: what was not done is cancelled."""
     EXPIRED = "expired"
@@ -100,6 +102,7 @@ BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
     # Retrying what failed opens a batch again.
     BatchState.COMPLETED: frozenset({BatchState.RUNNING}),
+    BatchState.FAILED: frozenset(),
     BatchState.CANCELLED: frozenset({BatchState.RUNNING}),
     BatchState.EXPIRED: frozenset({BatchState.RUNNING}),
 }

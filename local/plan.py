@@ -143,6 +143,7 @@ def _analyst_environ(port: int, given: Mapping[str, str]) -> dict[str, str]:
         "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
         "OPENAI_API_KEY": given.get("OPENAI_API_KEY") or "local",
         "VISION_MODEL": "pixel-analyst",
+        "EMBEDDING_MODELS": "pixel-analyst",
     }
 
 

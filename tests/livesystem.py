@@ -48,11 +48,12 @@ class Live:
     desk: Desk
 
     def start(self, name, command, **more):
-        log = (Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log").open(
-            "ab"
-        )
         env = {**os.environ, **self.environment, **more}
-        self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+        with self.log_of(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+
+    def log_of(self, name):
+        return Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log"
 
     def start_worker(self, name, **more):
         self.start(

@@ -4,28 +4,34 @@ import socket
 import threading
 from contextlib import suppress
 
+OUTSIDE = "127.0.0.2"
+"""Stands for an address in an allowed network."""
+
 
 class RawHost:
-    """Listens on this machine's IPv4 and IPv6 addresses under one port; use it as a context.
+    """Listens on both loopback addresses under one port, or on one address; use it as a context.
 
     speak: what to do with each connection once the head of a request is there: `speak(connection, head)`.
     """
 
-    def __init__(self, speak=lambda *_: None, tls=None):
-        self._speak = speak
+    def __init__(self, speak=lambda *_: None, tls=None, address=None):
+        self.speak = speak
+        """May be changed between requests."""
         self._tls = tls
         self._open = []
         self.heads = []
         """The heads of the requests."""
         self.connections = 0
         """How often somebody connected, whatever they said."""
-        self._listeners = [_listener(socket.AF_INET, "127.0.0.1", 0)]
+        self._address = address or "127.0.0.1"
+        self._listeners = [_listener(socket.AF_INET, self._address, 0)]
         self.port = self._listeners[0].getsockname()[1]
-        with suppress(OSError):  # a machine without IPv6
-            self._listeners.append(_listener(socket.AF_INET6, "::1", self.port))
+        if address is None:
+            with suppress(OSError):  # a machine without IPv6
+                self._listeners.append(_listener(socket.AF_INET6, "::1", self.port))
 
     def url(self, path="/"):
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}{path}"
+        return f"{'https' if self._tls else 'http'}://{self._address}:{self.port}{path}"
 
     def __enter__(self):
         for listener in self._listeners:
@@ -56,7 +62,7 @@ class RawHost:
                     return
                 head += piece
             self.heads.append(head.decode("latin-1"))
-            self._speak(connection, self.heads[-1])
+            self.speak(connection, self.heads[-1])
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

@@ -176,7 +176,7 @@ def test_settings_cannot_be_changed(load):
         load().port = 1
 
 
-@pytest.mark.parametrize("name", ["MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"])
+@pytest.mark.parametrize("name", ["MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_OPENAI_FILE_SIZE"])
 def test_a_request_or_an_upload_may_not_be_smaller_than_a_file(problems, name):
     assert "MAX_FILE_SIZE" in problems(**{"MAX_FILE_SIZE": "2MB", name: "1MB"})[name][0]
 

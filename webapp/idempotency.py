@@ -92,14 +92,14 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
 
 
 def _identity(value: Any) -> list[str]:
-    """What stands for a value that JSON does not know."""
+    """What stands for a value that JSON does not have."""
     if isinstance(value, FileStorage):
         upload = received(value)
         return [upload.name, upload.digest]
     if isinstance(value, Told):
         return [value.url, *([value.secret] if value.secret else [])]
-    if isinstance(value, Decimal):
-        return [str(value)]
     if isinstance(value, bytes):
         return [hashlib.sha256(value).hexdigest()]
+    if isinstance(value, Decimal):
+        return [str(value.normalize())]
     raise TypeError(f"A body cannot hold a {type(value).__name__}.")

@@ -18,7 +18,8 @@ import requests
 import urllib3
 from requests_hardened import Config, HTTPSession
 
-from core.addresses import AddressRules
+from core.addresses import AddressRules, Target
+from core.errors import AddressNotAllowed
 from worker.deadline import Deadline
 from worker.outbound_errors import OutboundError, Why, translated
 from worker.pinning import LookUp, PinningAdapter, addresses_of
@@ -94,6 +95,13 @@ class Outbound:
         self._trust = ssl.create_default_context(cafile=certifi.where())
         self._trust.load_default_certs()  # and the machine's own, where an intranet has its authority
 
+    def target(self, url: str) -> Target:
+        """Where an address leads, as far as its text tells. Raises OutboundError."""
+        try:
+            return self._rules.check(url)
+        except AddressNotAllowed as error:
+            raise OutboundError(Why.NOT_ALLOWED, error.message) from error
+
     @contextmanager
     def exchange(
         self,
@@ -109,8 +117,8 @@ class Outbound:
         A redirect is an answer like any other. Raises OutboundError.
         """
         with Deadline(seconds) as deadline, self._session(deadline) as session:
+            self.target(url)
             with translated(deadline):
-                self._rules.check(url)
                 response = session.request(
                     method,
                     url,

@@ -66,6 +66,8 @@ def translated(deadline: Deadline) -> Iterator[None]:
         yield
     except AddressNotAllowed as error:
         raise OutboundError(Why.NOT_ALLOWED, error.message) from error
+    except requests.exceptions.InvalidURL as error:
+        raise OutboundError(Why.NOT_ALLOWED, "This is not an address that can be read.") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise OutboundError(Why.TIMED_OUT if deadline.passed else _why(error)) from error
 
@@ -73,7 +75,7 @@ def translated(deadline: Deadline) -> Iterator[None]:
 def _why(error: BaseException) -> Why:
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
         return Why.TIMED_OUT
-    if isinstance(error, InvalidIPAddress | requests.exceptions.InvalidURL):
+    if isinstance(error, InvalidIPAddress):
         return Why.NOT_ALLOWED
     causes = {type(cause) for cause in _causes(error)}
     if ssl.SSLCertVerificationError in causes:

@@ -5,11 +5,15 @@ The parts that never change come first, so that endpoints can cache them.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.presets import Preset
 from core.services.outcomes import Claim
+from worker.paths import CHAT
 
 Message = dict[str, Any]
 
@@ -18,6 +22,42 @@ REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
+NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
+"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent to the endpoint, and what of it costs."""
+
+    parameters: dict[str, Any]
+    text: str
+    """At least all the text that is paid for."""
+    most_tokens: int
+    """Of the answer, at the very most."""
+    likely_tokens: int
+    """Of the answer, as a rate limit counts it beforehand."""
+    path: str = CHAT
+    """Below the endpoint's address."""
+    streamed: bool = False
+    """Whether somebody watches the answer being made."""
+
+
+def request(preset: Preset, analysis: Claim, messages: Sequence[Message]) -> Request:
+    """The request for a preset's answer to these messages."""
+    parameters: dict[str, Any] = {"model": analysis.model, "messages": list(messages)}
+    if NEWER_PARAMETERS.match(analysis.model):
+        parameters["max_completion_tokens"] = analysis.max_tokens
+    else:
+        parameters |= {"max_tokens": analysis.max_tokens, "temperature": analysis.temperature}
+    if preset.response_format is not None:
+        parameters["response_format"] = preset.response_format
+    return Request(
+        parameters=parameters,
+        text=text_of(messages) + json.dumps(preset.schema or ""),
+        most_tokens=analysis.max_tokens,
+        likely_tokens=analysis.max_tokens,
+    )
 
 
 def build(preset: Preset, analysis: Claim, images: Sequence[str]) -> list[Message]:
@@ -44,11 +84,3 @@ def text_of(messages: Sequence[Message]) -> str:
     parts = [part for content in contents if isinstance(content, list) for part in content]
     plain = [content for content in contents if isinstance(content, str)]
     return "\n".join([*plain, *(part["text"] for part in parts if part["type"] == "text")])
-
-
-def response_format(preset: Preset) -> dict[str, Any] | None:
-    """What the endpoint is asked to keep to, where the preset has a schema."""
-    if preset.schema is None:
-        return None
-    schema = {"name": preset.name, "schema": preset.schema, "strict": True}
-    return {"type": "json_schema", "json_schema": schema}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from config import Settings
+from core.addresses import AddressRules
 from core.desk import Desk
 from core.queue import BULK, INTERACTIVE, WEBHOOKS
 from worker.analyze import Analyzer
 from worker.exposition import Exposition
+from worker.fetcher import Fetcher
 from worker.leases import Leases
+from worker.outbound import Outbound
 from worker.postroom import Postroom
 from worker.preparer import Preparer
 from worker.throttle import Throttle
@@ -28,7 +31,10 @@ class Workbench:
         self._vision = Vision(settings)
         self._throttle = Throttle(settings)
         self._leases = Leases(self.desk)
-        self.analyzer = Analyzer(self.desk, self._preparer, self._vision, self._throttle, self._leases, name)
+        self._fetcher = Fetcher(self.desk, Outbound(AddressRules.of(settings)))
+        self.analyzer = Analyzer(
+            self.desk, self._fetcher, self._preparer, self._vision, self._throttle, self._leases, name
+        )
         self._preparer.warm()
         self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
 
@@ -42,6 +48,7 @@ class Workbench:
         self._leases.close()
         self._vision.close()
         self._throttle.close()
+        self._fetcher.close()
         self._preparer.close()
 
 

@@ -6,6 +6,7 @@ from core.models.base import Base
 from core.models.batch import Batch, Dispatch
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
+from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.webhook import Attempt, Delivery, Webhook
@@ -25,6 +26,7 @@ __all__ = [
     "Call",
     "Delivery",
     "Dispatch",
+    "Fetch",
     "File",
     "IdempotencyKey",
     "Webhook",

@@ -8,6 +8,7 @@ its number is stored with every answer.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ class Preset:
     detail: str
     schema: dict[str, Any] | None
 
+    @property
+    def response_format(self) -> dict[str, Any] | None:
+        """What the endpoint is asked to keep to, where the preset has a schema."""
+        if self.schema is None:
+            return None
+        schema = {"name": self.name, "schema": self.schema, "strict": True}
+        return {"type": "json_schema", "json_schema": schema}
+
 
 class Presets:
     """The packs of a folder, every version kept."""
@@ -49,6 +58,10 @@ class Presets:
                 f"There is no preset {name!r}; there are: {known}.", details={"field": "preset"}
             )
         return found
+
+    def __iter__(self) -> Iterator[Preset]:
+        """The newest version of each, by name."""
+        return iter(sorted(self._latest.values(), key=lambda preset: preset.name))
 
     def version(self, name: str, version: int) -> Preset:
         """The very version that a stored analysis names."""

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from core.desk import Desk
 from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, VitrineError
 from core.models import Analysis, ApiKey, BudgetKind
-from core.presets import Preset
 from core.pricing import WorstCase
+from core.services import body_costs
 from core.store import budgets, outbox
 
 Spending = budgets.Spending
@@ -77,9 +77,7 @@ def telling(desk: Desk, key: ApiKey) -> Iterator[None]:
         raise
 
 
-def demand_room(
-    desk: Desk, session: Session, key: ApiKey, analysis: Analysis, preset: Preset, images: int
-) -> None:
+def demand_room(desk: Desk, session: Session, key: ApiKey, analysis: Analysis, images: int) -> None:
     """Refuse an analysis that its key cannot pay. Raises BudgetExceeded, InvalidRequest.
 
     The size of its images is not known yet: they count as small as can be, so that nothing is refused here
@@ -87,9 +85,8 @@ def demand_room(
     """
     if not key.budgets:
         return
-    said = "\n".join([preset.prompt, analysis.question or preset.question, analysis.context or ""])
-    sizes = [(1, 1)] * images
-    worst = desk.prices.worst_case(analysis.model, said, sizes, analysis.max_tokens)
+    said, most_tokens = _bounds(desk, analysis)
+    worst = desk.prices.worst_case(analysis.model, said, [(1, 1)] * images, most_tokens)
     problem = refusal(budgets.spendings(session, [key.id]), analysis.model, worst)
     if problem is not None:
         raise problem
@@ -122,6 +119,15 @@ def shown(kind: BudgetKind, amount: Decimal) -> str:
     if kind == BudgetKind.DAILY_TOKENS:
         return f"{int(amount):,} tokens"
     return f"${amount.quantize(Decimal('0.01'))}" if amount >= 1 else f"${amount.normalize():f}"
+
+
+def _bounds(desk: Desk, analysis: Analysis) -> tuple[str, int]:
+    """What is said in an analysis, and the most tokens of its answer."""
+    if analysis.body is not None:
+        return body_costs.text(analysis.body), body_costs.most_tokens(analysis.body)
+    preset = desk.presets.version(analysis.preset, analysis.preset_version)
+    said = [preset.prompt, analysis.question or preset.question, analysis.context or ""]
+    return "\n".join(said), analysis.max_tokens
 
 
 def _exceeded(spending: Spending, needed: Decimal) -> BudgetExceeded:

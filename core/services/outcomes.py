@@ -49,6 +49,8 @@ class Answer:
     data: Any | None
     confidence: float | None
     finish_reason: str | None
+    reply: Any | None = None
+    """All that the endpoint said, where it is a chat's."""
 
 
 class Closing(calls.CallEnd):
@@ -158,9 +160,15 @@ def fail(
     closing: Closing | None,
     *,
     received: str | None = None,
+    reply: Any | None = None,
 ) -> None:
-    """Give an analysis up; what was received stays with it."""
-    values = {"error_code": error.code, "error_message": error.message, "answer": received}
+    """Give an analysis up; what was received, or in what words a chat was refused, stays with it."""
+    values = {
+        "error_code": error.code,
+        "error_message": error.message,
+        "answer": received,
+        "reply": reply,
+    }
     _record(desk, claimed, AnalysisState.FAILED, closing, values)
 
 

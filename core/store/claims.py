@@ -77,8 +77,10 @@ class Claim:
     max_tokens: int
     temperature: float
     detail: str
-    digests: Sequence[str]
-    """SHA-256 of its images, in their order."""
+    body: dict[str, Any] | None
+    """The request of a chat, see core.services.chat; None for a question."""
+    digests: Sequence[str | None]
+    """SHA-256 of its images, in their order; None for those that are still to be fetched."""
 
 
 def _taking() -> Any:
@@ -108,7 +110,7 @@ def _taking() -> Any:
     digests = (
         select(func.array_agg(aggregate_order_by(File.digest, AnalysisImage.position)))
         .select_from(AnalysisImage)
-        .join(File, File.id == AnalysisImage.file_id)
+        .outerjoin(File, File.id == AnalysisImage.file_id)
         .where(AnalysisImage.analysis_id == taken.c.id)
         .scalar_subquery()
     )

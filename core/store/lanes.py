@@ -1,6 +1,6 @@
 """Which deliveries are rung for: of every lane the first ones that are due, as far as it has room.
 
-A lane is an account and a server that it names. See docs/decisions/0014-webhooks.md.
+A lane is an account and a server that it names. See docs/decisions/0016-webhooks.md.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ def test_every_preset_has_a_valid_schema_and_a_prompt():
         (b"  <!DOCTYPE html>", "an HTML page"),
         (b"", "an empty file"),
         (b"hello", "text"),
+        (b'\n[{"image": 1}]', "a JSON array"),
         (b"\x01\x02\xff", "a file of an unknown kind"),
     ],
 )

@@ -22,8 +22,14 @@ def server(environment, folder):
 
 
 @pytest.fixture
-def signed_in(new_key):
-    return {"Authorization": f"Bearer {new_key(unlimited=True).secret}"}
+def key(new_key):
+    """A key without a rate limit: under load these tests submit more often than a client may."""
+    return new_key(unlimited=True)
+
+
+@pytest.fixture
+def signed_in(key):
+    return {"Authorization": f"Bearer {key.secret}"}
 
 
 def submit(server, signed_in, photo, session=requests, **fields):
@@ -41,10 +47,9 @@ def waiting(client):
     return client.get("/api/v1/analyses?limit=100").json["data"]
 
 
-def test_who_waits_when_it_stops_is_answered_and_finds_the_analysis_later(server, photo, client, key):
-    header = {"Authorization": f"Bearer {key.secret}"}
+def test_who_waits_when_it_stops_is_answered_and_finds_the_analysis_later(server, photo, client, signed_in):
     with ThreadPoolExecutor(20) as pool:
-        posts = [pool.submit(submit, server, header, photo, wait=60) for _ in range(20)]
+        posts = [pool.submit(submit, server, signed_in, photo, wait=60) for _ in range(20)]
         wait_until(lambda: len(waiting(client)) == 20, seconds=60)
         server.stop()  # fails where it is not over before its graceful timeout
         answers = [post.result() for post in posts]
@@ -54,16 +59,16 @@ def test_who_waits_when_it_stops_is_answered_and_finds_the_analysis_later(server
 
 
 def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_is_there(
-    server, photo, client, key
+    server, photo, client, signed_in
 ):
-    header, over = {"Authorization": f"Bearer {key.secret}"}, threading.Event()
+    over = threading.Event()
     promised, refused, statuses = set(), [], set()
 
     def keep_posting(number):
         session = requests.Session()
         while not over.is_set():
             try:
-                answer = submit(server, header, photo, session, wait=number % 3)
+                answer = submit(server, signed_in, photo, session, wait=number % 3)
             except requests.ConnectionError as error:
                 refused.append(error)
                 return

@@ -193,6 +193,18 @@ def test_a_name_that_is_not_found_is_told_from_a_resolver_in_trouble(trouble, wh
     assert (failure.why, failure.again) == (why, again)
 
 
+@pytest.mark.parametrize(
+    "host", ["a" * 64 + ".example", "a..example", "*.example", "\u00ad.example", ".example"]
+)
+def test_what_is_no_name_fails_in_words(host):
+    def look_up(name, port):
+        name.encode("idna")  # as the system's does
+        raise gaierror(EAI_NONAME, "unknown")
+
+    failure = refused(Outbound(STRICT, look_up), f"http://{host}/")
+    assert (failure.why in {Why.NAME_NOT_FOUND, Why.NOT_ALLOWED}, failure.again) == (True, False)
+
+
 def test_a_name_without_an_address_is_not_found():
     assert refused(Outbound(STRICT, leading_to()), "http://images.example/").why is Why.NAME_NOT_FOUND
 

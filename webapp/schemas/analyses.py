@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from core.addresses import LONGEST
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.items import SOURCES
 from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
@@ -55,16 +56,23 @@ def decoded(text: str) -> bytes:
 
 
 class ImageSchema(Schema):
-    """One image: a file that was uploaded before, or its bytes."""
+    """One image: a file that was uploaded before, its bytes, or where to fetch it."""
 
     file_id = Text(validate=validate.Length(1, 40))
     base64 = Base64(metadata={"description": "Base64, or a data URL."})
+    url = Text(
+        validate=validate.Length(1, LONGEST),
+        metadata={
+            "description": "An http(s) address that a worker fetches it from.",
+            "example": "https://shop.example/images/mug.jpg",
+        },
+    )
     name = Text(validate=validate.Length(max=255))
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if ("file_id" in data) == ("base64" in data):
-            raise ValidationError("Give either file_id or base64.")
+        if len(SOURCES & data.keys()) != 1:
+            raise ValidationError("Give one of file_id, base64 and url.")
 
 
 SAYS_SOMETHING = {"minLength": 1, "pattern": r"\S"}
@@ -219,7 +227,7 @@ class UsageSchema(Schema):
 
 
 class CostSchema(Schema):
-    """Money, over every call that was made for this answer; null where the model's price is not known."""
+    """Money, over every call that was made for this answer; 0 before any, null where it has no price."""
 
     prompt_cost = fields.Float(required=True, allow_none=True)
     completion_cost = fields.Float(required=True, allow_none=True)
@@ -230,11 +238,20 @@ class CostSchema(Schema):
 class ImageView(Schema):
     """An image of an analysis, and what was done to it before it was sent."""
 
-    file_id = fields.String(required=True)
-    file_name = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-    media_type = fields.String(required=True)
-    sha256 = fields.String(required=True)
+    url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it is fetched from, if it was not sent."},
+    )
+    file_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null, as what follows, until it is fetched."},
+    )
+    file_name = fields.String(required=True, allow_none=True)
+    file_size = fields.Integer(required=True, allow_none=True)
+    media_type = fields.String(required=True, allow_none=True)
+    sha256 = fields.String(required=True, allow_none=True)
     preparation = fields.Dict(required=True, allow_none=True)
 
 

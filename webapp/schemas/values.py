@@ -10,6 +10,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from core.services.analyses import METADATA_BYTES
+
 DEEPEST = 32
 """Levels of nesting in JSON of the client's own."""
 
@@ -76,6 +78,8 @@ class Metadata(fields.Dict):
         found = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # not annotated
         if not all(is_storable(text) for text in texts_of(found)):
             raise ValidationError("Must not contain NUL or unpaired surrogate characters.")
+        if len(json.dumps(found)) > METADATA_BYTES:
+            raise ValidationError(f"May take at most {METADATA_BYTES:,} bytes as JSON.")
         return found
 
 

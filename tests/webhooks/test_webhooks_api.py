@@ -245,9 +245,10 @@ def test_a_submission_names_its_own_webhook(client, shop, receiver, photo):
     ],
 )
 @pytest.mark.parametrize("path", ["analyses", "batches"])
-def test_a_submission_that_cannot_be_told_of_is_refused_whole(client, path, fields):
-    item = {"question": "?!", "images": [{"file_id": "file_0"}]}
-    line = {"question": "?!", "custom_id": "a", "image": "file_0"}
+def test_a_submission_that_cannot_be_told_of_is_refused_whole(client, photo, path, fields):
+    upload = client.post("/api/v1/files", data={"file": (BytesIO(photo()), "p.jpg")}).json["id"]
+    item = {"question": "?!", "images": [{"file_id": upload}]}
+    line = {"question": "?!", "custom_id": "a", "image": upload}
     body = {"inputs": [line]} if path == "batches" else item
     answer = client.post(f"/api/v1/{path}", json=body | fields)
     assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")

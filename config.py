@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -35,6 +36,11 @@ MAX_SECONDS = 30 * 86_400
 MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 """A number of requests in a time."""
+WAIT = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
+WAIT_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+MOST_WAITS = 50
+PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+"""One port, or the first and the last of a span."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -60,6 +66,7 @@ class Settings:
     openai_api_key: str = field(repr=False)
     vision_model: str
     vision_models: tuple[str, ...]
+    embedding_models: tuple[str, ...]
     default_max_tokens: int
     default_temperature: float
     structured_output: str
@@ -73,6 +80,7 @@ class Settings:
     max_file_size: int
     max_request_size: int
     max_upload_size: int
+    max_openai_file_size: int
     max_images: int
     allowed_extensions: frozenset[str]
     max_image_pixels: int
@@ -89,12 +97,23 @@ class Settings:
     web_processes: int
     web_threads: int
 
+    url_images: bool
+    url_timeout: float
+    url_host_connections: int
+    outbound_networks: tuple[IPv4Network | IPv6Network, ...]
+    outbound_ports: tuple[range, ...]
+
     worker_concurrency: int
     worker_lease: float
     decoder_processes: int
 
     result_retention: timedelta | None
     file_retention: timedelta | None
+
+    webhook_timeout: float
+    webhook_schedule: tuple[float, ...]
+    webhook_concurrency: int
+    webhook_retention: timedelta
 
     metrics_token: str = field(repr=False)
     metrics_host: str
@@ -175,6 +194,7 @@ def _read(env: Env) -> dict[str, Any]:
         "openai_api_key": env.str("OPENAI_API_KEY", ""),
         "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
         "vision_models": parsed.names("VISION_MODELS", ""),
+        "embedding_models": parsed.names("EMBEDDING_MODELS", "text-embedding-3-small,text-embedding-3-large"),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "structured_output": env.str(
@@ -193,6 +213,7 @@ def _read(env: Env) -> dict[str, Any]:
         "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
         "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
         "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),
+        "max_openai_file_size": parsed.size("MAX_OPENAI_FILE_SIZE", "512MB"),
         "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
         "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
@@ -207,11 +228,20 @@ def _read(env: Env) -> dict[str, Any]:
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "url_images": env.bool("URL_IMAGES", True),
+        "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
+        "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
+        "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
+        "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
         "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
         "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
         "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
+        "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15, validate=validate.Range(0.1, 120)),
+        "webhook_schedule": parsed.schedule("WEBHOOK_SCHEDULE", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
+        "webhook_concurrency": env.int("WEBHOOK_CONCURRENCY", 4, validate=validate.Range(1, 64)),
+        "webhook_retention": parsed.days("WEBHOOK_RETENTION_DAYS", "30"),
         "metrics_token": env.str("METRICS_TOKEN", ""),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(0, 65_535)),
@@ -228,7 +258,7 @@ def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
     url, file = values["openai_base_url"], values["max_file_size"]
     if url is not None and not values["openai_api_key"] and urlsplit(url).hostname not in LOOPBACK:
         problems["OPENAI_API_KEY"] = ["is needed, since OPENAI_BASE_URL is not on this machine."]
-    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"):
+    for name in ("MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_OPENAI_FILE_SIZE"):
         whole = values[name.lower()]
         if file is not None and whole is not None and whole < file:
             problems[name] = ["must not be smaller than MAX_FILE_SIZE."]
@@ -297,6 +327,14 @@ def _days(text: str) -> timedelta | None:
     return timedelta(days=days)
 
 
+def _schedule(text: str) -> tuple[float, ...]:
+    waits = [WAIT.fullmatch(name) for name in _names(text)]
+    seconds = tuple(int(wait[1]) * WAIT_UNITS[wait[2]] for wait in waits if wait)
+    if not waits or None in waits or len(waits) > MOST_WAITS or max(seconds) > MAX_SECONDS:
+        raise EnvError("must be 1 to 50 waits of up to 30 days, such as 5s,5m,2h,1d.")
+    return seconds
+
+
 def _rate(text: str) -> str:
     if not RATE.fullmatch(rate := text.strip().lower()):
         raise EnvError("must be a number of requests per second, minute, hour or day, such as 50/minute.")
@@ -305,6 +343,21 @@ def _rate(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(name) for name in _names(text))
+    except ValueError:
+        raise EnvError("must be a list of networks such as 10.20.0.0/16,fd00:20::/32.") from None
+
+
+def _ports(text: str) -> tuple[range, ...]:
+    spans = [PORTS.fullmatch(name) for name in _names(text)]
+    ports = tuple(range(int(span[1]), int(span[2] or span[1]) + 1) for span in spans if span)
+    if not ports or None in spans or any(not span or span[0] < 1 or span[-1] > 65_535 for span in ports):
+        raise EnvError("must be a list of ports or spans of them, such as 80,443,8000-8099.")
+    return ports
 
 
 def _extensions(text: str) -> frozenset[str]:
@@ -345,7 +398,10 @@ PARSERS = {
     "seconds": _seconds,
     "days": _days,
     "rate": _rate,
+    "schedule": _schedule,
     "names": _names,
+    "networks": _networks,
+    "ports": _ports,
     "extensions": _extensions,
     "file": _file,
     "folder": _folder,

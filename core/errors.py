@@ -5,8 +5,9 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
 
     VitrineError
     ├── InvalidRequest 400 ── ContentPolicyViolation, ContextLengthExceeded, AnswerTruncated,
-    │                         InvalidToolCall, InvalidImage
-    ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404
+    │                         InvalidToolCall, InvalidImage, IntegerAboveMaxValue, IntegerBelowMinValue,
+    │                         AddressNotAllowed
+    ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState,
     │                                                                   RequestInFlight
     ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── RangeNotSatisfiable 416
@@ -52,6 +53,18 @@ class InvalidRequest(VitrineError):
     code, status = "invalid_request", 400
 
 
+class IntegerAboveMaxValue(InvalidRequest):
+    """A number is larger than it may be."""
+
+    code = "integer_above_max_value"
+
+
+class IntegerBelowMinValue(InvalidRequest):
+    """A number is smaller than it may be."""
+
+    code = "integer_below_min_value"
+
+
 class ContentPolicyViolation(InvalidRequest):
     """The endpoint refused to answer under its content policy."""
 
@@ -82,6 +95,10 @@ class InvalidImage(InvalidRequest):
     code = "invalid_image"
 
 
+class AddressNotAllowed(InvalidRequest):
+    """An address in the request may not be asked."""
+
+
 class AuthenticationFailed(VitrineError):
     """An API key is needed: send it as 'Authorization: Bearer vt_…' or 'X-API-Key: vt_…'."""
 
@@ -98,6 +115,12 @@ class NotFound(VitrineError):
     """There is nothing here by that name."""
 
     code, status = "not_found", 404
+
+
+class ModelNotFound(NotFound):
+    """This model is not served here."""
+
+    code = "model_not_found"
 
 
 class MethodNotAllowed(VitrineError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any, cast
 
 import redis
 import structlog
@@ -51,22 +53,61 @@ class Events:
             self._quiet.begin()
             log.warning("events_unavailable", error=type(error).__name__)
 
+    def publish(self, subject: str, entry: Mapping[str, str | int]) -> bool:
+        """Add a part to what is made for the subject; False where Redis does not take it."""
+        return not self._quiet.now() and self._add(_parts_key(subject), entry)
+
+    def parts(self, subject: str, behind: str, seconds: float) -> list[tuple[str, dict[str, str]]]:
+        """The parts behind an entry's id, as soon as there are some, the subject is final, or the time is up.
+
+        None without Redis.
+        """
+        block = max(1, int(min(seconds, SOCKET_SECONDS - 1) * 1000))
+        if self._quiet.now():
+            time.sleep(min(seconds, POLL_SECONDS))
+            return []
+        try:
+            streams = {_parts_key(subject): behind, _key(subject): "0"}
+            found = cast("Any", self._redis.xread(cast("Any", streams), block=block))
+        except redis.RedisError as error:
+            self._quiet.begin()
+            log.warning("events_unavailable", error=type(error).__name__)
+            return []
+        parts = dict(found).get(_parts_key(subject).encode(), [])
+        return [(_text(entry_id), _texts(fields)) for entry_id, fields in parts]
+
     def ping(self) -> None:
         """Raises redis.RedisError unless Redis answers."""
         self._redis.ping()
 
     def _tell(self, subject: str, event: str) -> None:
-        if self._quiet.now():
-            return
+        if not self._quiet.now():
+            self._add(_key(subject), {"event": event}, maxlen=1000)
+
+    def _add(self, key: str, entry: Mapping[str, str | int], maxlen: int | None = None) -> bool:
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                pipe.xadd(_key(subject), {"event": event}, maxlen=1000, approximate=True)
-                pipe.expire(_key(subject), KEEP_SECONDS)
+                pipe.xadd(key, cast("Any", entry), maxlen=maxlen, approximate=True)
+                pipe.expire(key, KEEP_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
             self._quiet.begin()
-            log.warning("event_not_told", subject=subject, error=type(error).__name__)
+            log.warning("event_not_told", key=key, error=type(error).__name__)
+            return False
+        return True
 
 
 def _key(subject: str) -> str:
     return f"{PREFIX}events:{subject}"
+
+
+def _parts_key(subject: str) -> str:
+    return f"{PREFIX}parts:{subject}"
+
+
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in fields.items()}
+
+
+def _text(value: bytes) -> str:
+    return value.decode()

@@ -14,7 +14,12 @@ HEAD = 1_024
 TEXT_HEAD = 64 * 1024
 """Bytes that `batch_input_type` looks at."""
 ZIP, JSONL, CSV = "application/zip", "application/jsonl", "text/csv"
-BLANK = " \t\r\n"
+OCTETS = "application/octet-stream"
+"""Bytes that nobody looked into."""
+BOM = b"\xef\xbb\xbf"
+BLANK = b" \t\r\n"
+NO_INPUT = (b"[", b"<", b"%PDF")
+"""How text begins that is neither JSON Lines nor CSV: a JSON array, a web page or a drawing, a PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +80,39 @@ def allowed_kinds(extensions: frozenset[str]) -> tuple[ImageKind, ...]:
     return tuple(kind for kind in KINDS if kind.extensions & extensions)
 
 
-def batch_input_type(head: bytes, *, whole: bool) -> str | None:
+def batch_input_type(head: bytes) -> str | None:
     """ZIP, JSONL or CSV by how the bytes begin; None for what is neither an archive nor text in UTF-8.
 
-    `whole` where these are all the bytes: elsewhere the last character may be cut in two.
+    Only how the first line begins is judged: faults of lines are told with their numbers, all at once, when
+    a batch is made of them.
     """
     if head.startswith(b"PK\3\4"):
         return ZIP
+    begin = head.removeprefix(BOM).lstrip(BLANK)
+    if not begin or b"\0" in head or begin.startswith(NO_INPUT):
+        return None
+    if begin.startswith(b"{"):
+        return JSONL
+    return CSV if _is_utf8(begin.partition(b"\n")[0]) else None
+
+
+def _is_utf8(begin: bytes) -> bool:
+    """Whether it is how UTF-8 may begin: its last character may be cut in two."""
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=whole)
+        codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:
-        return None
-    begin = text.lstrip(BLANK)
-    if not begin or "\0" in text:
-        return None
-    return JSONL if begin.startswith("{") else CSV
+        return False
+    return True
 
 
 def _look_of_text(head: bytes) -> str:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    text = head.removeprefix(BOM).lstrip(BLANK).lower()
     if not text:
         return "an empty file"
     if b"<svg" in text:
         return "an SVG drawing"
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "an HTML page"
+    if text.startswith(b"["):
+        return "a JSON array"
     return "text" if text.isascii() and b"\0" not in text else "a file of an unknown kind"

@@ -40,6 +40,8 @@ class BatchState(StrEnum):
     """Nothing new is asked; what was asked is still coming in."""
     COMPLETED = "completed"
     """Final: every item is."""
+    FAILED = "failed"
+    """Final from the start: its input could not be used, and there are no items."""
     CANCELLED = "cancelled"
     """Final: what was not done is cancelled."""
     EXPIRED = "expired"
@@ -57,6 +59,17 @@ class CallState(StrEnum):
     """Turned away by the endpoint, or never sent: costs nothing."""
     UNKNOWN = "unknown"
     """No answer that tells the cost: the books keep the worst case."""
+
+
+class DeliveryState(StrEnum):
+    """Where an event stands on its way to one receiver."""
+
+    PENDING = "pending"
+    """Is sent, or waits to be: leaves by an attempt's outcome, or as its webhook is disabled."""
+    DELIVERED = "delivered"
+    """Final: the receiver answered 2xx."""
+    FAILED = "failed"
+    """Final: no try is left, or its webhook was disabled."""
 
 
 ANALYSIS_MOVES: dict[AnalysisState, frozenset[AnalysisState]] = {
@@ -89,6 +102,7 @@ BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
     # Retrying what failed opens a batch again.
     BatchState.COMPLETED: frozenset({BatchState.RUNNING}),
+    BatchState.FAILED: frozenset(),
     BatchState.CANCELLED: frozenset({BatchState.RUNNING}),
     BatchState.EXPIRED: frozenset({BatchState.RUNNING}),
 }
@@ -99,6 +113,13 @@ CALL_MOVES: dict[CallState, frozenset[CallState]] = {
     CallState.UNKNOWN: frozenset({CallState.SETTLED, CallState.REFUSED}),
     CallState.SETTLED: frozenset(),
     CallState.REFUSED: frozenset(),
+}
+
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED}),
+    # Sent anew when a client asks for it; an attempt whose lease ran out may have arrived all the same.
+    DeliveryState.DELIVERED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.FAILED: frozenset({DeliveryState.PENDING}),
 }
 
 REOPENABLE = frozenset({AnalysisState.FAILED, AnalysisState.CANCELLED, AnalysisState.EXPIRED})

@@ -70,7 +70,12 @@ class Plan:
         """Vitrine's own processes, in starting order."""
         workers = max(MIN_WORKERS, len(os.sched_getaffinity(0)))
         counting = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
-        return [parts.web(counting), *parts.workers(workers, counting), parts.flower(self.flower_port)]
+        return [
+            parts.web(counting),
+            *parts.workers(workers, counting),
+            parts.postman(counting),
+            parts.flower(self.flower_port),
+        ]
 
 
 def read_environ() -> dict[str, str]:
@@ -138,6 +143,7 @@ def _analyst_environ(port: int, given: Mapping[str, str]) -> dict[str, str]:
         "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
         "OPENAI_API_KEY": given.get("OPENAI_API_KEY") or "local",
         "VISION_MODEL": "pixel-analyst",
+        "EMBEDDING_MODELS": "pixel-analyst",
     }
 
 

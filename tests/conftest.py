@@ -6,6 +6,7 @@ queue stays queued until they run it themselves. The live system has the other o
 
 import dataclasses
 import os
+import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ import requests
 from endpoint import BIN, ROOT, Analyst, Script
 from livesystem import Live, environment_of
 from PIL import Image
+from rawhost import OUTSIDE
 
 import config
 from core.desk import Desk
@@ -25,6 +27,9 @@ from core.services import keys
 from local import embedded
 from local.ports import free_port
 from webapp.app import create_app
+
+# A shell ignores Ctrl-C in what it runs in the background, and whatever tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +136,9 @@ def live(servers, folder, settings):
         LOG_LEVEL="INFO",
         WORKER_CONCURRENCY="4",
         WEB_THREADS="32",
+        # Where tests have hosts of images; all else on this machine stays forbidden.
+        OUTBOUND_NETWORKS=f"{OUTSIDE}/32",
+        OUTBOUND_PORTS="1-65535",
     )
     url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
     desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")

@@ -176,7 +176,7 @@ def test_settings_cannot_be_changed(load):
         load().port = 1
 
 
-@pytest.mark.parametrize("name", ["MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE"])
+@pytest.mark.parametrize("name", ["MAX_REQUEST_SIZE", "MAX_UPLOAD_SIZE", "MAX_OPENAI_FILE_SIZE"])
 def test_a_request_or_an_upload_may_not_be_smaller_than_a_file(problems, name):
     assert "MAX_FILE_SIZE" in problems(**{"MAX_FILE_SIZE": "2MB", name: "1MB"})[name][0]
 
@@ -236,6 +236,22 @@ def test_lists_may_have_spaces_and_gaps(load):
     assert settings.models == ("gpt-4.1-mini", "a", "b")
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert settings.allowed_extensions == {"jpg", "png"}
+
+
+def test_networks_and_ports_that_users_may_name(load):
+    settings = load(OUTBOUND_NETWORKS="10.20.0.0/16, fd00:20::/32", OUTBOUND_PORTS="443,8000-8001")
+    assert [str(network) for network in settings.outbound_networks] == ["10.20.0.0/16", "fd00:20::/32"]
+    assert [port for ports in settings.outbound_ports for port in ports] == [443, 8000, 8001]
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "80-", "90-80", "http", "-1", "80;443", ","])
+def test_what_is_no_list_of_ports_is_refused(problems, text):
+    assert list(problems(OUTBOUND_PORTS=text)) == ["OUTBOUND_PORTS"]
+
+
+@pytest.mark.parametrize("text", ["10.20.0.1/16", "intranet", "10.0.0.0/33"])
+def test_what_is_no_network_is_refused(problems, text):
+    assert list(problems(OUTBOUND_NETWORKS=text)) == ["OUTBOUND_NETWORKS"]
 
 
 def test_an_empty_variable_counts_as_not_set(load, problems):

@@ -11,8 +11,27 @@ from flask_cors import CORS
 from config import Settings
 from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
-from webapp.api import analyses, batches, brands, files, health, image, metrics, presets, taxonomies, usage
+from webapp.api import (
+    analyses,
+    batches,
+    brands,
+    files,
+    health,
+    image,
+    metrics,
+    presets,
+    taxonomies,
+    usage,
+    webhooks,
+)
 from webapp.exposition import Exposition
+from webapp.openai_api import batches as openai_batches
+from webapp.openai_api import chat, embeddings
+from webapp.openai_api import errors as openai_errors
+from webapp.openai_api import files as openai_files
+from webapp.openai_api import headers as openai_headers
+from webapp.openai_api import models as openai_models
+from webapp.openai_api import outputs as openai_outputs
 from webapp.openapi import IdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
@@ -20,7 +39,8 @@ from webapp.uploads import StreamedRequest
 API = "/api/v1"
 FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
-
+FORM_PARTS = 250
+"""Two for each of a hundred files, and what holds for all of them."""
 
 READABLE = (
     "Location",
@@ -64,20 +84,24 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         "EXPOSITION": Exposition(desk),
         "MAX_CONTENT_LENGTH": settings.max_request_size,
         "MAX_FORM_MEMORY_SIZE": FORM_FIELD_BYTES,
-        "MAX_FORM_PARTS": 200,
+        "MAX_FORM_PARTS": FORM_PARTS,
     }
     app.url_map.strict_slashes = False
     app.url_map.converters["id"] = IdConverter
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)
+    openai_headers.register(app)
     limits.register(app, desk)
     feeds.register(app)
     tracing.register(app)
     errors.register(app)
+    openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, brands, files, image, presets, taxonomies, usage):
+    for module in (analyses, batches, brands, files, image, presets, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
+    for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
+        api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)
     api.register_blueprint(health.blueprint)
     api.register_blueprint(metrics.blueprint)
     app.register_blueprint(home.blueprint)

@@ -1,15 +1,16 @@
-"""Every error as one JSON envelope, whatever raised it."""
+"""Every error as one JSON envelope, whatever raised it; below some paths in a shape of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, current_app, g, jsonify, request
 from marshmallow import Schema, fields
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from core.errors import (
     FileTooLarge,
@@ -32,6 +33,10 @@ BY_STATUS: dict[int, type[VitrineError]] = {
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: RangeNotSatisfiable,
 }
 
+BROKE_OFF = "The body of this request broke off, or came too slowly: send it again."
+Shape = Callable[[VitrineError], tuple[Mapping[str, Any], Mapping[str, str]]]
+"""Makes the body and further headers of an answer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,15 +52,23 @@ class ErrorSchema(Schema):
 
 
 def register(app: Flask) -> None:
-    """Answer every error of the app with the envelope."""
+    """Answer every error of the app with the envelope, but where another shape is asked for."""
+    app.extensions["error_shapes"] = {}
     app.register_error_handler(VitrineError, answer)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
+def shape(app: Flask, prefix: str, made: Shape) -> None:
+    """Answer errors below a path in another shape."""
+    app.extensions["error_shapes"][f"{prefix}/"] = made
+
+
 def answer(error: VitrineError) -> Response:
-    """The envelope of an error of ours."""
-    response = jsonify(envelope(error))
+    """An error of ours as an answer."""
+    body, headers = _shape()(error)
+    response = jsonify(body)
+    response.headers.update(headers)
     response.status_code = error.status
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
@@ -76,6 +89,12 @@ def envelope(error: VitrineError) -> dict[str, Any]:
     }
 
 
+def _shape() -> Shape:
+    shapes: dict[str, Shape] = current_app.extensions["error_shapes"]
+    asked = (made for prefix, made in shapes.items() if request.path.startswith(prefix))
+    return next(asked, lambda error: (envelope(error), {}))
+
+
 def _http(error: HTTPException) -> Response:
     """Errors of Flask and Werkzeug in our words; redirects stay what they are."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
@@ -84,20 +103,32 @@ def _http(error: HTTPException) -> Response:
     kind = BY_STATUS.get(
         status, InvalidRequest if status < HTTPStatus.INTERNAL_SERVER_ERROR else InternalError
     )
-    message = _too_large() if isinstance(error, RequestEntityTooLarge) else None
-    if kind is InvalidRequest and error.description:
-        message = error.description
-    response = answer(kind(message))
+    response = answer(kind(_message(error, kind)))
     for name, value in error.get_headers():
         if name.lower() in {"allow", "retry-after", "content-range"}:
             response.headers[name] = value
     return response
 
 
+def _message(error: HTTPException, kind: type[VitrineError]) -> str | None:
+    if isinstance(error, RequestEntityTooLarge):
+        return _too_large()
+    if isinstance(error, ClientDisconnected):
+        return BROKE_OFF
+    return error.description if kind is InvalidRequest else None
+
+
 def _too_large() -> str:
-    limit = request.max_content_length
-    most = f"{limit:,} bytes" if limit is not None else "this server takes"
-    return f"The request body has more than {most}, or more fields than this server takes."
+    """Which limits a request may be beyond: one that is sent in chunks does not tell its length."""
+    most, length = request.max_content_length or 0, request.content_length
+    body = f"The body of this request may have at most {most:,} bytes."
+    form = (
+        f"A form may have at most {request.max_form_parts} parts,"
+        f" and its text fields {request.max_form_memory_size:,} bytes together."
+    )
+    if length is None:
+        return f"{body} {form}"
+    return body if length > most else form
 
 
 def _unexpected(error: Exception) -> Response:

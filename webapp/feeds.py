@@ -17,6 +17,7 @@ from itertools import takewhile
 from flask import Flask, current_app
 
 from core.desk import Desk
+from core.errors import NotFound
 from core.models import Analysis
 from core.services import batches
 from core.services.batches import PAGE, Standing
@@ -61,6 +62,7 @@ class Feed:
         self._read_at = 0.0
         self._full = False
         self._done: str | None = None
+        self._is_deleted = False
         self._stand(standing)
         self.watchers = 0
 
@@ -68,7 +70,7 @@ class Feed:
         """Every item that became final behind a place, each once, and the standing whenever it changed."""
         told, joined, quiet_since = "", self._reads, time.monotonic()
         while not has_gone():
-            reads, status, done = self._reads, self._status, self._done
+            reads, status, done, deleted = self._reads, self._status, self._done, self._is_deleted
             for item in (items := self._behind(place)):
                 place = item.place
                 yield item.text
@@ -77,6 +79,8 @@ class Feed:
                 yield status
             if items:
                 continue
+            if deleted:
+                return
             if done and reads > joined:  # a feed from before may know an end that a retry has undone
                 yield done
                 return
@@ -115,10 +119,18 @@ class Feed:
         self._keep(items)
         self._done = None
         if not items or time.monotonic() - self._stood_at > WAIT_SECONDS:
-            self._stand(batches.get(self._desk, self._account_id, self._batch_id), known=True)
+            self._look()
         with self._news:
             self._reads, self._read_at = self._reads + 1, time.monotonic()
             self._news.notify_all()
+
+    def _look(self) -> None:
+        try:
+            standing = batches.get(self._desk, self._account_id, self._batch_id)
+        except NotFound:
+            self._is_deleted = True
+        else:
+            self._stand(standing, known=True)
 
     def _page(self, place: Place) -> list[Sent]:
         rows = batches.finished_after(self._desk, self._batch_id, place)

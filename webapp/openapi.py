@@ -36,10 +36,11 @@ class DocumentedApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 
 
 class IdConverter(BaseConverter):
-    """An id of core.ids with this prefix; anything else in its place is a 404."""
+    """An id of core.ids with one of these prefixes; anything else in its place is a 404."""
 
-    def __init__(self, url_map: Map, prefix: str) -> None:
+    def __init__(self, url_map: Map, *prefixes: str) -> None:
         super().__init__(url_map)
+        prefix = prefixes[0] if len(prefixes) == 1 else f"(?:{'|'.join(prefixes)})"
         self.regex = rf"{prefix}_[{ALPHABET}]{{{LENGTH}}}"
 
 

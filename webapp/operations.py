@@ -16,6 +16,7 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
+from config import Settings
 from core.desk import Desk
 from core.errors import AuthenticationFailed, InvalidRequest, UnsupportedMediaType
 from core.models import ApiKey
@@ -25,6 +26,8 @@ from webapp.limits import DOCUMENTED, Counted, count
 from webapp.uploads import StreamedRequest
 
 View = Callable[..., Any]
+Limit = Callable[[Settings], int]
+"""Reads a number of bytes from the settings."""
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
@@ -84,15 +87,15 @@ def takes_body(
     json: type[Schema] | None = None,
     multipart: type[Schema] | None = None,
     files: int | None = None,
-    upload: bool = False,
+    upload: Limit | None = None,
     optional: bool = False,
 ) -> Callable[[View], View]:
     """Load the body by its content type and hand it to the view as its last argument.
 
-    Where it is `optional`, a request without a body is one with an empty object.
+    Where it is `optional`, a request without a body is one with an empty JSON object.
 
     `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
-    bounds it to one file of the size that uploads may have.
+    bounds it to one file, of a size that it reads from the settings.
     """
     schemas = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
 
@@ -100,7 +103,7 @@ def takes_body(
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if optional and not request.content_length and not request.mimetype:
-                return view(*args, {}, **kwargs)
+                return view(*args, _loaded(schemas[JSON](), {}), **kwargs)
             schema = schemas.get(request.mimetype)
             if schema is None:
                 raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")
@@ -165,12 +168,12 @@ def _secret() -> str:
     return request.headers.get("X-API-Key", "").strip()
 
 
-def _bound(received: StreamedRequest, files: int | None, *, upload: bool) -> None:
+def _bound(received: StreamedRequest, files: int | None, *, upload: Limit | None) -> None:
     """Say how large the body and each file in it may be, before any of it is read."""
     settings = desk().settings
-    if upload:
-        received.largest_file = settings.max_upload_size
-        received.max_content_length = settings.max_upload_size + MULTIPART_SLACK
+    if upload is not None:
+        received.largest_file = upload(settings)
+        received.max_content_length = received.largest_file + MULTIPART_SLACK
     elif files is None:
         received.max_content_length = settings.max_request_size
     else:
@@ -186,8 +189,10 @@ def _json(_schema: Schema) -> dict[str, Any]:
         raise InvalidRequest("The body is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise InvalidRequest("The body is not UTF-8.") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
+    except ValueError as error:
+        raise InvalidRequest("The body has a number of too many digits.") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
@@ -197,7 +202,9 @@ def _form(schema: Schema) -> dict[str, Any]:
     """Fields and files together; one value for a field that takes one, lists for the others."""
     together: MultiDict[str, Any] = MultiDict(request.form)
     together.update(request.files)
-    alone = {name for name, field in schema.fields.items() if not isinstance(field, fields.List)}
+    alone = {
+        field.data_key or name for name, field in schema.fields.items() if not isinstance(field, fields.List)
+    }
     lists = together.to_dict(flat=False)
     return {
         name: values[0] if name in alone and len(values) == 1 else values for name, values in lists.items()
@@ -212,7 +219,9 @@ def _loaded(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
         return cast("dict[str, Any]", schema.load(data))
     except ValidationError as error:
         wrong = cast("dict[str, Any]", error.messages)
-        raise InvalidRequest(_sentence(wrong), details={"fields": wrong}) from error
+        raise InvalidRequest(
+            _sentence(wrong), details={"field": next(iter(wrong)), "fields": wrong}
+        ) from error
 
 
 def _sentence(wrong: dict[str, Any]) -> str:

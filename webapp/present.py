@@ -12,11 +12,13 @@ from core.services import batches
 from core.services.batches import PRIORITIES, Standing
 from core.services.budgets import Spending
 from core.services.usage import GROUPS
-from core.states import BatchState
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
+TAKEN = (*TOKENS, "prompt_cost", "completion_cost")
 BATCH_RETRY_AFTER = 5
 """Seconds until looking at a batch again makes sense."""
+SAMPLE_LENGTH = 300
+"""Characters of an answer that a sample shows."""
 
 
 def page(shown: Sequence[dict[str, Any]], *, more: bool) -> dict[str, Any]:
@@ -56,12 +58,12 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "context": row.context,
         "metadata": row.meta,
         "trial": row.is_trial,
-        "images": [_image(image) for image in row.images],
+        "images": [image(each) for each in row.images],
         "answer": row.answer,
         "data": row.data,
         "confidence": row.confidence,
         "finish_reason": row.finish_reason,
-        "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
+        "error": _problem(row),
         "usage": usage(row),
         "cost": cost(row),
         "cascade": _cascade(row),
@@ -72,6 +74,20 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "completed_at": row.finished_at,
         "deadline_at": row.deadline_at,
         "request_id": row.request_id,
+    }
+
+
+def image(row: AnalysisImage) -> dict[str, Any]:
+    """An image, in the shape of ImageView."""
+    file = row.file
+    return {
+        "url": row.url,
+        "file_id": row.file_id,
+        "file_name": file.name if file else None,
+        "file_size": file.byte_size if file else None,
+        "media_type": file.media_type if file else None,
+        "sha256": file.digest if file else None,
+        "preparation": row.report,
     }
 
 
@@ -92,14 +108,15 @@ def batch(standing: Standing) -> dict[str, Any]:
         "status": row.state,
         "reason": row.reason,
         "counts": counts,
-        "progress": round(done / counts["total"], 4),
-        "usage": tokens(tally.usage),
-        "cost": money(tally.prompt_cost, tally.completion_cost),
+        "progress": round(done / counts["total"], 4) if counts["total"] else 1.0,
+        "usage": tokens(tally.taken),
+        "cost": money(tally.taken),
         "max_cost": None if standing.max_cost is None else float(standing.max_cost),
         "projection": _projection(standing, counts, done),
         "priority": next(name for name, number in PRIORITIES.items() if number == row.priority),
         "metadata": row.meta,
         "created_at": row.created_at,
+        "started_at": tally.started_at,
         "expected_at": standing.expected_at,
         "completed_at": row.finished_at,
         "deadline_at": row.deadline_at,
@@ -111,14 +128,25 @@ def batch(standing: Standing) -> dict[str, Any]:
 def _projection(standing: Standing, counts: dict[str, int], done: int) -> dict[str, Any] | None:
     """What the pilot makes of the whole, while the batch waits behind it."""
     row, tally = standing.batch, standing.tally
-    if row.dispatch_limit is None or row.state != BatchState.PAUSED or not done:
+    if not done or not batches.waits_behind_pilot(row):
         return None
-    spent = money(tally.prompt_cost, tally.completion_cost)["total_cost"]
+    spent = money(tally.taken)["total_cost"]
     return {
         "items": done,
         "total_cost": None if spent is None else round(spent / done * counts["total"], 10),
         "seconds": None if standing.speed is None else round(counts["total"] / standing.speed, 1),
         "error_rate": round(counts["failed"] / done, 4),
+        "samples": [_sample(item) for item in standing.samples],
+    }
+
+
+def _sample(row: Analysis) -> dict[str, Any]:
+    """A little of an item of a pilot, in the shape of Sample."""
+    return {
+        "custom_id": row.custom_id,
+        "status": row.state,
+        "answer": row.answer and row.answer[:SAMPLE_LENGTH],
+        "error": _problem(row),
     }
 
 
@@ -128,7 +156,7 @@ def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: row[name] or None for name in GROUPS if name in row},
         **{name: row[name] for name in ("start", "calls", "refused_calls", "unknown_cost_calls")},
         "usage": tokens({name: row[name] for name in TOKENS}),
-        "cost": money(row["prompt_cost"], row["completion_cost"]),
+        "cost": money(row),
         "reserved_cost": float(row["reserved_cost"]),
         "cached": 0,
         "saved": 0.0,
@@ -179,11 +207,14 @@ def tokens(counts: Mapping[str, int | None]) -> dict[str, Any]:
 
 def cost(row: Analysis) -> dict[str, Any]:
     """Money, in the shape of CostSchema."""
-    return money(row.prompt_cost, row.completion_cost)
+    return money({name: getattr(row, name) for name in TAKEN})
 
 
-def money(prompt: Decimal | None, completion: Decimal | None) -> dict[str, Any]:
-    """Money, in the shape of CostSchema; null where it is not known."""
+def money(taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Money, in the shape of CostSchema: 0 where nothing was taken, null where a model has no price."""
+    prompt, completion = taken.get("prompt_cost"), taken.get("completion_cost")
+    if all(taken.get(name) is None for name in TAKEN):
+        prompt = completion = Decimal()
     total = None if prompt is None or completion is None else float(prompt + completion)
     return {
         "prompt_cost": None if prompt is None else float(prompt),
@@ -221,12 +252,6 @@ def _spent(model: str, amount: Decimal | float | None) -> dict[str, Any]:
     return {"model": model, "total_cost": None if amount is None else float(amount)}
 
 
-def _image(image: AnalysisImage) -> dict[str, Any]:
-    return {
-        "file_id": image.file_id,
-        "file_name": image.file.name,
-        "file_size": image.file.byte_size,
-        "media_type": image.file.media_type,
-        "sha256": image.file.digest,
-        "preparation": image.report,
-    }
+def _problem(row: Analysis) -> dict[str, Any] | None:
+    """Why there is no answer, in the shape of Problem."""
+    return {"code": row.error_code, "message": row.error_message} if row.error_code else None

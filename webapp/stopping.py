@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import time
+from math import inf
 
-_begun = threading.Event()
+_begun_at = inf
+"""A time of time.monotonic()."""
 
 
 def begin() -> None:
     """It has: gunicorn's worker says so (webapp.connections)."""
-    _begun.set()
+    global _begun_at  # noqa: PLW0603  (a process stops once)
+    _begun_at = min(_begun_at, time.monotonic())
 
 
-def has_begun() -> bool:
-    """Whether it has."""
-    return _begun.is_set()
+def has_begun(seconds_ago: float = 0.0) -> bool:
+    """Whether it has, and so long ago."""
+    return time.monotonic() >= _begun_at + seconds_ago

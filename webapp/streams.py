@@ -40,7 +40,7 @@ class Streams:
         """A response that streams the events. Raises StreamsFull where there are too many already."""
         if not self._free.acquire(blocking=False):
             raise StreamsFull(retry_after=RETRY_AFTER)
-        response = Response(_with_farewell(events), mimetype="text/event-stream")
+        response = Response(events, mimetype="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.call_on_close(self._free.release)
@@ -57,17 +57,15 @@ class Streams:
                 self._free.release()
 
 
-def watch_for_end() -> Callable[[], bool]:
-    """Tells whether the stream of this request should end: its client has gone, or this process stops.
+def watch_for_hang_up() -> Callable[[], bool]:
+    """Tells whether the client of this request has gone.
 
     A write to a closed connection fails only the second time, which is two heartbeats later; until then a
     stream would hold its place for nobody.
     """
     connection = request.environ.get("gunicorn.socket")
 
-    def should_end() -> bool:
-        if stopping.has_begun():
-            return True
+    def has_hung_up() -> bool:
         try:
             return connection is not None and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -75,10 +73,16 @@ def watch_for_end() -> Callable[[], bool]:
         except OSError:
             return True
 
-    return should_end
+    return has_hung_up
 
 
-def _with_farewell(events: Iterator[str]) -> Iterator[str]:
+def watch_for_end() -> Callable[[], bool]:
+    """Tells whether the stream of this request should end: its client has gone, or this process stops."""
+    has_hung_up = watch_for_hang_up()
+    return lambda: stopping.has_begun() or has_hung_up()
+
+
+def with_farewell(events: Iterator[str]) -> Iterator[str]:
     """The events, and where the process stops a word for the client: connect again, to another."""
     yield from events
     if stopping.has_begun():

@@ -6,7 +6,6 @@ written the lease runs out and the sweep takes over.
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -34,16 +33,19 @@ from core.presets.brief import Brief
 from core.presets.preset import MEASURE
 from core.pricing import likely_tokens
 from core.quality import judged
-from core.services import outcomes, pausing, presets, taxonomies
+from core.services import fetching, outcomes, pausing, presets, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, cascade, choosing, finishing, inspection, prompt, quality
+from worker import answers, cascade, chat, choosing, finishing, inspection, prompt, quality
 from worker.answers import EmptyReply
+from worker.download import NotFetched
+from worker.fetcher import Fetcher
 from worker.forms import Forms
 from worker.imaging import Policy, Prepared
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
-from worker.prompt import Message
+from worker.prompt import Message, Request
+from worker.telling import Telling
 from worker.throttle import Busy, Throttle, Turn
 from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
 
@@ -67,6 +69,7 @@ class Ended(Exception):
         again: bool = False,
         counts: bool = True,
         received: str | None = None,
+        refusal: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
@@ -74,6 +77,7 @@ class Ended(Exception):
         self.again = again
         self.counts = counts
         self.received = received
+        self.refusal = refusal
 
 
 class Stopping(Exception):
@@ -92,9 +96,17 @@ class Analyzer:
     """What a worker process analyses with."""
 
     def __init__(
-        self, desk: Desk, preparer: Preparer, vision: Vision, throttle: Throttle, leases: Leases, name: str
+        self,
+        desk: Desk,
+        fetcher: Fetcher,
+        preparer: Preparer,
+        vision: Vision,
+        throttle: Throttle,
+        leases: Leases,
+        name: str,
     ) -> None:
         self._desk = desk
+        self._fetcher = fetcher
         self._preparer = preparer
         self._vision = vision
         self._throttle = throttle
@@ -158,14 +170,14 @@ class Analyzer:
             self._give_back(claimed, Ended(InternalError()))
 
     def _answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
+        if claimed.body is not None:
+            return self._pass_on(claimed, claimed.body)
         brief = presets.brief_of(self._desk, claimed)
         if brief.method == MEASURE:
             return inspection.answer(self._inspected(claimed, brief.options["rules"])), None
         if claimed.require_quality:
             inspection.demand(self._inspected(claimed, claimed.require_quality))
         images = self._prepare(claimed)
-        if self._stopping.is_set():
-            raise Stopping
         said = finishing.hints(self._desk, claimed.account_id, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
@@ -242,6 +254,16 @@ class Analyzer:
         fitting = answers.fit(brief, asked.reply)
         return finishing.finish(self._desk, claimed.account_id, brief, images, fitting)
 
+    def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
+        """A chat, or embeddings: only the images pass through our hands."""
+        images = self._prepare(claimed)
+        request = chat.request(claimed, body, [image.data_url() for image in images])
+        asked = self._ask_once(claimed, request, images, bulk=claimed.batch_id is not None)
+        try:
+            return answers.passed_on(asked.reply), asked.closing
+        except VitrineError as error:
+            raise self._unfit(error, asked) from error
+
     def _unfit(self, error: VitrineError, asked: Asked) -> Ended:
         """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
         return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
@@ -250,12 +272,20 @@ class Analyzer:
         """The report on the images of an analysis under these rule sets."""
         policy, blobs = self._policy(quality.SIDE), self._desk.blobs
         return judged(
-            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in claimed.digests]
+            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
         )
 
     def _prepare(self, claimed: Claim) -> list[Prepared]:
-        policy = self._policy(BEST_SIDES[claimed.detail])
-        return [self._preparer.prepare(self._desk.blobs.get(digest), policy) for digest in claimed.digests]
+        """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
+        alike = [claimed.detail] * len(claimed.digests)
+        details = alike if claimed.body is None else chat.details(claimed.body)
+        images = [
+            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
+            for digest, detail in zip(self._digests(claimed), details, strict=True)
+        ]
+        if self._stopping.is_set():
+            raise Stopping
+        return images
 
     def _policy(self, best_side: int) -> Policy:
         settings = self._desk.settings
@@ -266,14 +296,34 @@ class Analyzer:
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
 
+    def _digests(self, claimed: Claim) -> list[str]:
+        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
+        known = [digest for digest in claimed.digests if digest]
+        if len(known) == len(claimed.digests):
+            return known
+        sources = fetching.sources(self._desk, claimed)
+        return [
+            digest or self._fetch(claimed, position, url or "")
+            for position, (digest, url) in enumerate(sources)
+        ]
+
+    def _fetch(self, claimed: Claim, position: int, url: str) -> str:
+        if self._stopping.is_set():
+            raise Stopping
+        try:
+            return self._fetcher.fetch(claimed, position, url)
+        except NotFetched as failure:
+            raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
+
     def _ask(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
     ) -> Asked:
         """One paid call in the form that the endpoint takes. Raises Ended, or WrongState."""
         if self._forms.is_prompted(claimed.model, brief):
             return self._ask_in_words(claimed, brief, messages, images, bulk=bulk)
+        request = prompt.request(claimed, messages, brief.response_format)
         try:
-            return self._ask_once(claimed, messages, images, brief.response_format, bulk=bulk)
+            return self._ask_once(claimed, request, images, bulk=bulk)
         except Ended as end:
             refused, closing = isinstance(end.error, FormatRefused), end.closing
             if closing is None or not refused or not self._forms.refuse(claimed.model, brief):
@@ -285,59 +335,43 @@ class Analyzer:
     def _ask_in_words(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
     ) -> Asked:
-        return self._ask_once(claimed, prompt.told(messages, brief), images, None, bulk=bulk)
+        request = prompt.request(claimed, prompt.told(messages, brief), None)
+        return self._ask_once(claimed, request, images, bulk=bulk)
 
-    def _ask_once(
-        self,
-        claimed: Claim,
-        messages: list[Message],
-        images: list[Prepared],
-        response_format: dict[str, Any] | None,
-        *,
-        bulk: bool,
-    ) -> Asked:
+    def _ask_once(self, claimed: Claim, request: Request, images: list[Prepared], *, bulk: bool) -> Asked:
         """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
         prices, model = self._desk.prices, claimed.model
         price = prices.find(model)
         sizes = [(image.width, image.height) for image in images]
-        said = prompt.text_of(messages) + json.dumps(response_format or "")
-        worst = prices.worst_case(model, said, sizes, claimed.max_tokens)
-        tokens = likely_tokens(said, sizes, claimed.max_tokens, price)
+        worst = prices.worst_case(model, request.text, sizes, request.most_tokens)
+        tokens = likely_tokens(request.text, sizes, request.likely_tokens, price)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
                 call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
-                reply = self._call(call_id, claimed, messages, response_format, turn)
+                reply = self._call(call_id, claimed, request, turn)
         except Busy as busy:
             raise Ended(busy.error, again=True, counts=False) from busy
         cost = price.cost(reply.usage) if price else None
         metrics.count_usage(claimed.model, self._desk.settings.models, reply.usage, cost)
         return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
 
-    def _call(
-        self,
-        call_id: str,
-        claimed: Claim,
-        messages: list[Message],
-        response_format: dict[str, Any] | None,
-        turn: Turn,
-    ) -> Reply:
+    def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
         turn.left = True
+        telling = Telling(self._desk.events, claimed.id, call_id)
+        ask = Ask(path=request.path, parameters=request.parameters, request_id=claimed.request_id)
         try:
-            reply = self._vision.ask(
-                Ask(
-                    messages=messages,
-                    model=claimed.model,
-                    max_tokens=claimed.max_tokens,
-                    temperature=claimed.temperature,
-                    response_format=response_format,
-                    request_id=claimed.request_id,
-                )
-            )
+            reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
         except CallFailed as failure:
             turn.heard(failure.signals)
             closed = Closing.refused if failure.billed is False else Closing.unknown
             closing = closed(call_id, failure.error)
-            raise Ended(failure.error, closing, again=failure.again, counts=failure.counts) from failure
+            refusal = failure.refusal if claimed.body is not None else None
+            again = failure.again and not telling.has_begun  # another answer would not begin as this one did
+            raise Ended(
+                failure.error, closing, again=again, counts=failure.counts, refusal=refusal
+            ) from failure
+        if request.streamed:
+            telling.tell([], last=True)
         turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
         return reply
 
@@ -378,7 +412,14 @@ class Analyzer:
             )
         else:
             self._record(
-                lambda: outcomes.fail(self._desk, claimed, end.error, end.closing, received=end.received)
+                lambda: outcomes.fail(
+                    self._desk,
+                    claimed,
+                    end.error,
+                    end.closing,
+                    received=end.received,
+                    reply=end.refusal,
+                )
             )
 
     def _record(self, write: Callable[[], None]) -> None:
@@ -392,6 +433,10 @@ class Analyzer:
                     log.exception("outcome_lost")  # the sweep will find the lease dead
                     return None
                 time.sleep(RECORD_PAUSE)
+
+
+def _best_side(detail: str) -> int:
+    return BEST_SIDES.get(detail, BEST_SIDES["high"])
 
 
 def _pause(error: VitrineError, claims: int) -> float:

@@ -37,6 +37,15 @@ def fit(brief: Brief, reply: Reply) -> Answer:
     return Answer(reply.text, data, _confidence(data), reply.finish_reason)
 
 
+def passed_on(reply: Reply) -> Answer:
+    """The answer to a chat: whatever the endpoint said. Raises ModelError for what cannot be stored."""
+    try:
+        json.dumps(reply.completion, allow_nan=False)
+    except ValueError as error:
+        raise ModelError("The model's answer is not JSON.") from error
+    return Answer(reply.text, None, None, reply.finish_reason, reply.completion)
+
+
 def _structured(schema: dict[str, Any], reply: Reply) -> Any:
     if reply.finish_reason == "length":
         raise AnswerTruncated

@@ -6,11 +6,14 @@ The parts that never change come first, so that endpoints can cache them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.presets.brief import Brief
 from core.services.outcomes import Claim
+from worker.paths import CHAT
 
 IN_WORDS = "Answer with one JSON value that fits this JSON Schema, and with nothing else:\n"
 
@@ -20,6 +23,44 @@ REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
+NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
+"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent to the endpoint, and what of it costs."""
+
+    parameters: dict[str, Any]
+    text: str
+    """At least all the text that is paid for."""
+    most_tokens: int
+    """Of the answer, at the very most."""
+    likely_tokens: int
+    """Of the answer, as a rate limit counts it beforehand."""
+    path: str = CHAT
+    """Below the endpoint's address."""
+    streamed: bool = False
+    """Whether somebody watches the answer being made."""
+
+
+def request(
+    analysis: Claim, messages: Sequence[Message], response_format: Mapping[str, Any] | None
+) -> Request:
+    """The request for an answer to these messages; `response_format` is what the endpoint holds it to."""
+    parameters: dict[str, Any] = {"model": analysis.model, "messages": list(messages)}
+    if NEWER_PARAMETERS.match(analysis.model):
+        parameters["max_completion_tokens"] = analysis.max_tokens
+    else:
+        parameters |= {"max_tokens": analysis.max_tokens, "temperature": analysis.temperature}
+    if response_format is not None:
+        parameters["response_format"] = response_format
+    return Request(
+        parameters=parameters,
+        text=text_of(messages) + json.dumps(response_format or ""),
+        most_tokens=analysis.max_tokens,
+        likely_tokens=analysis.max_tokens,
+    )
 
 
 def build(brief: Brief, analysis: Claim, hints: Sequence[str], images: Sequence[str]) -> list[Message]:

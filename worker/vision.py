@@ -12,10 +12,12 @@ import json
 import re
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeVar, cast
 
 import httpx2
 import openai
@@ -36,7 +38,9 @@ from core.errors import (
 )
 from core.pricing import Usage
 from worker import limits
+from worker.assembly import Assembly
 from worker.limits import Signals
+from worker.paths import EMBEDDINGS
 
 CONNECT_SECONDS = 10.0
 PING_SECONDS = 5.0
@@ -44,10 +48,10 @@ HAND_OVER_SECONDS = 5.0
 MESSAGE_LENGTH = 500
 MOST_TOKENS = 2**31 - 1
 """What Postgres holds as an integer; more is no count of tokens."""
+EVENT_STREAM = "text/event-stream"
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
-NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
-"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
+TIMEOUTS = (openai.APITimeoutError, TimeoutError, httpx2.TimeoutException, Empty)
 
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
 
@@ -60,13 +64,10 @@ class FormatRefused(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request to the endpoint."""
+    """One request to the endpoint, at a path below its address."""
 
-    messages: Sequence[dict[str, Any]]
-    model: str
-    max_tokens: int
-    temperature: float
-    response_format: dict[str, Any] | None
+    path: str
+    parameters: Mapping[str, Any]
     request_id: str
 
 
@@ -80,6 +81,8 @@ class Reply:
     usage: Usage
     upstream_id: str | None
     signals: Signals
+    completion: dict[str, Any]
+    """All of it, as it was given."""
 
 
 class CallFailed(Exception):
@@ -87,10 +90,11 @@ class CallFailed(Exception):
 
     `error` is what the client will see if nothing better comes; `again` whether another try makes sense;
     `counts` whether it uses up a try; `billed` is False where it certainly cost nothing, None where nobody
-    can tell; `signals` is what it told about the endpoint.
+    can tell; `signals` is what it told about the endpoint; `refusal` the words of a refusal that stands.
     """
 
     signals = Signals()
+    refusal: dict[str, Any] | None = None
 
     def __init__(
         self, error: VitrineError, *, again: bool, counts: bool = True, billed: Literal[False] | None = False
@@ -129,7 +133,22 @@ class Vision:
                 response = self._run(self._ask(ask), self._timeout)
         except (openai.OpenAIError, TimeoutError) as error:
             raise _translated(error) from error
-        return _reply(response.text, limits.read(response.status_code, response.headers))
+        return _reply(ask.path, response.text, limits.read(response.status_code, response.headers))
+
+    def stream(self, ask: Ask, tell: Callable[[Sequence[dict[str, Any]]], None]) -> Reply:
+        """As `ask`, telling chunks as they come. Raises CallFailed and nothing else."""
+        chunks: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        try:
+            with _measured():
+                answer = self._start(self._stream(ask, chunks.put), self._timeout)
+                while (chunk := chunks.get(timeout=self._timeout + HAND_OVER_SECONDS)) is not None:
+                    tell([chunk])
+                completion, signals = answer.result()
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError, Empty) as error:
+            raise _translated(error) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _senseless() from error
+        return _reply(ask.path, completion, signals)
 
     def ping(self) -> float:
         """Seconds that the endpoint takes to list its models, which costs nothing. Raises CallFailed."""
@@ -147,29 +166,48 @@ class Vision:
         self._thread.join(HAND_OVER_SECONDS)
 
     async def _ask(self, ask: Ask) -> httpx2.Response:
-        parameters: dict[str, Any] = {"model": ask.model, "messages": list(ask.messages)}
-        if NEWER_PARAMETERS.match(ask.model):
-            parameters["max_completion_tokens"] = ask.max_tokens
-        else:
-            parameters |= {"max_tokens": ask.max_tokens, "temperature": ask.temperature}
-        if ask.response_format is not None:
-            parameters["response_format"] = ask.response_format
         # Raw both ways: the client hands a body that is not JSON on as if it were an answer, and takes
         # milliseconds to look through images for what it may have to convert, and to encode them.
         return await self._client.post(
-            "/chat/completions",
+            ask.path,
             cast_to=httpx2.Response,
-            content=orjson.dumps(parameters),
+            content=_encoded(ask.parameters),
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
         )
 
+    async def _stream(self, ask: Ask, put: Callable[[dict[str, Any] | None], None]) -> tuple[str, Signals]:
+        """The whole completion, as JSON. Puts every chunk, and None at the end, whichever it is."""
+        assembly = Assembly()
+        try:
+            async with await self._client.post(
+                ask.path,
+                cast_to=object,
+                content=_encoded(ask.parameters),
+                options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            ) as stream:
+                signals = limits.read(stream.response.status_code, stream.response.headers)
+                if not stream.response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+                    return (await stream.response.aread()).decode(), signals
+                async for chunk in stream:
+                    assembly.add(cast("dict[str, Any]", chunk))
+                    put(cast("dict[str, Any]", chunk))
+            if not assembly.is_whole():
+                raise CallFailed(UpstreamError("The endpoint broke off its answer."), again=True, billed=None)
+            return json.dumps(assembly.completion()), signals
+        finally:
+            put(None)
+
     def _run(self, work: Awaitable[T], seconds: float) -> T:
+        return self._start(work, seconds).result(seconds + HAND_OVER_SECONDS)
+
+    def _start(self, work: Awaitable[T], seconds: float) -> Future[T]:
         async def within() -> T:
             async with asyncio.timeout(seconds):
                 return await work
 
-        future = asyncio.run_coroutine_threadsafe(within(), self._loop)
-        return future.result(seconds + HAND_OVER_SECONDS)
+        return asyncio.run_coroutine_threadsafe(within(), self._loop)
 
 
 @contextmanager
@@ -189,14 +227,22 @@ def _measured() -> Iterator[None]:
 def _status(error: Exception) -> str:
     if isinstance(error, openai.APIStatusError):
         return str(error.status_code)
-    return "timeout" if isinstance(error, openai.APITimeoutError | TimeoutError) else "broken"
+    return "timeout" if isinstance(error, TIMEOUTS) else "broken"
 
 
-def _reply(body: str, signals: Signals) -> Reply:
+def _encoded(parameters: Mapping[str, Any]) -> bytes:
+    """As JSON; what orjson does not take (numbers beyond 64 bits, lone surrogates) the slower way."""
+    try:
+        return orjson.dumps(parameters)
+    except orjson.JSONEncodeError:
+        return json.dumps(parameters).encode()
+
+
+def _reply(path: str, body: str, signals: Signals) -> Reply:
     """The parts of a body that we use. A body that makes no sense may still have been paid for."""
     try:
         completion = json.loads(body)
-        choice = completion["choices"][0]
+        choice = _choice(path, completion)
         message = choice["message"]
         refusal = message.get("refusal")
         return Reply(
@@ -206,12 +252,25 @@ def _reply(body: str, signals: Signals) -> Reply:
             usage=_usage(completion.get("usage") or {}),
             upstream_id=_short(completion.get("id"), 200),
             signals=signals,
+            completion=completion,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        received = UpstreamError("The endpoint answered with something that is not a completion.")
-        failure = CallFailed(received, again=True, billed=None)
+        failure = _senseless()
         failure.signals = signals
         raise failure from error
+
+
+def _choice(path: str, completion: dict[str, Any]) -> dict[str, Any]:
+    """The first choice of a chat; embeddings say nothing."""
+    if path == EMBEDDINGS and isinstance(completion["data"], list):
+        return {"message": {}}
+    choice: dict[str, Any] = completion["choices"][0]
+    return choice
+
+
+def _senseless() -> CallFailed:
+    received = UpstreamError("The endpoint answered with something that is no answer.")
+    return CallFailed(received, again=True, billed=None)
 
 
 def _text(content: Any) -> str:
@@ -240,10 +299,12 @@ def _translated(error: Exception) -> CallFailed:
         has_quota = not isinstance(failure.error, QuotaExhausted)
         failure.signals = limits.read(error.status_code, error.response.headers, has_quota=has_quota)
         return failure
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
+    if isinstance(error, TIMEOUTS):
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
         return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
+    if isinstance(error, httpx2.HTTPError):  # within a stream, where the client hands on what it meets
+        return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
     if isinstance(error, openai.APIConnectionError):
         sent = not isinstance(error.__cause__, httpx2.ConnectError)
         message = "The endpoint broke the connection." if sent else "The endpoint cannot be reached."
@@ -263,12 +324,24 @@ def _refused(error: openai.APIStatusError) -> CallFailed:
         return _broken(error)
     if status in (401, 403):
         return CallFailed(UpstreamError("The endpoint refused Vitrine's own credentials."), again=False)
+    failure = CallFailed(_refusal(code, str(error.param or ""), _said(error)), again=False)
+    failure.refusal = {"status_code": status, "body": {"error": _fields(error)}}
+    return failure
+
+
+def _refusal(code: str, param: str, said: str) -> VitrineError:
     if "context_length" in code:
-        return CallFailed(ContextLengthExceeded(_said(error)), again=False)
+        return ContextLengthExceeded(said)
     if "content_policy" in code or "content_filter" in code:
-        return CallFailed(ContentPolicyViolation(_said(error)), again=False)
-    kind = FormatRefused if ABOUT_FORMAT.search(f"{error.param} {_said(error)}") else ModelError
-    return CallFailed(kind(f"The endpoint refused the request: {_said(error)}"), again=False)
+        return ContentPolicyViolation(said)
+    kind = FormatRefused if ABOUT_FORMAT.search(f"{param} {said}") else ModelError
+    return kind(f"The endpoint refused the request: {said}")
+
+
+def _fields(error: openai.APIStatusError) -> dict[str, str | None]:
+    """An error's fields in OpenAI's shape."""
+    own = {name: _short(getattr(error, name, None), MESSAGE_LENGTH) for name in ("type", "param", "code")}
+    return {"message": _said(error), **own}
 
 
 def _limited(error: openai.APIStatusError) -> CallFailed:

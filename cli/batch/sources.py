@@ -75,7 +75,7 @@ def look_at(path: Path) -> Source:
 
 
 def survey(source: Source) -> Survey:
-    """Look at every row and every image it names. Raises Failure where there is nothing, or too much."""
+    """Look at every row and every image it names. Raises UsageError for nothing, Failure for too much."""
     found = Survey()
     for row in source.rows():
         if row.is_item:
@@ -83,7 +83,7 @@ def survey(source: Source) -> Survey:
             _look_at_row(row, source.base, found)
     if not found.items:
         what = "image file" if source.path.is_dir() else "item"
-        raise Failure(f"There is no {what} in {source.path}.")
+        raise click.UsageError(f"There is no {what} in {source.path}.")
     if found.items > MOST_ITEMS:
         raise Failure(
             f"{source.path} has {found.items:,} items; a batch takes {MOST_ITEMS:,} at most: make several."

@@ -73,6 +73,7 @@ def described(batch: Batch) -> str:
         "Priority": batch["priority"],
         "Metadata": wording.as_json(batch["metadata"]) if batch["metadata"] else None,
         "Created": _moment(batch["created_at"]),
+        "Started": _moment(batch.get("started_at")),
         "Expected": _moment(batch["expected_at"]),
         "Completed": _moment(batch["completed_at"]),
         "Deadline": _moment(batch["deadline_at"]),

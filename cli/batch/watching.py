@@ -82,6 +82,9 @@ def _concluded(client: BatchClient, batch: Batch, screen: Screen) -> int:
     failed = batch["counts"]["failed"]
     for sentence in _failures(client, batch) if failed else ():
         screen.note(sentence)
+    if batch["status"] == "failed":  # as a whole, for its input; that it has no items is nothing to tell then
+        screen.note(f"The batch failed: {wording.one_line(batch['reason'])} ({batch['id']}).")
+        return 1
     screen.note(f"{standing.summed(batch)} ({batch['id']})")
     return 0 if batch["counts"]["completed"] == batch["counts"]["total"] else 1
 

@@ -7,10 +7,12 @@ from core.models.batch import Batch, Dispatch
 from core.models.brand import Brand
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
+from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.preset import OwnPreset
 from core.models.taxonomy import Taxonomy
+from core.models.webhook import Attempt, Delivery, Webhook
 from core.models.worker import Worker
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Analysis",
     "AnalysisImage",
     "ApiKey",
+    "Attempt",
     "Base",
     "Batch",
     "Blob",
@@ -25,10 +28,13 @@ __all__ = [
     "Budget",
     "BudgetKind",
     "Call",
+    "Delivery",
     "Dispatch",
+    "Fetch",
     "File",
     "IdempotencyKey",
     "OwnPreset",
     "Taxonomy",
+    "Webhook",
     "Worker",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -26,15 +26,21 @@ class AnalysisImage(Base):
     """An image of an analysis, in the order it was given."""
 
     __tablename__ = "analysis_images"
-    __table_args__ = (Index(None, "file_id"),)
+    __table_args__ = (
+        Index(None, "file_id"),
+        CheckConstraint("file_id IS NOT NULL OR url IS NOT NULL", name="source"),
+    )
 
     analysis_id: Mapped[Id] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    file_id: Mapped[Id] = mapped_column(ForeignKey("files.id"))
+    file_id: Mapped[Id | None] = mapped_column(ForeignKey("files.id"))
+    """None until what the URL names has been fetched."""
+    url: Mapped[str | None] = mapped_column(Text)
+    """Where a worker fetches it from; None for one that was sent."""
     report: Mapped[dict[str, Any] | None]
     """What preparation made of it: original and sent size, bytes, actions."""
 
-    file: Mapped[File] = relationship(lazy="raise")
+    file: Mapped[File | None] = relationship(lazy="raise")
 
 
 class Analysis(UsageColumns, Base):
@@ -96,6 +102,11 @@ class Analysis(UsageColumns, Base):
     """Rule sets that its images must keep to, or nothing is asked."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     is_trial: Mapped[bool] = mapped_column(server_default="false")
+    body: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """A chat's request as it came, but each image in it a reference to its position; None for a question.
+
+    JSON and not JSONB: endpoints answer in the order of a schema's fields.
+    """
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
@@ -117,6 +128,8 @@ class Analysis(UsageColumns, Base):
     answer: Mapped[str | None] = mapped_column(Text)
     data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     """The answer where the preset has a schema; JSON and not JSONB, which would lose the order of fields."""
+    reply: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    """What the endpoint said to a chat: the completion, or `{status_code, body}` where it refused."""
     confidence: Mapped[float | None]
     finish_reason: Mapped[str | None] = mapped_column(String(40))
     error_code: Mapped[str | None] = mapped_column(String(60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -44,8 +45,21 @@ class Batch(Base):
     needed_tokens: Mapped[int | None]
     """The worst case of a call that a budget could not pay: nothing is dispatched until it can."""
 
+    endpoint: Mapped[str | None] = mapped_column(String(100))
+    """The address of the OpenAI API that each of its lines asks; None where it came by the native API."""
+    input_file_id: Mapped[Id | None]
+    """No foreign key: the file may be deleted once it is read."""
+    output_lifetime: Mapped[timedelta | None]
+    """How long its output can be read once it is finished; None for as long as it exists."""
+    errors: Mapped[list[dict[str, Any]] | None]
+    """What is wrong with the lines of its input, where it failed for that."""
+
+    told_quarters: Mapped[int] = mapped_column(server_default="0")
+    """How far webhooks were told that it has come."""
+
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
+    cancelling_at: Mapped[Timestamp | None]
     finished_at: Mapped[Timestamp | None]
     deadline_at: Mapped[Timestamp]
     deleted_at: Mapped[Timestamp | None]

@@ -21,6 +21,15 @@ class Purpose(StrEnum):
     """The input of a batch."""
     ANALYSIS = "analysis"
     """An image that came with an analysis: it goes when the last analysis of it goes."""
+    USER_DATA = "user_data"
+    ASSISTANTS = "assistants"
+    EVALS = "evals"
+    FINE_TUNE = "fine-tune"
+    """The last four are what clients of the OpenAI API say; their bytes are kept as they are."""
+
+
+IMAGES = frozenset({Purpose.VISION, Purpose.ANALYSIS, Purpose.USER_DATA, Purpose.ASSISTANTS})
+"""What analyses may look at."""
 
 
 class Blob(Base):

@@ -36,9 +36,13 @@ class Brief:
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
-        options = [OPTIONS + json.dumps(self.options, ensure_ascii=False)] if self.options else []
         background = [BACKGROUND + context] if context else []
-        return [question or self.question, *options, *background]
+        return [question or self.question, *self.options_told, *background]
+
+    @property
+    def options_told(self) -> list[str]:
+        """The options in the model's words; nothing where there are none."""
+        return [OPTIONS + json.dumps(self.options, ensure_ascii=False)] if self.options else []
 
     @property
     def response_format(self) -> dict[str, Any] | None:

@@ -54,6 +54,12 @@ class Preset:
         known = (self.options or {}).get("properties", {})
         return {name: about["default"] for name, about in known.items() if "default" in about}
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its words and schema are all of it: one model is asked, and its answer stands as it is."""
+        more = (self.brand_field, self.boxes, self.choices, self.models)
+        return self.method == ASK and not any(more)
+
     def check(self, options: Mapping[str, Any] | None) -> None:
         """Raises InvalidRequest for options that this preset does not take."""
         if not options and self.options is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,16 @@ from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
-from core.presets.preset import ASK
 from core.queue import Task
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.image_urls import ImageUrl
 from core.services.presets import check_form, find, models_of
+from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, files
+from core.store import analyses, deliveries, files
+from core.store.analyses import Source
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -35,8 +36,8 @@ DETAILS = ("auto", "low", "high")
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 
-Image = Upload | str
-"""New bytes, or the id of a file that the account has."""
+Image = Upload | ImageUrl | str
+"""New bytes, an address to fetch them from, or the id of a file that the account has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Submission:
     is_trial: bool = False
     require_quality: Sequence[str] = ()
     """Names of rule sets."""
+    told: Told | None = None
+    """Who is to be told how it ends."""
 
 
 def submit(
@@ -71,25 +74,42 @@ def submit(
     preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
-    uploads = [image for image in submission.images if isinstance(image, Upload)]
+    analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
+    return accept(desk, key, analysis, submission.images, once, submission.told, preset)
+
+
+def accept(
+    desk: Desk,
+    key: ApiKey,
+    analysis: Analysis,
+    images: Sequence[Image],
+    once: Once | None = None,
+    told: Told | None = None,
+    preset: Preset | None = None,
+) -> Analysis:
+    """Store a new analysis of these images and ring a worker; without a preset it is passed on as it came.
+
+    Raises as `submit` does.
+    """
+    account_id = key.account_id
+    uploads = [image for image in images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
     keep_bytes(desk, uploads)
     fresh = [
-        named(upload, account_id=key.account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
-    analysis = _row(desk, key, submission, preset, request_id)
-    with desk.database.transaction() as session:
+    with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
-            return analyses.owned(session, key.account_id, earlier)
+            return analyses.owned(session, account_id, earlier)
         files.add(session, fresh)
-        file_ids = _file_ids(session, key.account_id, submission.images, fresh)
-        if preset.method == ASK:
-            budgets.demand_room(desk, session, key, analysis, preset, len(file_ids))
-        analyses.add(session, analysis, file_ids)
+        sources = _sources(session, account_id, images, fresh)
+        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+        analyses.add(session, analysis, sources)
+        webhooks.attach(session, account_id, analysis.id, told)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
-        return analyses.owned(session, key.account_id, analysis.id)
+        return analyses.owned(session, account_id, analysis.id)
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
@@ -148,14 +168,16 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
         found = analyses.owned(session, account_id, analysis_id)
         if found.batch_id is not None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
-        file_ids = [image.file_id for image in found.images]
+        file_ids = [image.file_id for image in found.images if image.file_id]
         analyses.remove(session, analysis_id)
+        deliveries.remove_of(session, [analysis_id])
         files.remove_unused(session, file_ids, WITH_ANALYSIS)
 
 
 def _check(desk: Desk, submission: Submission) -> None:
     """The rules that a submission must keep beyond its shape."""
     settings = desk.settings
+    webhooks.check(desk, submission.told)
     if not submission.images:
         raise InvalidRequest("Send at least one image.", details={"field": "images"})
     if len(submission.images) > settings.max_images:
@@ -171,47 +193,57 @@ def _check(desk: Desk, submission: Submission) -> None:
             f"The model {submission.model!r} is not served here; these are: {known}.",
             details={"field": "model"},
         )
-    if len(json.dumps(submission.metadata)) > METADATA_BYTES:
-        raise InvalidRequest(
-            f"metadata may take at most {METADATA_BYTES:,} bytes as JSON.", details={"field": "metadata"}
-        )
 
 
-def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
-    """The files of a submission, in its order. Raises NotFound for ids that are not the account's."""
+def _sources(
+    session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
+) -> list[Source]:
+    """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
     known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
     missing = [image for image in images if isinstance(image, str) and image not in known]
     if missing:
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
-    return [image if isinstance(image, str) else next(new).id for image in images]
+
+    def source(image: Image) -> Source:
+        if isinstance(image, ImageUrl):
+            return None, image.url
+        return (image if isinstance(image, str) else next(new).id), None
+
+    return [source(image) for image in images]
 
 
-def _row(desk: Desk, key: ApiKey, submission: Submission, preset: Preset, request_id: str) -> Analysis:
-    settings, (model, stronger) = desk.settings, models_of(desk, preset, submission.model)
+def fresh(desk: Desk, key: ApiKey, request_id: str, **columns: Any) -> Analysis:
+    """A new analysis that waits, and whose bell is about to be rung."""
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,
         state=AnalysisState.QUEUED,
-        preset=preset.name,
-        preset_version=preset.version,
-        preset_id=preset.id,
-        is_trial=submission.is_trial,
-        require_quality=list(submission.require_quality) or None,
-        question=submission.question,
-        context=submission.context or None,
-        preset_options=dict(submission.preset_options) if submission.preset_options else None,
-        response_format=dict(submission.response_format) if submission.response_format else None,
-        model=model,
-        stronger_model=stronger,
-        max_tokens=submission.max_tokens or settings.default_max_tokens,
-        temperature=settings.default_temperature
-        if submission.temperature is None
-        else submission.temperature,
-        detail=submission.detail or preset.detail,
-        meta=dict(submission.metadata),
-        deadline_at=func.now() + timedelta(seconds=settings.analysis_deadline),
+        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
         rung_at=func.now(),
+        **columns,
     )
+
+
+def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, Any]:
+    settings, temperature = desk.settings, submission.temperature
+    model, stronger = models_of(desk, preset, submission.model)
+    return {
+        "preset": preset.name,
+        "preset_version": preset.version,
+        "preset_id": preset.id,
+        "is_trial": submission.is_trial,
+        "require_quality": list(submission.require_quality) or None,
+        "question": submission.question,
+        "context": submission.context or None,
+        "preset_options": dict(submission.preset_options or {}) or None,
+        "response_format": dict(submission.response_format or {}) or None,
+        "model": model,
+        "stronger_model": stronger,
+        "max_tokens": submission.max_tokens or settings.default_max_tokens,
+        "temperature": settings.default_temperature if temperature is None else temperature,
+        "detail": submission.detail or preset.detail,
+        "meta": dict(submission.metadata),
+    }

@@ -10,23 +10,24 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import func
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import metrics
 from core.db import after_commit
 from core.desk import Desk
-from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, NotFound, WrongState
+from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, WrongState
 from core.ids import new_id
-from core.media import HEAD, ImageKind, recognise
+from core.media import HEAD, OCTETS, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, BudgetKind, File
 from core.pricing import WorstCase
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
-from core.services.items import Item, file_ids_of, uploads_of
+from core.services.image_urls import ImageUrl
+from core.services.items import Item, uploads_of
+from core.services.webhooks import Told
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
-from core.store import batches, dispatch, files
+from core.store import batches, deliveries, dispatch, files
 from core.store import budgets as spending
 from core.store.batches import Tally
 
@@ -34,6 +35,8 @@ PRIORITIES = {"high": 0, "normal": 1, "low": 2}
 Caps = Mapping[BudgetKind, Decimal | None]
 NO_CAPS: Caps = MappingProxyType({})
 BY_CLIENT = "paused by the client"
+SAMPLES = 3
+"""Items that a pilot shows of itself."""
 PAGE = 500
 """Items that are read at once while results stream: each page is a transaction of its own."""
 
@@ -48,6 +51,8 @@ class Order:
     pilot: int | None
     max_cost: Decimal | None = None
     """USD."""
+    told: Told | None = None
+    """Who is to be told how it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Standing:
     """Items per second of late."""
     max_cost: Decimal | None = None
     """USD."""
+    samples: Sequence[Analysis] = ()
+    """The first of its items that are final, while it waits behind its pilot."""
 
     @property
     def expected_at(self) -> datetime | None:
@@ -81,31 +88,32 @@ def submit(
 ) -> Standing:
     """Accept a batch, all or nothing: bytes, files, batch and items are durable when this returns.
 
-    What `once` has made before is given instead. Raises NotFound for files that the account does not have,
-    Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
+    Files that items name were found to be the account's as the items were read. What `once` has made before
+    is given instead. Raises Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
+    webhooks.check(desk, order.told)
     budgets.demand_prices(desk, key, _models(items), order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
     fresh = {id(upload): _named(upload, key.account_id) for upload in uploads}
-    try:
-        with desk.database.transaction() as session:
-            if earlier := idempotency.earlier(desk, session, once, batch_id):
-                return _standing(session, key.account_id, earlier)
-            _demand_files(session, key.account_id, file_ids_of(items))
-            files.add(session, list(fresh.values()))
-            batch = _batch(session, batch_id, key, len(items), order, request_id)
-            ids = [new_id("an") for _ in items]
-            batches.copy_items(
-                session,
-                _item_rows(batch, items, ids),
-                _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
-            )
-            after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
-            after_commit(session, metrics.BATCHES.inc)
-    except IntegrityError as error:
-        raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
-    return Standing(batch, Tally({"queued": len(items)}, {}, None, None), max_cost=order.max_cost)
+    with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, batch_id):
+            return standing(session, key.account_id, earlier)
+        files.add(session, list(fresh.values()))
+        batch = make(session, batch_id, key, len(items), order, request_id)
+        batches.add(session, batch)
+        webhooks.attach(session, key.account_id, batch_id, order.told)
+        if order.max_cost is not None:
+            spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
+        ids = [new_id("an") for _ in items]
+        batches.copy_items(
+            session,
+            _item_rows(batch, items, ids),
+            _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
+        )
+        after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(len(ids)))
+        after_commit(session, metrics.BATCHES.inc)
+    return Standing(batch, Tally({"queued": len(items)}, {}), max_cost=order.max_cost)
 
 
 def replayed(desk: Desk, once: Once | None) -> Standing | None:
@@ -117,21 +125,29 @@ def replayed(desk: Desk, once: Once | None) -> Standing | None:
         return None
     with desk.database.transaction() as session:
         made = idempotency.replayed(desk, session, once)
-        return None if made is None else _standing(session, once.account_id, made)
+        return None if made is None else standing(session, once.account_id, made)
 
 
 def get(desk: Desk, account_id: str, batch_id: str) -> Standing:
     """One batch as it stands. Raises NotFound."""
     with desk.database.transaction() as session:
-        return _standing(session, account_id, batch_id)
+        return standing(session, account_id, batch_id)
 
 
 def page(
-    desk: Desk, account_id: str, *, before: str | None, limit: int, state: str | None
+    desk: Desk,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None = None,
+    of_lines: bool = False,
 ) -> tuple[list[Standing], bool]:
-    """A page of the account's batches, the newest first, and whether there are more."""
+    """A page of the account's batches, the newest first, and whether there are more; maybe of lines only."""
     with desk.database.transaction() as session:
-        rows = batches.page(session, account_id, before=before, limit=limit + 1, state=state)
+        rows = batches.page(
+            session, account_id, before=before, limit=limit + 1, state=state, of_lines=of_lines
+        )
         ids = [row.id for row in rows[:limit]]
         tallies, caps = batches.tallies(session, ids), spending.caps(session, ids)
     standings = [Standing(row, tallies[row.id], max_cost=caps.get(row.id)) for row in rows[:limit]]
@@ -148,9 +164,14 @@ def results(
     return rows[:limit], len(rows) > limit
 
 
-def all_results(desk: Desk, account_id: str, batch_id: str, *, state: str | None) -> Iterator[Analysis]:
-    """Every item in input order, page by page: flat in memory, no transaction while a client reads."""
-    after, more = -1, True
+def all_results(
+    desk: Desk, account_id: str, batch_id: str, *, after: int = -1, state: str | None
+) -> Iterator[Analysis]:
+    """Every item in input order behind a position, page by page.
+
+    Flat in memory, and no transaction while a client reads.
+    """
+    more = True
     while more:
         rows, more = results(desk, account_id, batch_id, after=after, limit=PAGE, state=state)
         yield from rows
@@ -196,7 +217,7 @@ def resume(desk: Desk, account_id: str, batch_id: str, caps: Caps = NO_CAPS) -> 
     with desk.database.transaction() as session:
         batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state not in {BatchState.RUNNING, BatchState.PAUSED}:
-            raise WrongState(f"A batch that is {batch.state} cannot be resumed.")
+            raise WrongState(f"The batch is {batch.state}: it cannot be resumed.")
         spending.change(session, account_id, batch_id, caps)
         if batch.state == BatchState.PAUSED:
             # Where it waited for a budget, its pilot is not over.
@@ -228,7 +249,13 @@ def cancel(desk: Desk, account_id: str, batch_id: str) -> Standing:
     with desk.database.transaction() as session:
         batch = batches.owned(session, account_id, batch_id, lock=True)
         if batch.state not in {BatchState.CANCELLING, BatchState.CANCELLED}:
-            batches.move_one(session, batch_id, BatchState.CANCELLING, reason="cancelled by the client")
+            batches.move_one(
+                session,
+                batch_id,
+                BatchState.CANCELLING,
+                reason="cancelled by the client",
+                cancelling_at=func.now(),
+            )
             desk.events.tell_after_commit(session, batch_id, BatchState.CANCELLING)
     return get(desk, account_id, batch_id)
 
@@ -243,11 +270,11 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
         if not states <= REOPENABLE:
             raise InvalidRequest(f"Only these can be tried again: {', '.join(sorted(REOPENABLE))}.")
         if batch.state == BatchState.CANCELLING:
-            raise WrongState("The batch is still being cancelled: wait until it is cancelled.")
+            raise WrongState("The batch is cancelling: wait until it is cancelled, then try its items again.")
         if not batches.retry_items(session, batch_id, sorted(states)):
             raise InvalidRequest(f"No item of this batch is {' or '.join(sorted(states))}.")
         window = batch.deadline_at - batch.created_at
-        values = {"reason": None, "deadline_at": func.now() + window}
+        values = {"reason": None, "cancelling_at": None, "deadline_at": func.now() + window}
         if batch.state in batches.FINISHED:
             tag = batches.start_tag(session, account_id)
             batches.move_one(
@@ -264,6 +291,7 @@ def delete(desk: Desk, account_id: str, batch_id: str) -> None:
         batches.owned(session, account_id, batch_id, lock=True)
         came_with_it = files.of_batch(session, batch_id, WITH_ANALYSIS)
         batches.remove(session, batch_id)
+        deliveries.remove_of(session, [batch_id])
         spending.remove(session, batch_id)
         files.remove_unused(session, came_with_it, WITH_ANALYSIS)
 
@@ -275,32 +303,31 @@ def counts(standing: Standing) -> dict[str, int]:
     return {"total": standing.batch.total, **found, "pending": standing.batch.total - sum(found.values())}
 
 
-def _standing(session: Session, account_id: str, batch_id: str) -> Standing:
+def waits_behind_pilot(batch: Batch) -> bool:
+    """Whether a batch is paused, and was not resumed since its pilot."""
+    return batch.dispatch_limit is not None and batch.state == BatchState.PAUSED
+
+
+def standing(session: Session, account_id: str, batch_id: str) -> Standing:
+    """A batch as it stands, in a transaction that is open. Raises NotFound."""
     batch = batches.owned(session, account_id, batch_id)
     tally = batches.tallies(session, [batch_id])[batch_id]
     speed = batches.speed(session, batch_id) if batch.finished_at is None else None
-    return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id))
+    samples = batches.first_finished(session, batch_id, SAMPLES) if waits_behind_pilot(batch) else ()
+    return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id), samples)
 
 
 def _named(upload: Upload, account_id: str) -> File:
     """The file of an upload, whatever it is: a bad image fails its own item, when it is decoded."""
     upload.content.seek(0)
     looks = recognise(upload.content.read(HEAD))
-    media_type = looks.media_type if isinstance(looks, ImageKind) else "application/octet-stream"
+    media_type = looks.media_type if isinstance(looks, ImageKind) else OCTETS
     return named(upload, account_id=account_id, media_type=media_type, purpose=WITH_ANALYSIS)
 
 
-def _demand_files(session: Session, account_id: str, file_ids: Sequence[str]) -> None:
-    known = files.known(session, account_id, file_ids)
-    missing = [file_id for file_id in file_ids if file_id not in known]
-    if missing:
-        raise NotFound(
-            f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing[:100]}
-        )
-
-
-def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
-    batch = Batch(
+def make(session: Session, batch_id: str, key: ApiKey, total: int, order: Order, request_id: str) -> Batch:
+    """A batch that runs from when it is stored."""
+    return Batch(
         id=batch_id,
         account_id=key.account_id,
         key_id=key.id,
@@ -313,10 +340,6 @@ def _batch(session: Session, batch_id: str, key: ApiKey, total: int, order: Orde
         dispatch_limit=order.pilot if order.pilot and order.pilot < total else None,
         deadline_at=datetime.now(UTC) + order.window,
     )
-    batches.add(session, batch)
-    if order.max_cost is not None:
-        spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
-    return batch
 
 
 def _models(items: Sequence[Item]) -> set[str]:
@@ -354,7 +377,10 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
 
 def _image_rows(
     items: Sequence[Item], ids: Sequence[str], fresh: Mapping[int, str]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[Any, ...]]:
     for item, analysis_id in zip(items, ids, strict=True):
         for position, image in enumerate(item.images):
-            yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)]
+            if isinstance(image, ImageUrl):
+                yield analysis_id, position, None, image.url
+            else:
+                yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)], None

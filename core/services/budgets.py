@@ -6,7 +6,8 @@ told why it was not. See docs/decisions/0012-budgets.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,8 +17,10 @@ from core.desk import Desk
 from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, VitrineError
 from core.models import Analysis, ApiKey, BudgetKind
 from core.presets import Preset
+from core.presets.preset import MEASURE
 from core.pricing import WorstCase
-from core.store import budgets
+from core.services import body_costs
+from core.store import budgets, outbox
 
 Spending = budgets.Spending
 
@@ -54,19 +57,40 @@ def refusal(found: Sequence[Spending], model: str, worst: WorstCase) -> VitrineE
     return None
 
 
+def tell_exceeded(desk: Desk, account_id: str, owner_ids: Sequence[str], error: VitrineError) -> None:
+    """Tell webhooks of a budget that is used up; of one that is only set aside, nothing.
+
+    Once for each limit and period, in a transaction of its own: what was refused left nothing behind.
+    """
+    if not isinstance(error, BudgetExceeded) or isinstance(error, BudgetSetAside):
+        return
+    told = {"object": "budget", "message": error.message, **error.details}
+    with desk.database.transaction() as session:
+        outbox.tell_budget(session, account_id, owner_ids, error.details["budget"], told)
+
+
+@contextmanager
+def telling(desk: Desk, key: ApiKey) -> Iterator[None]:
+    """Around a transaction: tell webhooks where it is refused because the key's budget is used up."""
+    try:
+        yield
+    except BudgetExceeded as error:
+        tell_exceeded(desk, key.account_id, [key.id], error)
+        raise
+
+
 def demand_room(
-    desk: Desk, session: Session, key: ApiKey, analysis: Analysis, preset: Preset, images: int
+    desk: Desk, session: Session, key: ApiKey, analysis: Analysis, preset: Preset | None, images: int
 ) -> None:
     """Refuse an analysis that its key cannot pay. Raises BudgetExceeded, InvalidRequest.
 
-    The size of its images is not known yet: they count as small as can be, so that nothing is refused here
-    that might be paid. Costs nothing where the key has no budget.
+    What is passed on has no preset. The size of its images is not known yet: they count as small as can be,
+    so that nothing is refused here that might be paid. Costs nothing where the key has no budget.
     """
-    if not key.budgets:
+    if not key.budgets or (preset and preset.method == MEASURE):
         return
-    said = "\n".join([preset.prompt, analysis.question or preset.question, analysis.context or ""])
-    sizes = [(1, 1)] * images
-    worst = desk.prices.worst_case(analysis.model, said, sizes, analysis.max_tokens)
+    said, most_tokens = _bounds(analysis, preset)
+    worst = desk.prices.worst_case(analysis.model, said, [(1, 1)] * images, most_tokens)
     problem = refusal(budgets.spendings(session, [key.id]), analysis.model, worst)
     if problem is not None:
         raise problem
@@ -99,6 +123,15 @@ def shown(kind: BudgetKind, amount: Decimal) -> str:
     if kind == BudgetKind.DAILY_TOKENS:
         return f"{int(amount):,} tokens"
     return f"${amount.quantize(Decimal('0.01'))}" if amount >= 1 else f"${amount.normalize():f}"
+
+
+def _bounds(analysis: Analysis, preset: Preset | None) -> tuple[str, int]:
+    """What is said in an analysis, and the most tokens of its answer."""
+    if preset is None:
+        body = analysis.body or {}
+        return body_costs.text(body), body_costs.most_tokens(body)
+    said = [preset.prompt, analysis.question or preset.question, analysis.context or ""]
+    return "\n".join(said), analysis.max_tokens
 
 
 def _exceeded(spending: Spending, needed: Decimal) -> BudgetExceeded:

@@ -14,7 +14,15 @@ from sqlalchemy import func
 from core.desk import Desk
 from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
 from core.ids import new_id
-from core.media import HEAD, TEXT_HEAD, ImageKind, allowed_kinds, batch_input_type, recognise
+from core.media import (
+    HEAD,
+    OCTETS,
+    TEXT_HEAD,
+    ImageKind,
+    allowed_kinds,
+    batch_input_type,
+    recognise,
+)
 from core.models import File
 from core.models.file import Purpose
 from core.services import idempotency
@@ -85,7 +93,7 @@ def keep(
     What `once` has made before is given instead. Raises InvalidRequest, InvalidImage, UnsupportedMediaType,
     FileTooLarge, Conflict, IdempotencyMismatch or Unavailable; nothing is stored then.
     """
-    media_type = _batch_input(upload) if purpose == Purpose.BATCH else _image(desk, upload)
+    media_type = _media_type(desk, upload, purpose)
     keep_bytes(desk, [upload])
     file = named(upload, account_id=account_id, media_type=media_type, purpose=purpose, lifetime=lifetime)
     with desk.database.transaction() as session:
@@ -102,11 +110,17 @@ def get(desk: Desk, account_id: str, file_id: str) -> File:
 
 
 def page(
-    desk: Desk, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+    desk: Desk,
+    account_id: str,
+    *,
+    behind: str | None,
+    limit: int,
+    filters: Mapping[str, Any],
+    oldest: bool = False,
 ) -> tuple[list[File], bool]:
-    """A page of the account's files, the newest first, and whether there are more."""
+    """A page of the account's files behind an id, the newest (or oldest) first; whether there are more."""
     with desk.database.transaction() as session:
-        return files.page(session, account_id, before=before, limit=limit, filters=filters)
+        return files.page(session, account_id, behind=behind, limit=limit, filters=filters, oldest=oldest)
 
 
 def pieces(desk: Desk, file: File, start: int, end: int) -> Iterator[bytes]:
@@ -119,14 +133,19 @@ def delete(desk: Desk, account_id: str, file_id: str) -> None:
 
     One that an analysis uses is refused, rather than hidden and kept: an answer is shown with the image it is
     about, a failed item of a batch may be tried again, and whoever deletes bytes wants them gone. Deleting
-    the analyses sets the file free. Raises NotFound, Conflict.
+    the analyses, or the batch they belong to, sets the file free. Raises NotFound, Conflict.
     """
     with desk.database.transaction() as session:
         file = files.get(session, account_id, file_id, lock=True)
-        used, unfinished = files.users(session, file_id)
-        if used:
-            details = {"analyses": used, "unfinished": unfinished}
-            raise Conflict(_needed_by(used, unfinished), details=details)
+        users = files.users(session, file_id)
+        if users.analyses:
+            details = {
+                "analyses": users.analyses,
+                "unfinished": users.unfinished,
+                "batches": users.batches,
+                "batch_id": users.batch_id,
+            }
+            raise Conflict(_needed_by(users), details=details)
         files.remove(session, file)
 
 
@@ -182,10 +201,24 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
     raise InvalidImage(f"The file {name!r} is {what}; images that are taken are: {taken}.", details=details)
 
 
+def _media_type(desk: Desk, upload: Upload, purpose: Purpose) -> str:
+    """What the bytes are. Raises InvalidRequest and its kin where they do not fit the purpose."""
+    if purpose == Purpose.BATCH:
+        return _batch_input(upload)
+    return _image(desk, upload) if purpose == Purpose.VISION else _anything(upload)
+
+
+def _anything(upload: Upload) -> str:
+    """The media type of a file that is kept as it is."""
+    head, input_type = _begin(upload)
+    looks = recognise(head[:HEAD])
+    return looks.media_type if isinstance(looks, ImageKind) else input_type or OCTETS
+
+
 def _image(desk: Desk, upload: Upload) -> str:
     """The media type of an image that is uploaded by itself."""
-    name, limit, (head, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
-    if input_type and not head.lstrip().startswith(b"<"):  # what looks like SVG or HTML is told so below
+    name, limit, (_, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
+    if input_type:
         raise InvalidRequest(
             f"The file {name!r} is no image. If it is the input of a batch, send it with purpose 'batch'.",
             details={"field": "purpose"},
@@ -208,7 +241,8 @@ def _batch_input(upload: Upload) -> str:
             details={"field": "purpose"},
         )
     raise InvalidRequest(
-        f"The file {name!r} is no input of a batch: send JSONL or CSV, as text in UTF-8, or a ZIP archive.",
+        f"The file {name!r} is {looks}. A batch is made from JSONL, which has one object per line, or CSV,"
+        " both as text in UTF-8, or from a ZIP archive.",
         details={"field": "file"},
     )
 
@@ -219,11 +253,17 @@ def _begin(upload: Upload) -> tuple[bytes, str | None]:
         raise InvalidRequest(f"The file {safe_name(upload.name)!r} is empty.", details={"field": "file"})
     upload.content.seek(0)
     head = upload.content.read(TEXT_HEAD)
-    return head, batch_input_type(head, whole=len(head) == upload.byte_size)
+    return head, batch_input_type(head)
 
 
-def _needed_by(used: int, unfinished: int) -> str:
-    """Why a file cannot be deleted, and what to do."""
+def _needed_by(users: files.Users) -> str:
+    """Why a file cannot be deleted, and what to do; items of a batch go with it and not by themselves."""
+    used, unfinished = users.analyses, users.unfinished
+    if users.batches == 1:
+        wait = " when it is finished" if unfinished else ""
+        return f"Batch {users.batch_id} uses this file: delete the batch first{wait}."
+    if users.batches:
+        return f"{users.batches:,} batches use this file, such as {users.batch_id}: delete them first."
     if unfinished == 1:
         return "An unfinished analysis needs this file: cancel it, or wait until it is finished."
     if unfinished:

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import chain, dropwhile
 from typing import Any
 
 from core.desk import Desk
 from core.errors import InvalidRequest
-from core.media import CSV, JSONL, ZIP
+from core.media import BOM, CSV, JSONL, ZIP
 from core.models import File
 from core.services import archives
-from core.services.items import Broken
+from core.services.items import FIELDS, THERE_ARE, Broken
 
 LONGEST_LINE = 1_000_000
 """Bytes. An image belongs into a file of its own."""
-BOM = b"\xef\xbb\xbf"
-LISTS = {"images", "require_quality"}
-OBJECTS = ("metadata", "preset_options", "response_format")
-NUMBERS = {"max_tokens": int, "temperature": float}
+SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
+BETWEEN_IMAGES = re.compile(r";(?=\s*(?:file_|https?://|$))", re.IGNORECASE)
+"""A semicolon, but for those within a URL."""
+ESCAPED = "surrogateescape"
+"""Bytes that are no UTF-8 pass the CSV reader as lone surrogates, so that it can tell their row."""
+NOT_UTF8 = "The line is not UTF-8."
 
 
 def opened(desk: Desk, file: File) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
@@ -39,7 +43,15 @@ def opened(desk: Desk, file: File) -> AbstractContextManager[Iterable[tuple[int,
             f"The file {file.name!r} is {file.media_type}: a batch is made from JSON Lines, CSV or a ZIP.",
             details={"field": "input_file_id"},
         )
-    return nullcontext(READERS[file.media_type](_lines(pieces)))
+    return nullcontext(READERS[file.media_type](_lines(pieces, LONGEST_LINE)))
+
+
+def lines(desk: Desk, file: File, longest: int) -> Iterator[tuple[int, bytes]]:
+    """The numbered lines of a file, whatever stands there; of one that is too long, `longest` + 1 bytes.
+
+    Raises NotFound, Unavailable.
+    """
+    return _lines(desk.blobs.pieces(file.digest, 0, file.byte_size), longest)
 
 
 def _json_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:
@@ -56,47 +68,87 @@ def _json(line: bytes) -> Any:
     try:
         return json.loads(line.decode())
     except UnicodeDecodeError:
-        return Broken("The line is not UTF-8.")
-    except (ValueError, RecursionError) as error:
-        return Broken(f"The line is not JSON: {error}.")
+        return Broken(NOT_UTF8)
+    except json.JSONDecodeError as error:
+        return Broken(f"The line is not JSON: {error.msg} (character {error.pos + 1}).")
+    except RecursionError:
+        return Broken("The line is nested too deeply.")
+    except ValueError:
+        return Broken("The line has a number of too many digits.")
 
 
 def _csv_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:
-    reader = csv.reader(_text(lines), strict=True)
+    """Rows behind a header, or only what is wrong with it: every row would suffer from that."""
+    lines = dropwhile(_is_blank, lines)
+    number, first = next(lines, (1, b""))
+    if separator := _other_separator(first):
+        yield number, Broken(f"The columns are separated by {separator}: separate them by commas.")
+        return
+    reader = csv.reader(_text(chain([(number, first)], lines)), strict=True)
+    before = number - 1
     try:
-        names = [name.strip() for name in next(reader, [])]
-        if len(set(names)) != len(names) or not all(names):
-            raise InvalidRequest("The first line of a CSV file names its columns, each once.")
-        for cells in reader:
+        names = [name.strip() for name in next(reader)]
+        faults = list(_header_faults(names))
+        yield from ((number, fault) for fault in faults)
+        for cells in () if faults else reader:
             if cells:
-                yield reader.line_num, _csv_row(names, cells)
+                yield before + reader.line_num, _csv_row(names, cells)
     except csv.Error as error:
-        raise InvalidRequest(f"Line {reader.line_num} is not CSV: {error}.") from error
+        why = str(error).partition(" - ")[0]  # what follows is advice to programmers
+        yield before + reader.line_num, Broken(f"The line is not CSV: {why}.")
+
+
+def _is_blank(line: tuple[int, bytes]) -> bool:
+    return not line[1].strip()
+
+
+def _other_separator(header: bytes) -> str | None:
+    """What seems to stand between columns where no comma does."""
+    return None if b"," in header else next((SEPARATORS[mark] for mark in SEPARATORS if mark in header), None)
+
+
+def _header_faults(names: list[str]) -> Iterator[Broken]:
+    if not all(map(_was_utf8, names)):
+        yield Broken(NOT_UTF8)
+    elif len(set(names)) != len(names) or not all(names):
+        yield Broken("The first line of a CSV file names its columns, each once.")
+    else:
+        unknown = [name for name in names if name not in FIELDS]
+        yield from (Broken(f"There is no such column; {THERE_ARE}", field=name[:100]) for name in unknown)
+        if not {"image", "images"} & set(names):
+            yield Broken("There must be a column of this name, or image.", field="images")
 
 
 def _csv_row(names: list[str], cells: list[str]) -> Any:
     if len(cells) != len(names):
         return Broken(f"It has {len(cells)} columns where the first line names {len(names)}.")
     row: dict[str, Any] = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
-    try:
-        row |= {name: kind(row[name]) for name, kind in NUMBERS.items() if name in row}
-        row |= {name: json.loads(row[name]) for name in OBJECTS if name in row}
-        for name in LISTS & row.keys():
-            row[name] = [part.strip() for part in row[name].split(";")]
-    except (ValueError, RecursionError) as error:
-        return Broken(f"A number or a JSON object cannot be read: {error}.")
+    if not all(map(_was_utf8, cells)):
+        return Broken(NOT_UTF8)
+    for name in KINDS.keys() & row.keys():
+        # What does not convert stays a text, and is refused as one, with the name of its field.
+        with suppress(ValueError, RecursionError):
+            row[name] = KINDS[name](row[name])
     return row
 
 
+def _was_utf8(cell: str) -> bool:
+    return cell.isascii() or not any("\udc80" <= character <= "\udcff" for character in cell)
+
+
+def _images(cell: str) -> list[str]:
+    return [name.strip() for name in BETWEEN_IMAGES.split(cell)]
+
+
+def _names(cell: str) -> list[str]:
+    return [name.strip() for name in cell.split(";")]
+
+
 def _text(lines: Iterable[tuple[int, bytes]]) -> Iterator[str]:
-    for number, line in lines:
-        try:
-            yield line.decode() + "\n"
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"Line {number} is not UTF-8.") from error
+    return (line.decode(errors=ESCAPED) + "\n" for _, line in lines)
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def _lines(pieces: Iterable[bytes], longest: int) -> Iterator[tuple[int, bytes]]:
     """Lines without their ends, and a byte order mark gone; flat in memory but for the longest line."""
     number, rest = 0, b""
     for piece in pieces:
@@ -104,7 +156,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         for line in whole:
             number += 1
             yield number, _clean(line, number)
-        rest = rest[: LONGEST_LINE + 1]  # of a line that is too long, only that it is
+        rest = rest[: longest + 1]  # of a line that is too long, only that it is
     if rest:
         yield number + 1, _clean(rest, number + 1)
 
@@ -113,4 +165,13 @@ def _clean(line: bytes, number: int) -> bytes:
     return (line.removeprefix(BOM) if number == 1 else line).removesuffix(b"\r")
 
 
+KINDS: dict[str, Callable[[str], Any]] = {
+    "max_tokens": int,
+    "temperature": float,
+    "metadata": json.loads,
+    "preset_options": json.loads,
+    "response_format": json.loads,
+    "require_quality": _names,
+    "images": _images,
+}
 READERS = {CSV: _csv_rows, JSONL: _json_rows}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core import json_schemas, quality
@@ -16,14 +16,16 @@ from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
+from core.services import image_urls
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
+from core.services.known_files import KnownFiles
 from core.services.presets import check_form, find, models_of
+from core.services.problems import Problems
 
 MOST_ITEMS = 50_000
-MOST_PROBLEMS = 1_000
-"""Told in full; beyond that, only how many there are."""
 MOST_TOKENS = 128_000
+FILE_ID_LENGTH = 40
 FIELDS = frozenset(
     {
         "custom_id",
@@ -42,6 +44,9 @@ FIELDS = frozenset(
         "metadata",
     }
 )
+SOURCES = frozenset({"file_id", "url", "base64"})
+"""Of an image: exactly one of them."""
+THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "image", "images"}
 
 Reader = Callable[[Any], Upload]
@@ -62,7 +67,7 @@ class Item:
     """One analysis to be made."""
 
     custom_id: str
-    images: list[Upload | str]
+    images: list[Image]
     preset: Preset
     question: str | None
     context: str | None
@@ -77,33 +82,8 @@ class Item:
     stronger_model: str | None = None
 
 
-@dataclass(slots=True)
-class Problems:
-    """What is wrong with the items of one submission."""
-
-    found: list[dict[str, Any]] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, line: int, custom_id: str | None, name: str, why: str) -> None:
-        """Note a problem of the item on a line (from 1)."""
-        self.count += 1
-        if len(self.found) < MOST_PROBLEMS:
-            self.found.append({"line": line, "custom_id": custom_id, "field": name, "error": why})
-
-    def raise_any(self) -> None:
-        """Raises InvalidRequest that tells every problem."""
-        if not self.count:
-            return
-        first = self.found[0]
-        raise InvalidRequest(
-            f"{self.count} problem{'s' if self.count > 1 else ''} in the items, nothing was stored;"
-            f" the first: line {first['line']}, {first['field']}: {first['error']}",
-            details={"errors": self.found, "error_count": self.count},
-        )
-
-
 class Items:
-    """Reads items under the defaults of their batch."""
+    """Reads items of an account under the defaults of their batch."""
 
     def __init__(self, desk: Desk, account_id: str, defaults: Mapping[str, Any], read_image: Reader) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
@@ -111,13 +91,14 @@ class Items:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
         self._desk = desk
         self._account_id = account_id
-        self._defaults = dict(defaults)
+        self._defaults = _given(defaults)
         self._read_image = read_image
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
         self._forms: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._models = frozenset(desk.settings.models)
         self.problems = Problems()
+        self._files = KnownFiles(desk, account_id, self.problems)
 
     def read(self, rows: Iterable[tuple[int, Any]]) -> list[Item]:
         """The items of (line, row) pairs. Raises InvalidRequest with every problem, or for none or many."""
@@ -131,6 +112,7 @@ class Items:
             item = self._item(line, row)
             if item is not None and self.problems.count == before:
                 items.append(item)
+        self._files.settle()
         self.problems.raise_any()
         if not items:
             raise InvalidRequest("A batch needs at least one item.", details={"field": "inputs"})
@@ -141,13 +123,14 @@ class Items:
             broken = row if isinstance(row, Broken) else Broken("An item is a JSON object.")
             self.problems.add(line, broken.custom_id, broken.field, broken.why)
             return None
+        row = _given(row)
         custom_id = self._custom_id(line, row)
 
         def problem(name: str, why: str) -> None:
             self.problems.add(line, custom_id, name, why)
 
         for name in row.keys() - FIELDS:
-            problem(str(name)[:100], f"There is no such field; there are: {', '.join(sorted(FIELDS))}.")
+            problem(str(name)[:100], f"There is no such field; {THERE_ARE}")
         values = {**self._defaults, **row} if self._defaults else row
         preset = self._preset(values.get("preset"), problem)
         settings = self._desk.settings
@@ -174,6 +157,8 @@ class Items:
         self._check_form(item, problem)
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
+        for file_id in file_ids_of([item]):
+            self._files.demand(line, custom_id, file_id)
         return item
 
     def _custom_id(self, line: int, row: Mapping[str, Any]) -> str:
@@ -181,7 +166,7 @@ class Items:
         if (
             not isinstance(custom_id, str)
             or not 0 < len(custom_id) <= CUSTOM_ID_LENGTH
-            or _unstorable(custom_id)
+            or not is_storable(custom_id)
         ):
             self.problems.add(
                 line, None, "custom_id", f"Must be a text of 1 to {CUSTOM_ID_LENGTH} characters."
@@ -192,7 +177,10 @@ class Items:
         self._seen.add(custom_id)
         return custom_id
 
-    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Upload | str]:
+    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image]:
+        if "image" in row and "images" in row:
+            problem("images", "Give either image or images, not both.")
+            return []
         given = row.get("images", [row["image"]] if "image" in row else [])
         if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
             problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
@@ -205,18 +193,22 @@ class Items:
                 problem("images", error.message)
         return images
 
-    def _image(self, image: Any) -> Upload | str:
+    def _image(self, image: Any) -> Image:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
-            image = {"file_id": image}
-        if not isinstance(image, dict) or ("file_id" in image) == ("base64" in image):
-            raise InvalidRequest("An image is a file id, or an object with either file_id or base64.")
+            image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
+        image = _given(image) if isinstance(image, dict) else {}
+        if len(SOURCES & image.keys()) != 1:
+            raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
             return self._read_image(image)
-        if not isinstance(image["file_id"], str) or _unstorable(image["file_id"]):
-            raise InvalidRequest("file_id must be a text.")
-        return image["file_id"]
+        if "url" in image:
+            return image_urls.checked(self._desk, image["url"])
+        file_id = image["file_id"]
+        if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or not is_storable(file_id):
+            raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
+        return file_id
 
     def _preset(self, name: Any, problem: Callable[[str, str], None]) -> Preset:
         if isinstance(name, str) or name is None:
@@ -253,6 +245,11 @@ class Items:
         return name if isinstance(name, str) else None
 
 
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said: null is as if left out."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _text(
     values: Mapping[str, Any],
     name: str,
@@ -264,7 +261,7 @@ def _text(
     value = values.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or _unstorable(value):
+    if not isinstance(value, str) or not is_storable(value):
         problem(name, "Must be a text without NUL or unpaired surrogate characters.")
         return None
     if len(value) > most:
@@ -311,7 +308,7 @@ def _object(
     if len(encoded) > most:
         problem(name, f"May take at most {most:,} bytes as JSON.")
         return {}
-    if "\\u0000" in encoded or ("\\ud" in encoded and _unstorable(json.dumps(value, ensure_ascii=False))):
+    if "\\u0000" in encoded or ("\\ud" in encoded and not is_storable(json.dumps(value, ensure_ascii=False))):
         problem(name, "Must not contain NUL or unpaired surrogate characters.")
         return {}
     return value
@@ -329,15 +326,14 @@ def _or(value: Any, default: float) -> float:
     return default if value is None else float(value)
 
 
-def _unstorable(text: str) -> bool:
-    """Whether Postgres cannot hold the text; ASCII, which most is, is judged without looking further."""
-    if text.isascii():
-        return "\0" in text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return "\0" in text
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text; ASCII, which most is, is judged without looking further."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in text
 
 
 def uploads_of(items: Sequence[Item]) -> list[Upload]:

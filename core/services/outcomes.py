@@ -49,6 +49,8 @@ class Answer:
     data: Any | None
     confidence: float | None
     finish_reason: str | None
+    reply: Any | None = None
+    """All that the endpoint said, where it is a chat's."""
 
 
 class Closing(calls.CallEnd):
@@ -134,6 +136,7 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
         return call_id
     owners = [claimed.key_id, *([claimed.batch_id] if claimed.batch_id else [])]
     problem = budgets.why_not(desk, owners, claimed.model, worst)
+    budgets.tell_exceeded(desk, claimed.account_id, owners, problem)
     if claimed.batch_id and isinstance(problem, BudgetExceeded):
         batches.hold(desk, claimed.batch_id, worst, problem)
     raise problem
@@ -178,13 +181,15 @@ def fail(
     closing: Closing | None,
     *,
     received: str | None = None,
+    reply: Any | None = None,
 ) -> None:
-    """Give an analysis up; what was received or measured stays with it."""
+    """Give an analysis up; what was received or measured stays with it, or in what words it was refused."""
     values = {
         "error_code": error.code,
         "error_message": error.message,
         "answer": received,
         "data": error.details.get("data"),
+        "reply": reply,
     }
     _record(desk, claimed, AnalysisState.FAILED, closing, values)
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    null,
     or_,
     select,
     update,
@@ -25,20 +26,23 @@ from core.errors import NotFound, WrongState
 from core.models import Analysis, AnalysisImage, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
+from core.store import outbox
 
 CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
 USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
+Source = tuple[str | None, str | None]
+"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
 
 
-def add(session: Session, analysis: Analysis, file_ids: Sequence[str]) -> None:
-    """Store a new analysis of these files, in their order."""
+def add(session: Session, analysis: Analysis, sources: Sequence[Source]) -> None:
+    """Store a new analysis of these images, in their order."""
     session.add(analysis)
     session.flush()
     session.add_all(
-        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id)
-        for position, file_id in enumerate(file_ids)
+        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id, url=url)
+        for position, (file_id, url) in enumerate(sources)
     )
     session.flush()
 
@@ -73,14 +77,16 @@ def remove(session: Session, analysis_id: str) -> None:
         delete(Analysis).where(Analysis.id == analysis_id, Analysis.state.in_(FINAL)).returning(Analysis.id)
     ).scalar_one_or_none()
     if removed is None:
-        raise WrongState("It is not finished: cancel it first.")
+        state = session.scalar(select(Analysis.state).where(Analysis.id == analysis_id))
+        raise WrongState(f"It is {state}: cancel it first.")
 
 
 def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
     """Remove the analyses that a query names and nobody holds: how many, and the files that they used."""
     held = list(session.scalars(ids.with_for_update(of=Analysis, skip_locked=True)))
     of_theirs = AnalysisImage.analysis_id.in_(held)
-    used = list(session.scalars(select(AnalysisImage.file_id).where(of_theirs).distinct()))
+    files = select(AnalysisImage.file_id).where(of_theirs, AnalysisImage.file_id.is_not(None))
+    used = [file_id for file_id in session.scalars(files.distinct()) if file_id]
     gone = delete(Analysis).where(Analysis.id.in_(held))
     session.execute(gone.execution_options(synchronize_session=False))
     return len(held), used
@@ -104,7 +110,7 @@ def may_become(to: AnalysisState) -> ColumnElement[bool]:
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
     """What every move to a state sets."""
-    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None}
+    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": null()}
     return {"state": to, **(final if to in FINAL else {})}
 
 
@@ -119,8 +125,11 @@ def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
-    """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
-    return list(
+    """Move every matching row whose state allows it, in one UPDATE; the rows that moved.
+
+    Whoever wants to be told that they are final is told.
+    """
+    moved = list(
         session.scalars(
             update(Analysis)
             .where(may_become(to), *where)
@@ -129,6 +138,9 @@ def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **val
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in FINAL:
+        outbox.tell_analyses(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(
@@ -229,3 +241,12 @@ def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
     return session.execute(
         select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
     ).scalar_one_or_none()
+
+
+def reply_of(session: Session, account_id: str, analysis_id: str) -> Any:
+    """What the endpoint said to a chat. Raises NotFound."""
+    query = select(Analysis.reply).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return found[0]

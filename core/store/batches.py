@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
@@ -27,15 +27,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound, WrongState
+from core.errors import InvalidRequest, NotFound, WrongState
 from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
-from core.store import analyses, budgets
+from core.store import analyses, budgets, outbox
 from core.store.analyses import USAGE
+from core.store.copying import copy
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
 ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
-FINISHED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED})
+DONE_TO_IT = {BatchState.RUNNING: "resumed", BatchState.CANCELLING: "cancelled"}
+"""What is done to a batch that moves to a state, where that is not called like it."""
+FINISHED = frozenset({BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED})
+TOLD = FINISHED | {BatchState.PAUSED}
+"""States of which webhooks are told."""
 ITEM_COLUMNS = (
     "id",
     "account_id",
@@ -61,7 +66,11 @@ ITEM_COLUMNS = (
     "metadata",
     "deadline_at",
 )
-IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
+OF_PRESETS = frozenset(
+    {"preset_id", "preset_options", "response_format", "require_quality", "stronger_model"}
+)
+LINE_COLUMNS = (*(name for name in ITEM_COLUMNS if name not in OF_PRESETS), "body")
+IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
 SEEN = Batch.deleted_at.is_(None)
@@ -74,9 +83,23 @@ class Tally:
     """What a batch has come to: items by state, and what they took."""
 
     states: dict[str, int]
-    usage: dict[str, int]
-    prompt_cost: Decimal | None
-    completion_cost: Decimal | None
+    taken: Mapping[str, Any]
+    """The usage columns, summed; None where no item knows."""
+    started_at: datetime | None = None
+    """When its first item was begun."""
+
+
+class Outcome(NamedTuple):
+    """What an item came to, without the rest of its row."""
+
+    id: str
+    position: int
+    custom_id: str
+    request_id: str
+    state: str
+    reply: Any
+    error_code: str | None
+    error_message: str | None
 
 
 def start_tag(session: Session, account_id: str) -> int:
@@ -94,24 +117,33 @@ def start_tag(session: Session, account_id: str) -> int:
 
 
 def add(session: Session, batch: Batch) -> None:
-    """Store the row of a batch."""
+    """Store the row of a batch; one that is over from the start is told."""
     session.add(batch)
     session.flush()
+    if batch.state in TOLD:
+        outbox.tell_batches(session, [batch.id])
 
 
 def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
-    """Store its items (ITEM_COLUMNS) and their images (IMAGE_COLUMNS) by COPY, in this transaction."""
-    driver: Any = session.connection().connection.driver_connection
-    for table, columns, rows in (
-        ("analyses", ITEM_COLUMNS, items),
-        ("analysis_images", IMAGE_COLUMNS, images),
-    ):
-        with (
-            driver.cursor() as cursor,
-            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row(row)
+    """Store its items (ITEM_COLUMNS) and their images (IMAGE_COLUMNS) by COPY, in this transaction.
+
+    Raises InvalidRequest where a file of theirs is no more.
+    """
+    copy(session, "analyses", ITEM_COLUMNS, items)
+    _copy_images(session, images)
+
+
+def copy_lines(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
+    """The same for items that are chats (LINE_COLUMNS)."""
+    copy(session, "analyses", LINE_COLUMNS, items)
+    _copy_images(session, images)
+
+
+def _copy_images(session: Session, images: Iterable[Sequence[Any]]) -> None:
+    try:
+        copy(session, "analysis_images", IMAGE_COLUMNS, images)
+    except ForeignKeyViolation as error:
+        raise InvalidRequest("A file of this batch was deleted meanwhile.") from error
 
 
 def as_json(value: Any) -> Any:
@@ -129,21 +161,33 @@ def owned(session: Session, account_id: str, batch_id: str, *, lock: bool = Fals
 
 
 def page(
-    session: Session, account_id: str, *, before: str | None, limit: int, state: str | None
+    session: Session,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None,
+    of_lines: bool = False,
 ) -> list[Batch]:
-    """Up to `limit` batches of the account, the newest first, all of them older than the id `before`."""
+    """Up to `limit` batches of the account, the newest first, all of them older than the id `before`.
+
+    With `of_lines` only those that the OpenAI API made.
+    """
     query = select(Batch).where(Batch.account_id == account_id, SEEN)
     if before is not None:
         query = query.where(Batch.id < before)
     if state is not None:
         query = query.where(Batch.state == state)
+    if of_lines:
+        query = query.where(Batch.endpoint.is_not(None))
     return list(session.scalars(query.order_by(Batch.id.desc()).limit(limit)))
 
 
 def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
     """What these batches have come to, in one query."""
     sums = [func.sum(getattr(Analysis, name)).label(name) for name in USAGE]
-    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), *sums).group_by(
+    begun = func.min(Analysis.started_at).label("started_at")
+    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), begun, *sums).group_by(
         Analysis.batch_id, Analysis.state
     )
     rows = session.execute(query.where(Analysis.batch_id.in_(batch_ids))).mappings().all()
@@ -153,10 +197,10 @@ def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
 def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values: Any) -> list[Batch]:
     """Move every matching batch whose state allows it, in one UPDATE; the rows that moved.
 
-    A move ends a wait for budgets, unless it begins one.
+    A move ends a wait for budgets, unless it begins one. Whoever wants to be told of it is told.
     """
     values = {"finished_at": func.now() if to in FINISHED else None, **WAITS_FOR_NOTHING, **values}
-    return list(
+    moved = list(
         session.scalars(
             update(Batch)
             .where(Batch.state.in_(sources(BATCH_MOVES, to)), *where)
@@ -165,13 +209,17 @@ def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in TOLD:
+        outbox.tell_batches(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> Batch:
     """Move one batch. Raises WrongState where its state does not allow it."""
     moved = move(session, to, Batch.id == batch_id, **values)
     if not moved:
-        raise WrongState(f"The batch cannot become {to} from where it stands.")
+        state = session.scalar(select(Batch.state).where(Batch.id == batch_id))
+        raise WrongState(f"The batch is {state}: it cannot be {DONE_TO_IT.get(to, to)}.")
     return moved[0]
 
 
@@ -202,7 +250,9 @@ def remove(session: Session, batch_id: str) -> None:
     """Remove a final batch with its items; their calls stay in the books. Raises WrongState."""
     final = (Batch.id == batch_id, Batch.state.in_(FINISHED))
     if session.scalar(delete(Batch).where(*final).returning(Batch.id)) is None:
-        raise WrongState("The batch is not finished: cancel it first, and wait until it is cancelled.")
+        state = session.scalar(select(Batch.state).where(Batch.id == batch_id))
+        first = "wait" if state == BatchState.CANCELLING else "cancel it first, and wait"
+        raise WrongState(f"The batch is {state}: {first} until it is cancelled, then delete it.")
 
 
 def hide_finished_before(session: Session, age: timedelta, limit: int) -> int:
@@ -236,6 +286,25 @@ def items(
     return list(
         session.scalars(query.order_by(Analysis.position).limit(limit).options(analyses.with_images()))
     )
+
+
+def first_finished(session: Session, batch_id: str, limit: int) -> list[Analysis]:
+    """The first final items in input order, without their images."""
+    final = (Analysis.batch_id == batch_id, Analysis.finish_xid.is_not(None))
+    return list(session.scalars(select(Analysis).where(*final).order_by(Analysis.position).limit(limit)))
+
+
+def outcomes(
+    session: Session, batch_id: str, states: Collection[AnalysisState], *, after: int, limit: int
+) -> Sequence[Outcome]:
+    """What items in these states came to, in input order, behind position `after`."""
+    query = (
+        select(*(getattr(Analysis, name) for name in Outcome._fields))
+        .where(Analysis.batch_id == batch_id, Analysis.position > after, Analysis.state.in_(states))
+        .order_by(Analysis.position)
+        .limit(limit)
+    )
+    return [Outcome(*row) for row in session.execute(query)]
 
 
 def finished_after(session: Session, batch_id: str, *, xid: int, position: int, limit: int) -> list[Analysis]:
@@ -349,6 +418,6 @@ def _tally(rows: Sequence[Any]) -> Tally:
         known = [row[name] for row in rows if row[name] is not None]
         return sum(known) if known else None
 
-    usage = {name: int(total(name) or 0) for name in USAGE if name.endswith("_tokens")}
     states = {row["state"]: row["items"] for row in rows}
-    return Tally(states, usage, total("prompt_cost"), total("completion_cost"))
+    begun = min((row["started_at"] for row in rows if row["started_at"]), default=None)
+    return Tally(states, {name: total(name) for name in USAGE}, begun)

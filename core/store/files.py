@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,12 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.models import Analysis, AnalysisImage, Blob, File
-from core.models.file import Purpose
+from core.models.file import IMAGES, Purpose
 from core.states import FINAL
-from core.store.pages import newest_first
+from core.store.copying import copy
+from core.store.pages import newest_first, oldest_first
+
+FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
 def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
@@ -30,11 +34,16 @@ def add(session: Session, files: Sequence[File]) -> None:
     session.flush()
 
 
+def copy_new(session: Session, files: Iterable[Sequence[Any]]) -> None:
+    """Store new names (FILE_COLUMNS) by COPY, in this transaction."""
+    copy(session, "files", FILE_COLUMNS, files)
+
+
 def owned(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[str, File]:
     """Those of the files that are images of the account, by id; locked against removal until the commit."""
     query = (
         select(File)
-        .where(*_mine(account_id), File.purpose != Purpose.BATCH, File.id.in_(file_ids))
+        .where(*_mine(account_id), File.purpose.in_(IMAGES), File.id.in_(file_ids))
         .order_by(File.id)
         .with_for_update(read=True)
     )
@@ -45,10 +54,17 @@ def known(session: Session, account_id: str, file_ids: Sequence[str]) -> set[str
     """Those of the ids that are images of the account; not locked, for a foreign key stands behind them."""
     mine = select(File.id).where(
         *_mine(account_id),
-        File.purpose != Purpose.BATCH,
+        File.purpose.in_(IMAGES),
         File.id == any_(literal(list(file_ids), ARRAY(String))),
     )
     return set(session.scalars(mine))
+
+
+def of_digest(session: Session, account_id: str, digest: str, purpose: str) -> File | None:
+    """A file of the account with these bytes and this purpose; locked against removal until the commit."""
+    same = (File.digest == digest, File.purpose == purpose)
+    query = select(File).where(*_mine(account_id), *same).order_by(File.id).limit(1)
+    return session.scalars(query.with_for_update(read=True)).one_or_none()
 
 
 def get(session: Session, account_id: str, file_id: str, *, lock: bool = False) -> File:
@@ -61,19 +77,43 @@ def get(session: Session, account_id: str, file_id: str, *, lock: bool = False) 
 
 
 def page(
-    session: Session, account_id: str, *, before: str | None, limit: int, filters: Mapping[str, Any]
+    session: Session,
+    account_id: str,
+    *,
+    behind: str | None,
+    limit: int,
+    filters: Mapping[str, Any],
+    oldest: bool = False,
 ) -> tuple[list[File], bool]:
-    """Up to `limit` files of the account, the newest first, and whether there are more."""
+    """Up to `limit` files of the account behind an id, the newest (or oldest) first; are there more."""
     query = select(File).where(*_mine(account_id)).filter_by(**filters)
-    return newest_first(session, query, File.id, before=before, limit=limit)
+    if oldest:
+        return oldest_first(session, query, File.id, after=behind, limit=limit)
+    return newest_first(session, query, File.id, before=behind, limit=limit)
 
 
-def users(session: Session, file_id: str) -> tuple[int, int]:
-    """How many analyses use the file, and how many of these are not finished."""
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Who uses a file."""
+
+    analyses: int
+    """Items of batches among them."""
+    unfinished: int
+    batches: int
+    batch_id: str | None
+    """One of the batches."""
+
+
+def users(session: Session, file_id: str) -> Users:
+    """How many analyses use the file, how many of these are not finished, and the batches they belong to."""
     one = func.count(Analysis.id.distinct())
-    query = select(one, one.filter(Analysis.state.not_in(FINAL))).join(AnalysisImage)
-    used, unfinished = session.execute(query.where(AnalysisImage.file_id == file_id)).one()
-    return used, unfinished
+    query = select(
+        one,
+        one.filter(Analysis.state.not_in(FINAL)),
+        func.count(Analysis.batch_id.distinct()),
+        func.min(Analysis.batch_id),
+    ).join(AnalysisImage)
+    return Users(*session.execute(query.where(AnalysisImage.file_id == file_id)).one())
 
 
 def remove(session: Session, file: File) -> None:

@@ -26,3 +26,18 @@ def newest_first(
         query = query.where(by < before)
     rows = list(session.scalars(query.order_by(by.desc()).limit(limit + 1)))
     return rows[:limit], len(rows) > limit
+
+
+def oldest_first(
+    session: Session,
+    query: Select[Row],
+    by: InstrumentedAttribute[Any],
+    *,
+    after: str | None,
+    limit: int,
+) -> tuple[list[Row], bool]:
+    """The same the other way round: the oldest first, all of them newer than the id `after`."""
+    if after is not None:
+        query = query.where(by > after)
+    rows = list(session.scalars(query.order_by(by).limit(limit + 1)))
+    return rows[:limit], len(rows) > limit

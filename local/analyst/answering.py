@@ -1,7 +1,9 @@
 """Turns a request into an answer: measure, then words, JSON or a tool call."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from local.analyst.errors import invalid
 from local.analyst.fill import UnfillableError, fill
@@ -14,10 +16,10 @@ from local.analyst.wording import answer, caveat, language_of
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer's text (a tool's arguments where `tool` is set), why it ends, and its tokens."""
+    """The answer's text, or the tools that it calls with their arguments; why it ends, and its tokens."""
 
     text: str
-    tool: str | None
+    calls: tuple[tuple[str, str], ...]
     finish_reason: str
     prompt_tokens: int
     image_tokens: int
@@ -25,7 +27,7 @@ class Answer:
 
     def emptied(self) -> "Answer":
         """Give the same answer with nothing in it, as some endpoints return now and then."""
-        return replace(self, text="", tool=None, finish_reason="stop", completion_tokens=0)
+        return replace(self, text="", calls=(), finish_reason="stop", completion_tokens=0)
 
 
 @dataclass(frozen=True)
@@ -41,41 +43,58 @@ def work_on(body: bytes) -> Work:
     """Read a request, measure its images and answer it; raises ApiError. Uses only the CPU."""
     request = parse(body)
     measured = tuple(measure(picture.data) for picture in request.pictures)
-    text = _text(request, measured[len(measured) - request.asked_pictures :])
-    return Work(request, measured, _answer(request, measured, text))
+    return Work(request, measured, _answer(request, measured))
 
 
-def _text(request: ChatRequest, measured: tuple[Measurement, ...]) -> str:
+def _texts(request: ChatRequest, measured: tuple[Measurement, ...]) -> list[str]:
+    """The answer's one text, or the arguments of each call."""
     language = language_of(request.question)
     words = answer(request.question, measured)
+    if request.tools:
+        facts = findings(measured, words, language)
+        return [_filled(tool.parameters, facts, "tools") for tool in request.tools]
     if request.wants_json:
-        return _dump({"images": as_json(measured), "note": caveat(language)})
+        return [_dump({"images": as_json(measured), "note": caveat(language)})]
     if request.schema is None:
-        return words
+        return [words]
+    return [_filled(request.schema, findings(measured, words, language), "response_format")]
+
+
+def _filled(schema: Any, facts: Any, param: str) -> str:
     try:
-        return _dump(fill(request.schema, findings(measured, words, language)))
+        return _dump(fill(schema, facts))
     except UnfillableError as error:
-        param = "tools" if request.tool else "response_format"
         raise invalid(
             f"The schema cannot be filled by measuring: {error}.", param, "invalid_json_schema"
         ) from error
 
 
-def _answer(request: ChatRequest, measured: tuple[Measurement, ...], text: str) -> Answer:
+def _answer(request: ChatRequest, measured: tuple[Measurement, ...]) -> Answer:
     pictures = zip(request.pictures, measured, strict=True)
     images = sum(image_tokens(one.width, one.height, picture.detail) for picture, one in pictures)
     frame = MESSAGE_FRAME * len(request.messages) + REPLY_FRAME
-    whole = text_tokens(text)
+    texts = _texts(request, measured[len(measured) - request.asked_pictures :])
+    whole = sum(map(text_tokens, texts))
     limit = whole if request.max_tokens is None else min(whole, request.max_tokens)
-    ended = "tool_calls" if request.tool else "stop"
+    said = list(_cut(texts, limit))
+    ended = "tool_calls" if request.tools else "stop"
     return Answer(
-        text=cut(text, limit),
-        tool=request.tool,
+        text="" if request.tools else said[0],
+        calls=tuple(zip((tool.name for tool in request.tools), said, strict=False)),
         finish_reason="length" if limit < whole else ended,
         prompt_tokens=text_tokens(request.text) + frame + images,
         image_tokens=images,
         completion_tokens=limit,
     )
+
+
+def _cut(texts: list[str], tokens: int) -> Iterator[str]:
+    """Keep the texts as far as the tokens go."""
+    for text in texts:
+        yield cut(text, tokens)
+        tokens -= text_tokens(text)
+        if tokens <= 0:
+            return
 
 
 def _dump(value: object) -> str:

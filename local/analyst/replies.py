@@ -22,8 +22,8 @@ class Reply:
     def completion(self) -> dict[str, Any]:
         """Give the body of a reply in one piece."""
         message: dict[str, Any] = {"role": "assistant", "content": self.answer.text, "refusal": None}
-        if self.answer.tool:
-            message |= {"content": None, "tool_calls": [self._tool_call()]}
+        if self.answer.calls:
+            message |= {"content": None, "tool_calls": self._tool_calls()}
         choice = {
             "index": 0,
             "message": message,
@@ -34,11 +34,11 @@ class Reply:
 
     def chunks(self, *, include_usage: bool) -> Iterator[dict[str, Any]]:
         """Give the events of a stream; with usage, a last one that has no choices."""
-        yield self._chunk({"role": "assistant", "content": None if self.answer.tool else ""})
-        if self.answer.tool:
-            yield self._chunk({"tool_calls": [{"index": 0, **self._tool_call()}]})
-        else:
-            yield from (self._chunk({"content": piece}) for piece in PIECE.findall(self.answer.text))
+        yield self._chunk({"role": "assistant", "content": None if self.answer.calls else ""})
+        for index, call in enumerate(self._tool_calls()):
+            yield self._chunk({"tool_calls": [{"index": index, **call}]})
+        for piece in PIECE.findall(self.answer.text):
+            yield self._chunk({"content": piece})
         yield self._chunk({}, self.answer.finish_reason)
         if include_usage:
             yield self._head("chat.completion.chunk") | {"choices": [], "usage": usage(self.answer)}
@@ -47,9 +47,13 @@ class Reply:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return self._head("chat.completion.chunk") | {"choices": [choice]}
 
-    def _tool_call(self) -> dict[str, Any]:
-        function = {"name": self.answer.tool, "arguments": self.answer.text}
-        return {"id": f"call_{self.id.removeprefix('chatcmpl-')}", "type": "function", "function": function}
+    def _tool_calls(self) -> list[dict[str, Any]]:
+        calls = []
+        for place, (name, arguments) in enumerate(self.answer.calls):
+            call_id = f"call_{place}_{self.id.removeprefix('chatcmpl-')}"
+            function = {"name": name, "arguments": arguments}
+            calls.append({"id": call_id, "type": "function", "function": function})
+        return calls
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {

@@ -30,8 +30,16 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A function: its name, and the JSON Schema of its arguments."""
+
+    name: str
+    parameters: Any
+
+
+@dataclass(frozen=True)
 class ChatRequest:
-    """What was asked. At most one of `schema` and `tool` is acted on; a forced tool comes first."""
+    """What was asked. At most one of `schema` and `tools` is acted on; forced tools come first."""
 
     messages: tuple[Message, ...]
     stream: bool
@@ -39,7 +47,8 @@ class ChatRequest:
     max_tokens: int | None
     wants_json: bool
     schema: Any | None
-    tool: str | None
+    tools: tuple[Tool, ...]
+    """That must be called, all at once."""
     extra_text: str
 
     @property
@@ -69,7 +78,8 @@ def parse(body: bytes) -> ChatRequest:
     """Read a request body; raises ApiError with the status and the words OpenAI would use."""
     payload = _payload(body)
     _require_model(payload.get("model"))
-    tool, schema, wants_json = _wanted_form(payload)
+    tools = tuple(_forced_tools(payload))
+    schema, wants_json = (None, False) if tools else _wanted_form(payload)
     options = payload.get("stream_options")
     return ChatRequest(
         messages=tuple(_messages(payload.get("messages"))),
@@ -78,7 +88,7 @@ def parse(body: bytes) -> ChatRequest:
         max_tokens=_max_tokens(payload),
         wants_json=wants_json,
         schema=schema,
-        tool=tool,
+        tools=tools,
         extra_text="".join(
             json.dumps(payload[key]) for key in ("tools", "response_format") if payload.get(key)
         ),
@@ -166,35 +176,35 @@ def _picture(value: Any, param: str) -> Picture:
     return Picture(data, str(value.get("detail") or "auto"))
 
 
-def _wanted_form(payload: dict[str, Any]) -> tuple[str | None, Any | None, bool]:
-    """Give the forced tool's name, the schema to fill, and whether JSON is wanted."""
-    tool = _forced_tool(payload.get("tools"), payload.get("tool_choice"))
-    if tool is not None:
-        return tool["name"], tool.get("parameters") or {"type": "object"}, False
+def _wanted_form(payload: dict[str, Any]) -> tuple[Any | None, bool]:
+    """Give the schema to fill, and whether JSON is wanted."""
     form = payload.get("response_format")
     kind = form.get("type") if isinstance(form, dict) else None
     if form is None or kind == "text":
-        return None, None, False
+        return None, False
     if kind == "json_object":
-        return None, None, True
+        return None, True
     wrapper = form.get("json_schema") if kind == "json_schema" else None
     if not isinstance(wrapper, dict) or not isinstance(wrapper.get("schema"), dict):
         raise invalid(
             "response_format must be text, json_object, or json_schema with a schema.", "response_format"
         )
-    return None, wrapper["schema"], False
+    return wrapper["schema"], False
 
 
-def _forced_tool(tools: Any, choice: Any) -> dict[str, Any] | None:
-    """Find the function that must be called: the named one, or the first where any is required."""
+def _forced_tools(payload: dict[str, Any]) -> list[Tool]:
+    """Find the functions that must be called: the named one; where any is required all, or the first."""
+    tools, choice = payload.get("tools"), payload.get("tool_choice")
     if not tools or choice is None or choice in ("auto", "none"):
-        return None
+        return []
     offered = [tool["function"] for tool in tools if _is_function(tool)] if isinstance(tools, list) else []
     name = choice["function"].get("name") if _is_choice(choice) else None
-    for function in offered:
-        if choice == "required" or function["name"] == name:
-            return dict(function)
-    raise invalid("tool_choice must be none, auto, required, or name one of the tools.", "tool_choice")
+    wanted = [function for function in offered if choice == "required" or function["name"] == name]
+    if not wanted:
+        raise invalid("tool_choice must be none, auto, required, or name one of the tools.", "tool_choice")
+    several = choice == "required" and payload.get("parallel_tool_calls") is not False
+    chosen = wanted if several else wanted[:1]
+    return [Tool(function["name"], function.get("parameters") or {"type": "object"}) for function in chosen]
 
 
 def _is_function(tool: Any) -> bool:

@@ -15,6 +15,7 @@ from tornado.web import Application
 from local.analyst.completions import CompletionsHandler
 from local.analyst.control import ImageHandler, KnobsHandler, LedgerHandler
 from local.analyst.desk import Desk
+from local.analyst.embeddings import EmbeddingsHandler
 from local.analyst.handlers import HealthHandler, ModelsHandler, NotFoundHandler
 
 BACKLOG = 1024  # hundreds of clients may connect in the same moment
@@ -58,6 +59,7 @@ def application(desk: Desk) -> Application:
         (r"/v1/models", ModelsHandler, shared),
         (r"/v1/models/([^/]+)", ModelsHandler, shared),
         (r"/v1/chat/completions", CompletionsHandler, shared),
+        (r"/v1/embeddings", EmbeddingsHandler, shared),
         (r"/control/knobs", KnobsHandler, shared),
         (r"/control/ledger", LedgerHandler, shared),
     ]

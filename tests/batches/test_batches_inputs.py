@@ -1,43 +1,13 @@
 """What makes a batch: all of it or nothing, and every problem told."""
 
+import csv
 import io
 import json
 
 import pytest
-from sqlalchemy import func, select
+from batch_inputs import line, stored, submit, upload
 
-from core.models import Analysis, Batch
 from core.services import items
-
-
-@pytest.fixture
-def file_id(client, photo):
-    data = {"file": (io.BytesIO(photo("olive")), "p.jpg"), "question": "?!"}
-    return client.post("/api/v1/analyses", data=data).json["images"][0]["file_id"]
-
-
-def submit(client, **body):
-    return client.post("/api/v1/batches", json=body)
-
-
-def upload(client, content, name="in.jsonl"):
-    data = {"file": (io.BytesIO(content), name), "purpose": "batch"}
-    answer = client.post("/api/v1/files", data=data)
-    assert answer.status_code == 201, answer.text
-    return answer.json["id"]
-
-
-def stored(desk, account_id):
-    with desk.database.transaction() as session:
-        batches = session.scalar(
-            select(func.count()).select_from(Batch).where(Batch.account_id == account_id)
-        )
-        rows = select(func.count()).where(Analysis.account_id == account_id, Analysis.batch_id.is_not(None))
-        return batches, session.scalar(rows)
-
-
-def line(file_id, **more):
-    return json.dumps({"image": file_id, "question": "?!", **more}).encode()
 
 
 def test_items_take_defaults_and_say_otherwise_where_they_want(client, file_id):
@@ -169,14 +139,6 @@ def test_json_lines_with_a_mark_blank_lines_and_windows_line_ends_are_read(clien
     assert [row["custom_id"] for row in rows] == ["신발", "item-3"]
 
 
-def test_csv_is_read_with_its_quoted_cells_and_its_numbers(client, file_id):
-    text = f'custom_id,image,question,max_tokens,metadata\r\nA,{file_id},"One,\ntwo?",7,"{{""sku"": 1}}"\r\n'
-    answer = submit(client, input_file_id=upload(client, text.encode("utf-8-sig"), "in.csv"))
-    assert answer.status_code == 202, answer.text
-    [row] = client.get(answer.headers["Location"] + "/results").json["data"]
-    assert (row["custom_id"], row["question"], row["metadata"]) == ("A", "One,\ntwo?", {"sku": 1})
-
-
 def test_good_and_bad_lines_of_a_file_are_told_apart_by_their_numbers(client, key, desk, file_id):
     lines = [
         line(file_id),
@@ -194,19 +156,6 @@ def test_good_and_bad_lines_of_a_file_are_told_apart_by_their_numbers(client, ke
     assert stored(desk, key.key.account_id) == (0, 0)
 
 
-BAD_CSV = {
-    "two columns of one name": b"image,image\na,b\n",
-    "a row too long": b"image,question\na,b,c\n",
-    "an open quote": b'image,question\n"a,b\n',
-    "no rows": b"image,question\n",
-}
-
-
-@pytest.mark.parametrize("case", BAD_CSV)
-def test_bad_csv_is_refused(client, case):
-    assert submit(client, input_file_id=upload(client, BAD_CSV[case], "in.csv")).status_code == 400
-
-
 def test_questions_of_a_form_are_one_for_all_or_one_each(client, photo):
     def form(count, questions):
         images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(count)]
@@ -217,6 +166,55 @@ def test_questions_of_a_form_are_one_for_all_or_one_each(client, photo):
     rows = client.get(each.headers["Location"] + "/results").json["data"]
     assert [row["question"] for row in rows] == ["one?", "two?"]
     assert form(3, ["one?", "two?"]).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("questions", "asked"),
+    [
+        ('["one?", " two? "]', ["one?", "two?"]),
+        ('["for both?"]', ["for both?", "for both?"]),
+        ("[sic] one?", ["[sic] one?", "[sic] one?"]),
+        ("17", ["17", "17"]),
+    ],
+)
+def test_questions_of_a_form_may_be_a_json_list(client, photo, questions, asked):
+    images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(2)]
+    made = client.post("/api/v1/batches", data={"images": images, "questions": questions})
+    rows = client.get(made.headers["Location"] + "/results").json["data"]
+    assert [row["question"] for row in rows] == asked
+
+
+@pytest.mark.parametrize("questions", ["[]", "[1]", "[null]", '[["?!"]]', '["?!", ""]', '["1?", "2?", "3?"]'])
+def test_a_json_list_that_is_none_of_questions_is_refused(client, photo, questions):
+    images = [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(2)]
+    answer = client.post("/api/v1/batches", data={"images": images, "questions": questions})
+    assert (answer.status_code, "questions" in str(answer.json["details"])) == (400, True)
+
+
+def test_a_form_has_room_for_a_hundred_files_with_a_question_each(client, photo):
+    data = {
+        "images": [(io.BytesIO(photo("red")), f"{n}.jpg") for n in range(100)],
+        "questions": [f"{n}?" for n in range(100)],
+        "context": "?",
+        "priority": "low",
+    }
+    assert client.post("/api/v1/batches", data=data).status_code == 202
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_lines_of_results_keep_to_limit_and_cursor(client, file_id, form):
+    made = submit(client, inputs=[{"image": file_id, "question": f"{n}?"} for n in range(5)])
+    results = made.headers["Location"] + f"/results?format={form}"
+
+    def ids(query):
+        text = client.get(results + query).text
+        lines = csv.DictReader(io.StringIO(text)) if form == "csv" else map(json.loads, text.splitlines())
+        return [line["custom_id"] for line in lines]
+
+    assert ids("") == [f"item-{n}" for n in range(1, 6)]
+    assert ids("&limit=2") == ["item-1", "item-2"]
+    assert ids("&cursor=1&limit=2") == ["item-3", "item-4"]
+    assert ids("&cursor=3") == ["item-5"]
 
 
 @pytest.mark.parametrize(("path", "field"), [("batch-analyze", "images"), ("image/analyze-batch", "files")])

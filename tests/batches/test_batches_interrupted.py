@@ -1,8 +1,10 @@
 """Submissions that break off, or are very large: what is left behind, and what they take."""
 
-import base64
+import io
 import json
 import socket
+from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,12 @@ import requests
 from sqlalchemy import func, select, update
 from webprocess import WebProcess, wait_until
 
+from core.errors import InvalidRequest
 from core.models import Analysis, Batch, Blob, File
-from core.services import files, items
+from core.services import batches, files, items
+from core.services.batches import Order
+from core.services.files import Upload
+from core.services.items import Items
 
 BOUNDARY = b"--b\r\n"
 BATCHES, FILES = "/api/v1/batches", "/api/v1/files"
@@ -81,17 +87,24 @@ def head(path, key, length, kind):
     ).encode()
 
 
-def test_bytes_of_a_batch_that_was_refused_late_are_tidied_away(client, desk, key, photo):
-    before = stored(desk, key.key.account_id)
-    encoded = base64.b64encode(photo((1, 2, 3), (77, 78))).decode()
-    inputs = [{"image": {"base64": encoded}, "question": "?!"}, {"image": "file_none", "question": "?!"}]
-    assert client.post(BATCHES, json={"inputs": inputs}).status_code == 404
+def test_a_file_deleted_while_its_batch_is_taken_refuses_it_and_the_bytes_are_tidied_away(
+    desk, key, photo, file_id
+):
+    account_id, content = key.key.account_id, photo((1, 2, 3), (77, 78))
+    before = stored(desk, account_id)
+    fresh = Upload(io.BytesIO(content), len(content), sha256(content).hexdigest(), "p.jpg")
+    rows = [{"image": fresh, "question": "?!"}, {"image": file_id, "question": "?!"}]
+    read = Items(desk, account_id, {}, read_image=None).read(enumerate(rows, 1))
+    files.delete(desk, account_id, file_id)
+    order = Order(metadata={}, window=timedelta(hours=1), priority="normal", pilot=None)
+    with pytest.raises(InvalidRequest, match="deleted meanwhile"):
+        batches.submit(desk, key.key, read, order, "req-1")
     with desk.database.transaction() as session:
         session.execute(update(Blob).values(touched_at=func.now() - 2 * files.ABANDONED_AFTER))
     while files.collect_abandoned(desk):
         pass
-    rows, blobs, bytes_left = stored(desk, key.key.account_id)
-    assert rows == before[0]
+    rows, blobs, bytes_left = stored(desk, account_id)
+    assert rows == [0, 0, 0]
     assert blobs <= before[1]
     assert bytes_left <= before[2]
 

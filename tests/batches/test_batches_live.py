@@ -140,7 +140,8 @@ def test_a_batch_of_one_account_is_nobody_elses(quick, session, file_id):
     stolen = other.post(
         f"{quick.url}/api/v1/batches", json={"inputs": [{"image": file_id, "question": "?!"}]}, timeout=10
     )
-    assert stolen.status_code == 404
+    assert stolen.status_code == 400
+    assert stolen.json()["details"]["errors"][0]["error"] == f"There is no file '{file_id}'."
 
 
 def test_too_many_streams_are_told_to_come_back(quick, session, file_id):

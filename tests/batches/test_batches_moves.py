@@ -26,8 +26,9 @@ class Shop:
         signed_in.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {self.key.secret}"
         return signed_in
 
-    def submit(self):
-        data = {"images": [(io.BytesIO(self.photo()), f"{n}.jpg") for n in range(ITEMS)], "question": "?!"}
+    def submit(self, **order):
+        images = [(io.BytesIO(self.photo()), f"{n}.jpg") for n in range(ITEMS)]
+        data = {"images": images, "question": "?!", **order}
         return self.client().post("/api/v1/batches", data=data).json["id"]
 
     def act(self, batch_id, verb):
@@ -142,18 +143,27 @@ CASES = [(state, verb) for state, verbs in ALLOWED.items() for verb in verbs]
 
 
 @pytest.mark.parametrize(("state", "verb"), CASES, ids=[f"{state.__name__}-{verb}" for state, verb in CASES])
-def test_each_state_allows_what_it_should_and_refuses_the_rest(shop, state, verb):
+def test_each_state_allows_what_it_should_and_refuses_the_rest_by_its_name(shop, state, verb):
     batch_id = shop.submit()
     state(shop, batch_id)
     answer = shop.act(batch_id, verb)
     status, after = ALLOWED[state][verb]
     assert answer.status_code == status, answer.text
+    if status == 409:
+        assert answer.json["error"].startswith(f"The batch is {after}: ")
     if after is None:
         assert shop.client().get(f"/api/v1/batches/{batch_id}").status_code == 404
     else:
         view = shop.look(batch_id)
         assert view["status"] == after
         assert (view["completed_at"] is None) == (after in {"running", "paused", "cancelling"})
+
+
+def test_a_retry_without_a_body_runs_what_failed_again(shop):
+    batch_id = shop.submit()
+    completed(shop, batch_id)
+    answer = shop.client().post(f"/api/v1/batches/{batch_id}/retry")
+    assert (answer.status_code, answer.json["counts"]["pending"]) == (200, 3)
 
 
 TOGETHER = {
@@ -277,6 +287,54 @@ def test_a_listing_takes_as_many_queries_for_many_batches_as_for_one(shop, desk,
     with queries() as seen:
         assert len(client.get("/api/v1/batches").json["data"]) == count
     assert len(seen) <= 4, seen  # of them, two are for the key
+
+
+def test_a_batch_has_started_when_its_first_item_was_begun(shop, desk):
+    batch_id = shop.submit()
+    assert shop.look(batch_id)["started_at"] is None
+    with desk.database.transaction() as session:
+        begun = update(Analysis).where(Analysis.batch_id == batch_id, Analysis.position.between(3, 5))
+        session.execute(begun.values(started_at=func.now() + func.make_interval(0, 0, 0, Analysis.position)))
+        session.execute(begun.where(Analysis.position == 5).values(state="running"))
+    items = shop.client().get(f"/api/v1/batches/{batch_id}/results").json["data"]
+    assert shop.look(batch_id)["started_at"] == items[3]["started_at"]
+
+
+def test_what_asked_nothing_costs_nothing_and_what_has_no_price_is_not_free(shop, desk):
+    batch_id = shop.submit()
+    results = f"/api/v1/batches/{batch_id}/results"
+
+    def costs():
+        item = shop.client().get(results).json["data"][0]
+        return [shown["cost"]["total_cost"] for shown in (shop.look(batch_id), item)]
+
+    assert costs() == [0, 0]
+    with desk.database.transaction() as session:
+        first = update(Analysis).where(Analysis.batch_id == batch_id, Analysis.position == 0)
+        session.execute(first.values(prompt_tokens=100, completion_tokens=1))
+    assert costs() == [None, None]
+
+
+def test_a_pilot_shows_some_of_what_was_answered(shop, desk):
+    batch_id = shop.submit(pilot=5)
+    shop.end_items(batch_id, "failed", most=1)
+    shop.end_items(batch_id, "completed", most=5)
+    with desk.database.transaction() as session:
+        items = update(Analysis).where(Analysis.batch_id == batch_id)
+        session.execute(items.where(Analysis.state == "completed").values(answer="Teal. " * 100))
+        why = {"error_code": "timeout", "error_message": "Too late."}
+        session.execute(items.where(Analysis.state == "failed").values(why))
+    assert shop.look(batch_id)["projection"] is None  # it has not come to its end
+    paused(shop, batch_id)
+    failed, *answered = shop.look(batch_id)["projection"]["samples"]
+    assert (failed["status"], failed["answer"]) == ("failed", None)
+    assert failed["error"] == {"code": "timeout", "message": "Too late."}
+    assert [(sample["custom_id"], sample["answer"]) for sample in answered] == [
+        ("item-2", "Teal. " * 50),
+        ("item-3", "Teal. " * 50),
+    ]
+    shop.act(batch_id, "resume")
+    assert shop.look(batch_id)["projection"] is None
 
 
 def test_a_look_says_when_to_look_again_until_it_is_finished(shop):

@@ -201,6 +201,18 @@ def test_a_retried_batch_is_followed_to_its_new_end(shop, client):
         assert len(again.result()) == 1
 
 
+def test_the_stream_of_a_batch_that_is_deleted_just_ends(shop):
+    standing = batches.get(shop.desk, shop.account_id, shop.batch_id)
+    events = shop.feeds.events(shop.desk, standing, START, nobody_has_gone)
+    first = next(events)
+    shop.end_items(range(100))
+    shop.end()
+    batches.delete(shop.desk, shop.account_id, shop.batch_id)
+    assert first.startswith("event: status")
+    assert not [event for event in events if event.startswith("event: done")]
+    assert not shop.feeds._feeds
+
+
 def test_a_place_from_the_future_shows_nothing_and_ends(shop):
     shop.end_items(range(100))
     shop.end()

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from rawhost import OUTSIDE, RawHost, answering
 
 from cli.batch import folder, sources
 from core.models.analysis import CUSTOM_ID_LENGTH
@@ -119,10 +120,11 @@ def test_force_replaces_a_file(vitrine, photos):
     assert (vitrine.folder / "r.csv").read_text().startswith("position,custom_id")
 
 
-def test_a_folder_without_images_is_a_sentence(vitrine):
+def test_a_folder_without_images_is_a_wrong_command(vitrine):
     vitrine.write("empty/notes.txt", b"")
     done = vitrine("batch", "empty", *QUESTION)
-    assert (done.returncode, done.stderr) == (1, "vitrine: There is no image file in empty.\n")
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: There is no image file in empty.\n")
 
 
 def test_a_folder_called_like_a_command_is_reached_by_its_path(vitrine, photo):
@@ -194,6 +196,28 @@ def test_rows_name_images_by_path_or_by_file_id_in_json_lines_and_csv(vitrine, p
         assert lines["both"]["images"][1]["file_id"] == known
 
 
+def test_rows_name_images_by_url_beside_paths_and_these_are_not_looked_for_here(
+    vitrine, photos, photo, files
+):
+    with RawHost(answering(200, photo("blue")), address=OUTSIDE) as host:
+        url = host.url("/mug.jpg?size=1;crop=2")
+        lines = [
+            "custom_id,image,images",
+            f"one,{url},",
+            f"two,,{url}; {host.url()}",
+            "three,photos/mugs/a.jpg,",
+        ]
+        vitrine.write("rows.csv", "\n".join(lines).encode())
+        done = vitrine("batch", "rows.csv", *QUESTION, "--out", "r.jsonl")
+    assert done.returncode == 0, done.stderr
+    rows = {row["custom_id"]: row for row in json_lines((vitrine.folder / "r.jsonl").read_text())}
+    assert {row["status"] for row in rows.values()} == {"completed"}
+    assert [image["url"] for image in rows["two"]["images"]] == [url, host.url()]
+    assert len(files()) == 1
+    shown = vitrine("show", rows["one"]["id"])
+    assert f"from {url}" in shown.stdout
+
+
 def test_every_bad_line_is_told_with_its_number(vitrine, photos, files, batches):
     good = '{"image": "photos/mugs/a.jpg", "question": "Red?"}'
     vitrine.write(
@@ -209,7 +233,7 @@ def test_every_bad_line_is_told_with_its_number(vitrine, photos, files, batches)
     )
     done = vitrine("batch", "rows.csv")
     assert done.returncode == 1
-    assert "line 5: A number or metadata cannot be read" in done.stderr
+    assert "line 5 (item-5): max_tokens: Must be a whole number" in done.stderr
     assert batches() == []
 
 
@@ -223,15 +247,21 @@ def test_bad_rows_are_left_out_when_asked_and_the_others_keep_their_lines(vitrin
     assert [line["custom_id"] for line in json_lines(done.stdout)] == ["item-2", "item-4"]
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\n \n", "image\nä".encode("latin-1")], ids=["empty", "blank", "latin"]
-)
+@pytest.mark.parametrize("content", [b"", b"\n \n"], ids=["empty", "blank"])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
-def test_a_list_of_nothing_or_of_another_encoding_is_a_sentence(vitrine, name, content):
+def test_a_list_of_nothing_is_a_wrong_command(vitrine, name, content):
     vitrine.write(name, content)
     done = vitrine("batch", name, *QUESTION)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"Error: There is no item in {name}.\n")
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_list_in_another_encoding_is_a_sentence(vitrine, name):
+    vitrine.write(name, "image\nä".encode("latin-1"))
+    done = vitrine("batch", name, *QUESTION)
     assert done.returncode == 1
-    assert re.fullmatch(r"vitrine: (There is no item in|.* is not UTF-8).*\n", done.stderr)
+    assert re.fullmatch(r"vitrine: .* is not UTF-8.*\n", done.stderr)
 
 
 def test_a_failed_item_is_told_and_makes_the_status_1(vitrine, photos, photo):

@@ -137,6 +137,8 @@ INPUTS = {
     "csv": (b"sku,image\n1,a.jpg\n", "text/csv"),
     "csv with a BOM and CRLF": (b"\xef\xbb\xbfsku,image\r\n1,a.jpg\r\n", "text/csv"),
     "csv in Korean": ("이름,사진\n신발,a.jpg\n".encode(), "text/csv"),
+    "csv with a row in Latin-1": (b"sku,name\n1,Gr\xf6\xdfe\n", "text/csv"),
+    "jsonl in Latin-1": (b'{"name": "Gr\xf6\xdfe"}\n', "application/jsonl"),
     "csv that begins like a bitmap": (b"BMW,image\n1,a.jpg\n", "text/csv"),
     "csv cut within a character by the look at it": (b"x" * 65_535 + "é\n".encode(), "text/csv"),
     "zip": (archive(), "application/zip"),
@@ -162,8 +164,9 @@ REFUSED = {
     "the purpose that only analyses give": ("photo", "p.jpg", "analysis", "purpose"),
     "nothing for vision": (b"", "p.jpg", "vision", "empty"),
     "nothing for a batch": (b"", "input.csv", "batch", "empty"),
-    "broken UTF-8": (b"sku,name\n1,Gr\xf6\xdfe\n", "input.csv", "batch", "UTF-8"),
-    "a character that never ends": (b"sku,name\n1,\xc3", "input.csv", "batch", "UTF-8"),
+    "a header in Latin-1": (b"Gr\xf6\xdfe,name\n", "input.csv", "batch", "UTF-8"),
+    "a JSON array": (b'\xef\xbb\xbf [\n{"image": "x"}]', "input.jsonl", "batch", "one object per line"),
+    "a web page": (b"<!DOCTYPE html><p>Sign in</p>", "input.csv", "batch", "an HTML page"),
     "UTF-16": ("sku,name\n".encode("utf-16"), "input.csv", "batch", "UTF-8"),
     "UTF-16 without a mark": ("sku,name\n".encode("utf-16-le"), "input.csv", "batch", "UTF-8"),
     "blanks": (b"\xef\xbb\xbf \r\n\t\n", "input.csv", "batch", "JSONL"),
@@ -399,6 +402,23 @@ def test_bytes_that_are_gone_from_the_store_are_a_404_and_not_a_broken_answer(cl
     file = kept(client, b'{"gone": true}')
     desk.blobs.delete(file["sha256"])
     assert content_of(client, file).status_code == 404
+
+
+def test_a_file_that_items_use_is_kept_and_the_batch_to_delete_is_named(client, photo):
+    file = kept(client, photo("olive"), "p.jpg", "vision")
+    place, inputs = f"{FILES}/{file['id']}", [{"image": file["id"], "question": "?!"}] * 2
+
+    def refused():
+        answer = client.delete(place)
+        assert (answer.status_code, answer.json["error_code"]) == (409, "conflict")
+        return answer.json
+
+    first = client.post("/api/v1/batches", json={"inputs": inputs}).json["id"]
+    told = refused()
+    assert f"Batch {first} uses this file: delete the batch first when it is finished." in told["error"]
+    assert told["details"] == {"analyses": 2, "unfinished": 2, "batches": 1, "batch_id": first}
+    client.post("/api/v1/batches", json={"inputs": inputs})
+    assert f"2 batches use this file, such as {first}: delete them first." in refused()["error"]
 
 
 def test_a_deleted_file_is_gone_and_its_bytes_follow_unless_another_has_them(client, other, desk):

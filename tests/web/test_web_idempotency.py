@@ -12,7 +12,7 @@ from sqlalchemy import event, func, select, update
 
 from core.errors import Unavailable
 from core.models import Analysis, Batch, File, IdempotencyKey
-from core.services import analyses, idempotency
+from core.services import analyses, dispatching, idempotency
 from core.services.idempotency import Once
 from webapp.app import create_app
 from webapp.idempotency import fingerprint
@@ -21,8 +21,12 @@ ANALYSES, BATCHES, FILES = "/api/v1/analyses", "/api/v1/batches", "/api/v1/files
 NOT_CREATING = (
     "/cancel",
     "/pause",
+    "/redeliver",
+    "/replay",
     "/resume",
     "/retry",
+    "/rotate",
+    "/test",
     "/brands",
     "/brands/import",
     "/taxonomies",
@@ -262,6 +266,20 @@ def test_a_replay_shows_what_has_become_of_it_meanwhile(client, desk, key, photo
     analyses.cancel(desk, key.key.account_id, made)
     again = post(client, photo(), "k")
     assert (again.status_code, again.json["id"], again.json["status"]) == (200, made, "cancelled")
+
+
+def test_the_replay_of_a_batch_is_a_202_until_it_is_finished_and_then_a_200(client, desk, photo):
+    def submit():
+        data = {"images": (io.BytesIO(photo()), "p.jpg"), "question": "?!"}
+        answer = client.post(BATCHES, data=data, headers={"Idempotency-Key": "nightly"})
+        return answer.status_code, answer.json["status"], "Retry-After" in answer.headers
+
+    assert submit() == submit() == (202, "running", True)
+    batch_id = client.get(BATCHES).json["data"][0]["id"]
+    client.post(f"{BATCHES}/{batch_id}/cancel")
+    while client.get(f"{BATCHES}/{batch_id}").json["completed_at"] is None:
+        dispatching.move_on(desk)
+    assert submit() == (200, "cancelled", False)
 
 
 def test_an_idempotent_submission_costs_one_statement_more(client, desk, photo):

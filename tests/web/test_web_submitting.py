@@ -6,7 +6,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from io import BytesIO
+from io import BytesIO, RawIOBase
 
 import pytest
 from sqlalchemy import func, select
@@ -196,6 +196,39 @@ def test_json_that_is_broken_and_types_that_are_not_taken_say_so(client):
     assert (broken.status_code, broken.json["error_code"]) == (400, "invalid_request")
     assert (wrong.status_code, wrong.json["error_code"]) == (415, "unsupported_media_type")
     assert none.status_code == 415
+
+
+class Stalled(RawIOBase):
+    """A connection on which nothing more comes: reading gives up after a while."""
+
+    def readinto(self, _buffer):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=b", "application/json"])
+def test_a_body_that_stops_on_its_way_is_told_so(client, kind):
+    stalled = {"wsgi.input": Stalled(), "CONTENT_LENGTH": "5000"}
+    answer = client.post("/api/v1/batches", content_type=kind, environ_overrides=stalled)
+    assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
+    assert answer.json["error"] == "The body of this request broke off, or came too slowly: send it again."
+
+
+def test_a_413_names_the_limit_that_was_reached(client, settings):
+    def told(**data):
+        answer = client.post("/api/v1/batches", data=data, content_type="multipart/form-data")
+        assert (answer.status_code, answer.json["error_code"]) == (413, "file_too_large")
+        return answer.json["error"]
+
+    form = "A form may have at most 250 parts, and its text fields 100,000 bytes together."
+    assert told(question="?" * 200_000) == form
+    assert told(questions=["?"] * 300) == form
+    environ = {"CONTENT_LENGTH": str(settings.max_request_size + 1)}
+    whole = client.post(
+        "/api/v1/batches", data=b"{}", content_type="application/json", environ_overrides=environ
+    )
+    assert whole.status_code == 413
+    most = f"{settings.max_request_size:,}"
+    assert whole.json["error"] == f"The body of this request may have at most {most} bytes."
 
 
 def test_a_file_over_the_limit_is_refused_whether_or_not_its_length_is_told(

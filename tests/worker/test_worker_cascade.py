@@ -33,11 +33,11 @@ PACK = {
 
 
 @pytest.fixture
-def shop(shop, preparer, vision, throttle):
+def shop(shop, fetcher, preparer, vision, throttle):
     settings = dataclasses.replace(shop.desk.settings, vision_models=(CHEAP, STRONG))
     shop.desk = dataclasses.replace(shop.desk, settings=settings)
     leases = Leases(shop.desk)
-    shop.analyzer = Analyzer(shop.desk, preparer, vision, throttle, leases, "test-worker")
+    shop.analyzer = Analyzer(shop.desk, fetcher, preparer, vision, throttle, leases, "test-worker")
     presets.create(shop.desk, shop.key.account_id, "kinds", PACK)
     yield shop
     leases.close()
@@ -155,5 +155,5 @@ def test_two_hundred_items_cost_less_and_usage_tells_how_much(shop, script, phot
     group = {name: sum(each[name] for each in groups) for name in ("calls", "cascade_saved")}
     # 160 times 0.00224 saved, 40 times 0.00056 spent on top; all strong would have been 200 times 0.0028
     assert group == {"calls": 240, "cascade_saved": Decimal("0.336")}
-    spent = batches.get(shop.desk, shop.key.account_id, batch.id).tally
-    assert spent.prompt_cost + spent.completion_cost == Decimal("0.56") - Decimal("0.336")
+    spent = batches.get(shop.desk, shop.key.account_id, batch.id).tally.taken
+    assert spent["prompt_cost"] + spent["completion_cost"] == Decimal("0.56") - Decimal("0.336")

@@ -77,7 +77,7 @@ class Watched:
         try:
             return self._vision.ask(ask)
         finally:
-            if self._about in str(ask.messages):
+            if self._about in str(ask.parameters["messages"]):
                 self.beside.append(len(self.present) - 1)
             self.present.discard(me)
 

@@ -119,11 +119,13 @@ def test_a_refusal_for_another_reason_is_no_reason_to_ask_in_words(shop, script)
 
 
 @pytest.mark.parametrize(("mode", "in_words"), [("prompt", True), ("schema", False)])
-def test_an_operator_says_how_a_form_is_asked_for(shop, script, preparer, vision, throttle, mode, in_words):
+def test_an_operator_says_how_a_form_is_asked_for(
+    shop, script, fetcher, preparer, vision, throttle, mode, in_words
+):
     settings = dataclasses.replace(shop.desk.settings, structured_output=mode)
     desk = dataclasses.replace(shop.desk, settings=settings)
     leases = Leases(desk)
-    shop.analyzer = Analyzer(desk, preparer, vision, throttle, leases, "test-worker")
+    shop.analyzer = Analyzer(desk, fetcher, preparer, vision, throttle, leases, "test-worker")
     script.say(completion('{"colour": "red"}'))
     assert shop.ask(response_format=FORM).data == RED
     assert ("response_format" not in script.calls[0]["body"]) is in_words

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from flask import Response, g, request, stream_with_context, url_for
@@ -43,10 +44,18 @@ from webapp.schemas.batches import (
     seconds_of,
 )
 from webapp.sheets import sheet
-from webapp.streams import streams, watch_for_end
+from webapp.streams import streams, watch_for_end, with_farewell
 from webapp.uploads import received, spooled
 
+PAGE = 100
+"""Results that are given at once where nobody asks for another number."""
 PLACE = re.compile(r"(\d{1,19})\.(\d{1,9})")
+FINISHED: dict[str, Any] = {
+    "schema": BatchView,
+    "description": "A replay, when the batch is finished.",
+    "headers": MADE,
+    "success": True,
+}
 LINES = {"type": "string", "description": "A line for each item."}
 CSV_COLUMNS = (
     "position",
@@ -70,6 +79,7 @@ blueprint = Blueprint(
 
 @blueprint.route("/batches", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchJson, multipart=BatchForm)
@@ -81,6 +91,7 @@ def submit(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/batch-analyze", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchForm)
@@ -92,6 +103,7 @@ def batch_analyze(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/image/analyze-batch", methods=["POST"])
 @blueprint.response(202, BatchView, headers=MADE)
+@blueprint.alt_response(200, **FINISHED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=BatchFilesForm)
@@ -168,7 +180,7 @@ def cancel(batch_id: str) -> Any:
 @blueprint.route("/batches/<id(batch):batch_id>/retry", methods=["POST"])
 @blueprint.response(200, BatchView)
 @signed_in(Scope.WRITE)
-@takes_body(json=RetryJson)
+@takes_body(json=RetryJson, optional=True)
 @may_answer(404, 409)
 def retry(body: dict[str, Any], batch_id: str) -> Any:
     """Run failed (or cancelled, or expired) items again."""
@@ -188,10 +200,10 @@ def results(query: dict[str, Any], batch_id: str) -> Any:
     account_id, state = key().account_id, query.get("status")
     if query["format"] != "json":
         batches.get(desk(), account_id, batch_id)  # a 404 must come before the first byte
-        everything = batches.all_results(desk(), account_id, batch_id, state=state)
-        return _whole(everything, query["format"], batch_id)
+        everything = batches.all_results(desk(), account_id, batch_id, after=query["cursor"], state=state)
+        return _whole(islice(everything, query.get("limit")), query["format"], batch_id)
     rows, more = batches.results(
-        desk(), account_id, batch_id, after=query["cursor"], limit=query["limit"], state=state
+        desk(), account_id, batch_id, after=query["cursor"], limit=query.get("limit", PAGE), state=state
     )
     return {
         "data": [present.item(row) for row in rows],
@@ -213,7 +225,8 @@ def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""
     place = _place(request.headers.get("Last-Event-ID", ""))
     standing = batches.get(desk(), key().account_id, batch_id)
-    return streams().response(feeds().events(desk(), standing, place, watch_for_end()))
+    events = feeds().events(desk(), standing, place, watch_for_end())
+    return streams().response(with_farewell(events))
 
 
 def _sent(image: dict[str, Any]) -> Upload:
@@ -230,7 +243,7 @@ def _sent(image: dict[str, Any]) -> Upload:
 def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """What every way of submitting a loaded body does."""
     standing = batches.replayed(desk(), once()) or _fresh(body)
-    return present.batch(standing), 202, _headers(standing)
+    return present.batch(standing), 202 if standing.batch.finished_at is None else 200, _headers(standing)
 
 
 def _fresh(body: dict[str, Any]) -> Standing:
@@ -240,6 +253,7 @@ def _fresh(body: dict[str, Any]) -> Standing:
         priority=body.pop("priority"),
         pilot=body.pop("pilot", None),
         max_cost=body.pop("max_cost", None),
+        told=body.pop("told", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:
@@ -313,7 +327,7 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "error": row.error_message,
         "total_tokens": present.usage(row)["total_tokens"],
         "total_cost": present.cost(row)["total_cost"],
-        "file_names": "; ".join(image.file.name for image in row.images),
+        "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
     }
 
 

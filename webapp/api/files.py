@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from flask import url_for
@@ -41,7 +42,7 @@ blueprint = Blueprint("files", __name__, description="Bytes that are sent once a
 @blueprint.response(201, FileView, headers=MADE)
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
-@takes_body(multipart=UploadForm, upload=True)
+@takes_body(multipart=UploadForm, upload=attrgetter("max_upload_size"))
 @idempotent
 def upload(body: dict[str, Any]) -> Any:
     """Upload a file."""
@@ -64,7 +65,7 @@ def upload(body: dict[str, Any]) -> Any:
 def listing(query: dict[str, Any]) -> Any:
     """List files, the newest first."""
     limit, before = query.pop("limit"), query.pop("cursor", None)
-    rows, more = files.page(desk(), key().account_id, before=before, limit=limit, filters=query)
+    rows, more = files.page(desk(), key().account_id, behind=before, limit=limit, filters=query)
     return present.page([present.file(row) for row in rows], more=more)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
@@ -17,6 +18,8 @@ from webapp.schemas.analyses import (
     OPTIONS,
     AnalysisView,
     CostSchema,
+    Problem,
+    ToldSchema,
     UsageSchema,
     file_part,
     required_quality,
@@ -46,7 +49,35 @@ def seconds_of(window: str) -> int:
     return int(match[1]) * UNITS[match[2]] if match else 0
 
 
-class Defaults(Schema):
+class Questions(fields.List):  # type: ignore[type-arg]  # not generic when it runs
+    """The questions of a form: a field for each, or a single one with a JSON list of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) == 1:
+            value = _listed(value[0])
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _listed(text: Any) -> list[Any]:
+    """The JSON list that a text is, or the text alone: a question may begin with a bracket."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return [text]
+    return found if isinstance(found, list) else [text]
+
+
+class _NullIsAbsent(Schema):
+    """Null is as if left out, as it is in an item."""
+
+    @pre_load
+    def _given(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class Defaults(_NullIsAbsent):
     """What holds for every item that does not say otherwise."""
 
     question = Question(
@@ -64,7 +95,7 @@ class Defaults(Schema):
     require_quality = required_quality()
 
 
-class _Order(Schema):
+class _Order(ToldSchema):
     metadata = Metadata(load_default=dict, metadata={"description": "The client's own, of the batch."})
     completion_window = Window(load_default="24h", metadata={"pattern": r"^[1-9][0-9]{0,3}[mhd]$"})
     priority = Text(load_default="normal", validate=validate.OneOf(list(PRIORITIES)))
@@ -75,16 +106,16 @@ class _Order(Schema):
     max_cost = Amount(metadata={"description": "USD: pause before a call that might go beyond."})
 
 
-class BatchJson(_Order):
+class BatchJson(_NullIsAbsent, _Order):
     """A batch to be run."""
 
     inputs = fields.List(
-        fields.Raw(metadata={"type": "object"}),  # judged by the service, all of them at once
+        # Judged by the service, all of them at once, also what is no object.
+        fields.Raw(allow_none=True, metadata={"type": "object"}),
         metadata={
-            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
-            " file_id or base64), and question, context,"
-            " preset, preset_options, response_format, require_quality, model, max_tokens, temperature,"
-            " detail, metadata.",
+            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
+            " objects with file_id, url or base64), and question, context, preset, preset_options,"
+            " response_format, require_quality, model, max_tokens, temperature, detail, metadata.",
         },
     )
     input_file_id = Text(
@@ -104,12 +135,23 @@ class BatchJson(_Order):
 
 class _FormFields(_Order):
     question = Question(validate=validate.Length(max=QUESTION_LENGTH))
-    questions = fields.List(Question(validate=validate.Length(max=QUESTION_LENGTH)))
+    questions = Questions(
+        Question(validate=validate.Length(max=QUESTION_LENGTH)),
+        validate=validate.Length(min=1),
+        metadata={"description": "One for each file: as many fields, or one with a JSON list."},
+    )
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
     detail = Text(validate=validate.OneOf(DETAILS))
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
+
+    @validates_schema
+    def _one_kind_of_question(self, data: dict[str, Any], **_: Any) -> None:
+        if "question" in data and "questions" in data:
+            raise ValidationError(
+                "Give either question, for all images, or questions, not both.", "questions"
+            )
 
 
 class BatchForm(_FormFields):
@@ -156,7 +198,10 @@ class ResultsQuery(Schema):
     """Which results, and in what form."""
 
     format = Text(load_default="json", validate=validate.OneOf(["json", "ndjson", "csv"]))
-    limit = Whole(load_default=100, validate=validate.Range(1, 1000))
+    limit = Whole(
+        validate=validate.Range(1, 1000),
+        metadata={"description": "Without it, 100 as JSON; all as NDJSON or CSV."},
+    )
     cursor = Whole(
         load_default=-1,
         validate=validate.Range(-1, MOST_ITEMS),
@@ -176,13 +221,37 @@ class Counts(Schema):
     pending = fields.Integer(required=True)
 
 
+class Sample(Schema):
+    """A little of an item that the pilot ran."""
+
+    custom_id = fields.String(required=True)
+    status = fields.String(required=True, metadata={"enum": [state.value for state in AnalysisState]})
+    answer = fields.String(
+        required=True, allow_none=True, metadata={"description": "Its first 300 characters."}
+    )
+    error = fields.Nested(Problem, required=True, allow_none=True)
+
+
 class Projection(Schema):
     """What the whole batch will come to if it goes on as the pilot went."""
 
-    items = fields.Integer(required=True)
-    total_cost = fields.Float(required=True, allow_none=True)
-    seconds = fields.Float(required=True, allow_none=True)
-    error_rate = fields.Float(required=True)
+    items = fields.Integer(required=True, metadata={"description": "Items that are final so far."})
+    total_cost = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Estimate for the whole batch."}
+    )
+    seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Estimate for the whole batch; null in listings, and where nothing is known."
+        },
+    )
+    error_rate = fields.Float(required=True, metadata={"description": "0 to 1, of the items so far."})
+    samples = fields.List(
+        fields.Nested(Sample),
+        required=True,
+        metadata={"description": "The first items that are final, 3 at most; none in listings."},
+    )
 
 
 class BatchView(Schema):
@@ -203,6 +272,9 @@ class BatchView(Schema):
     priority = fields.String(required=True)
     metadata = fields.Dict(required=True)
     created_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(
+        required=True, allow_none=True, metadata={"description": "When its first item was begun."}
+    )
     expected_at = fields.DateTime(required=True, allow_none=True)
     completed_at = fields.DateTime(required=True, allow_none=True)
     deadline_at = fields.DateTime(required=True)

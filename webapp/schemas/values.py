@@ -10,7 +10,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from core import json_schemas
 from core.presets.preset import LARGEST_OPTIONS
+from core.services.analyses import METADATA_BYTES
 
 DEEPEST = 32
 """Levels of nesting in JSON of the client's own."""
@@ -81,27 +83,30 @@ class Amount(Real):
 class JsonObject(fields.Dict):
     """A JSON object of the client's own; in forms as text."""
 
+    largest = json_schemas.LARGEST
+    """Bytes, as JSON."""
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             value = _decoded(value)
         found = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # not annotated
         if not all(is_storable(text) for text in texts_of(found)):
             raise ValidationError("Must not contain NUL or unpaired surrogate characters.")
+        if len(json.dumps(found)) > self.largest:
+            raise ValidationError(f"May take at most {self.largest:,} bytes as JSON.")
         return found
 
 
 class Metadata(JsonObject):
     """What the client wants to be kept with something."""
 
+    largest = METADATA_BYTES
+
 
 class Options(JsonObject):
     """The options of a preset."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        found = super()._deserialize(value, attr, data, **kwargs)
-        if len(json.dumps(found)) > LARGEST_OPTIONS:
-            raise ValidationError(f"May take at most {LARGEST_OPTIONS:,} bytes as JSON.")
-        return found
+    largest = LARGEST_OPTIONS
 
 
 def is_storable(text: str) -> bool:

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0006_presets"
-down_revision = "0005_budgets"
+revision = "0010_presets"
+down_revision = "0009_webhooks"
 branch_labels = None
 depends_on = None
 

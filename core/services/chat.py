@@ -1,0 +1,253 @@
+"""Chats in the shape of OpenAI's API: what a request must keep to, and the analysis made of it.
+
+Only what Vitrine itself relies on is checked: messages, images, tool calls, the model, and what bounds the
+cost. Every other field goes to the endpoint as it came, whose business it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from core.desk import Desk
+from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
+from core.models import Analysis, ApiKey
+from core.services import analyses, image_urls, models
+from core.services.analyses import Image
+from core.services.bodies import demand_storable
+from core.services.body_costs import MOST_TOKENS
+from core.services.files import Upload
+from core.services.idempotency import Once
+from core.services.models import FindPreset
+from core.store import analyses as rows
+
+PRESET, PRESET_VERSION = "chat", 1
+"""What stands in the place of a preset; there is no pack of this name, for a chat has no words of ours."""
+REFERENCE = "vitrine:image/"
+"""Begins what stands in a stored body where an image was; its position among the images follows."""
+ROLES = ("developer", "system", "user", "assistant", "tool", "function")
+MOST_CHOICES = 128
+FILE_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
+
+ReadImage = Callable[[str], Upload]
+"""Makes an upload of a data URL. Raises VitrineError."""
+ReadUrl = Callable[[str], Image]
+"""The same of any URL; those of the web are fetched later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """A request that keeps the rules."""
+
+    body: dict[str, Any]
+    """As it came, each image replaced by a reference to its position among the images."""
+    images: Sequence[Image]
+    model: str
+    max_tokens: int | None
+    """Of one choice; None where the client set no limit."""
+    stream: bool
+    include_usage: bool
+
+
+def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_preset: FindPreset) -> ChatRequest:
+    """Check a request and take its images out of it.
+
+    Raises InvalidRequest, InvalidToolCall, InvalidImage, ModelNotFound, FileTooLarge, UnsupportedMediaType.
+    """
+    images: list[Image] = []
+
+    def read(url: str) -> Image:
+        return image_urls.checked(desk, url) if image_urls.looks_like_one(url) else read_image(url)
+
+    messages = [
+        _message(message, f"messages[{place}]", images, read)
+        for place, message in enumerate(_filled_list(body.get("messages"), "messages"))
+    ]
+    _check_count(desk, images)
+    _check_tool_calls(messages)
+    _whole(body, "n", MOST_CHOICES)
+    limits = [_whole(body, name, MOST_TOKENS) for name in ("max_completion_tokens", "max_tokens")]
+    stream, options = _flag(body, "stream"), body.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise _invalid("stream_options must be an object.", "stream_options")
+    stored = models.with_preset(desk, {**body, "messages": messages}, find_preset)
+    demand_storable(stored)
+    return ChatRequest(
+        body=stored,
+        images=images,
+        model=_model(desk, stored.get("model")),
+        max_tokens=next((limit for limit in limits if limit is not None), None),
+        stream=stream,
+        include_usage=_flag(options, "include_usage"),
+    )
+
+
+def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> Analysis:
+    """Accept a chat. What `once` has made before is given instead. Raises as analyses.submit does."""
+    analysis = analyses.fresh(desk, key, request_id, **columns(desk, chat))
+    return analyses.accept(desk, key, analysis, chat.images, once)
+
+
+def columns(desk: Desk, chat: ChatRequest) -> dict[str, Any]:
+    """What a chat puts into the row of its analysis, alone or as an item of a batch."""
+    return {
+        "preset": PRESET,
+        "preset_version": PRESET_VERSION,
+        "question": None,
+        "context": None,
+        "model": chat.model,
+        "max_tokens": chat.max_tokens or desk.settings.default_max_tokens,
+        "temperature": desk.settings.default_temperature,
+        "detail": "auto",
+        "meta": {},
+        "body": chat.body,
+    }
+
+
+def reply(desk: Desk, account_id: str, analysis_id: str) -> Any:
+    """What the endpoint said; None where nothing is known. Raises NotFound."""
+    with desk.database.transaction() as session:
+        return rows.reply_of(session, account_id, analysis_id)
+
+
+def abandon(desk: Desk, account_id: str, analysis_id: str) -> None:
+    """Cancel a chat whose client has gone; one that is final stays as it is."""
+    with suppress(WrongState):
+        analyses.cancel(desk, account_id, analysis_id)
+
+
+def _message(message: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
+    """A message, its images replaced by references and added to the others."""
+    if not isinstance(message, dict):
+        raise _invalid(f"{param} must be an object.", param)
+    role, content = message.get("role"), message.get("content")
+    if role not in ROLES:
+        raise _invalid(f"{param}.role must be one of: {', '.join(ROLES)}.", f"{param}.role")
+    if isinstance(content, str) or (content is None and role in {"assistant", "function"}):
+        return message
+    parts = _filled_list(content, f"{param}.content", "a text or a list of at least one part")
+    taken = [_part(part, f"{param}.content[{place}]", images, read) for place, part in enumerate(parts)]
+    return {**message, "content": taken}
+
+
+def _part(part: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str):
+        raise _invalid(f"{param} must be an object with a type.", param)
+    if kind == "text" and not isinstance(part.get("text"), str):
+        raise _invalid(f"{param}.text must be a text.", f"{param}.text")
+    if kind != "image_url":
+        return dict(part)
+    given = part.get("image_url")
+    param = f"{param}.image_url"
+    if not isinstance(given, dict):
+        raise _invalid(f"{param} must be an object with a url, or with the file_id of a file.", param)
+    if not isinstance(given.get("detail", ""), str):
+        raise _invalid(f"{param}.detail must be a text.", f"{param}.detail")
+    images.append(_image(given, param, read))
+    kept = {name: value for name, value in given.items() if name not in {"url", "file_id"}}
+    return {**part, "image_url": {"url": f"{REFERENCE}{len(images) - 1}", **kept}}
+
+
+def _image(given: Mapping[str, Any], param: str, read: ReadUrl) -> Image:
+    url, file_id = given.get("url"), given.get("file_id")
+    if (url is None) == (file_id is None):
+        raise _invalid(f"{param} needs either a url or a file_id.", param)
+    if file_id is not None:
+        if not isinstance(file_id, str) or not FILE_ID.fullmatch(file_id):
+            raise _invalid(f"{param}.file_id must be the id of a file.", f"{param}.file_id")
+        return file_id
+    if isinstance(url, str) and (url.startswith("data:") or image_urls.looks_like_one(url)):
+        return read(url)
+    raise InvalidImage(
+        "It is no image: send a URL, a data URL with base64, or the file_id of an upload.",
+        details={"field": param},
+    )
+
+
+def _check_count(desk: Desk, images: Sequence[Image]) -> None:
+    most = desk.settings.max_images
+    if len(images) > most:
+        raise _invalid(f"A chat takes at most {most} images.", "messages")
+
+
+def _check_tool_calls(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Every call is answered by one message of the tool, before anything else is said."""
+    waiting: set[str] = set()
+    for place, message in enumerate(messages):
+        param = f"messages[{place}]"
+        if message["role"] == "tool":
+            call_id = message.get("tool_call_id")
+            if not isinstance(call_id, str) or call_id not in waiting:
+                raise InvalidToolCall(
+                    f"{param}.tool_call_id answers no tool call of the message before, or one that has"
+                    " been answered.",
+                    details={"field": f"{param}.tool_call_id"},
+                )
+            waiting.remove(call_id)
+            continue
+        _demand_answers(waiting, param)
+        waiting = _tool_calls(message, param)
+    _demand_answers(waiting, "messages")
+
+
+def _demand_answers(waiting: set[str], param: str) -> None:
+    if waiting:
+        raise InvalidToolCall(
+            f"Each tool call is answered by a tool's message; not so: {', '.join(sorted(waiting))}.",
+            details={"field": param},
+        )
+
+
+def _tool_calls(message: Mapping[str, Any], param: str) -> set[str]:
+    """The ids of a message's tool calls."""
+    if message["role"] != "assistant" or message.get("tool_calls") is None:
+        return set()
+    calls = _filled_list(message["tool_calls"], f"{param}.tool_calls")
+    ids = [call.get("id") if isinstance(call, dict) else None for call in calls]
+    if not all(isinstance(call_id, str) and call_id for call_id in ids) or len(set(ids)) < len(ids):
+        raise InvalidToolCall(
+            f"Each of {param}.tool_calls needs an id of its own.", details={"field": f"{param}.tool_calls"}
+        )
+    return {str(call_id) for call_id in ids}
+
+
+def _model(desk: Desk, name: Any) -> str:
+    settings = desk.settings
+    if name is None:
+        return settings.vision_model
+    if name not in settings.models:
+        known = ", ".join(settings.models)
+        raise ModelNotFound(
+            f"The model {name!r} is not served here; these are: {known}.", details={"field": "model"}
+        )
+    return str(name)
+
+
+def _filled_list(value: Any, param: str, what: str = "a list of at least one") -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise _invalid(f"{param} must be {what}.", param)
+    return value
+
+
+def _whole(body: Mapping[str, Any], name: str, most: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise _invalid(f"{name} must be a whole number from 1 to {most:,}.", name)
+    return value
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _invalid(f"{name} must be true or false.", name)
+    return bool(value)
+
+
+def _invalid(message: str, param: str) -> InvalidRequest:
+    return InvalidRequest(message, details={"field": param})

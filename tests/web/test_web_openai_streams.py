@@ -1,0 +1,127 @@
+"""A stream of /v1/chat/completions, while these tests play the worker."""
+
+import json
+import threading
+import time
+
+import pytest
+from endpoint import completion
+
+from core.errors import UpstreamError
+from core.pricing import Usage, WorstCase
+from core.services import analyses, outcomes
+from core.services.outcomes import Answer, Closing
+
+USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+
+
+class Worker:
+    """Takes the one analysis of an account, and does with it what a test wants."""
+
+    def __init__(self, desk, account_id):
+        self.desk = desk
+        while not (rows := analyses.page(desk, account_id, before=None, limit=1, filters={})[0]):
+            time.sleep(0.02)
+        self.claimed = outcomes.claim(desk, rows[0].id, "test")
+        self.call_id = outcomes.reserve(desk, self.claimed, WorstCase(0, None), [])
+
+    def tell(self, number, *chunks, last=0, call=None):
+        entry = {"call": call or self.call_id, "number": number, "chunks": json.dumps(chunks), "last": last}
+        assert self.desk.events.publish(self.claimed.id, entry)
+
+    def succeed(self, text):
+        closing = Closing.settled(self.call_id, Usage(), None, None)
+        answer = Answer(text, None, None, "stop", completion(text))
+        outcomes.succeed(self.desk, self.claimed, answer, closing)
+
+    def fail(self):
+        outcomes.fail(self.desk, self.claimed, UpstreamError(), None)
+
+
+@pytest.fixture
+def stream(client, desk, key):
+    """The events of a chat that a worker does something with meanwhile."""
+
+    def run(work, **options):
+        thread = threading.Thread(target=lambda: work(Worker(desk, key.key.account_id)))
+        thread.start()
+        messages = [{"role": "user", "content": "?"}]
+        answer = client.post(
+            "/v1/chat/completions", json={"messages": messages, "stream": True, **options}, buffered=False
+        )
+        for event in answer.response:
+            text = event.decode() if isinstance(event, bytes) else event
+            if text.startswith("data: {"):
+                yield json.loads(text.removeprefix("data: "))
+            elif text.startswith("data: "):
+                yield text.removeprefix("data: ").strip()
+        thread.join()
+
+    return run
+
+
+def said(text, **more):
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return {"id": "up-1", "object": "chat.completion.chunk", "choices": [choice], **more}
+
+
+def texts(events):
+    return [event["choices"][0]["delta"].get("content") for event in events if event.get("choices")]
+
+
+def test_chunks_go_on_while_the_answer_is_still_being_made(stream):
+    seen = threading.Event()
+
+    def work(worker):
+        worker.tell(0, said("A red "))
+        assert seen.wait(30)
+        worker.tell(1, said("mug."), {**said(""), "choices": [], "usage": USAGE})
+        worker.tell(2, last=1)
+        worker.succeed("A red mug.")
+
+    events = stream(work)
+    first = next(events)
+    assert first["choices"][0]["delta"]["content"] == "A red "
+    assert first["id"].startswith("chatcmpl-")
+    seen.set()
+    second, done = events
+    assert (texts([second]), done) == (["mug."], "[DONE]")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_endpoints_usage_goes_on_only_where_it_was_asked_for(stream, asked):
+    def work(worker):
+        worker.tell(0, said("Red.", usage=None), {**said(""), "choices": [], "usage": USAGE})
+        worker.tell(1, last=1)
+        worker.succeed("Red.")
+
+    *chunks, done = stream(work, stream_options={"include_usage": asked})
+    assert done == "[DONE]"
+    assert [chunk.get("usage") for chunk in chunks if "usage" in chunk] == ([None, USAGE] if asked else [])
+
+
+def test_where_nothing_was_told_the_finished_answer_is_cut_into_chunks(stream):
+    *chunks, done = stream(lambda worker: worker.succeed("A red mug. " * 40))
+    assert done == "[DONE]"
+    assert "".join(text or "" for text in texts(chunks)) == "A red mug. " * 40
+    assert len(chunks) > 3
+
+
+@pytest.mark.parametrize(("number", "call"), [(2, None), (0, "call_of_another")])
+def test_a_gap_or_a_second_beginning_is_an_error_and_no_mixture(stream, number, call):
+    def work(worker):
+        worker.tell(0, said("A red "))
+        worker.tell(number, said("A blue "), call=call)
+        worker.succeed("A blue mug.")
+
+    *chunks, error, done = stream(work)
+    assert (texts(chunks), error["error"]["code"], done) == (["A red "], "upstream_error", "[DONE]")
+
+
+def test_a_failure_after_the_beginning_is_an_event(stream):
+    def work(worker):
+        worker.tell(0, said("A red "))
+        worker.fail()
+
+    chunk, error, done = stream(work)
+    assert (texts([chunk]), error["error"]["type"], done) == (["A red "], "server_error", "[DONE]")

@@ -1,0 +1,1 @@
+"""The /v1 face: OpenAI's API over the same analyses, files and batches as the native one."""

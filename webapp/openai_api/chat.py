@@ -1,0 +1,74 @@
+"""`/v1/chat/completions`: a chat is an analysis that somebody waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g
+from marshmallow import ValidationError
+
+from core.errors import InvalidImage
+from core.services import chat
+from core.services.chat import ChatRequest
+from core.services.files import Upload
+from core.services.keys import Scope
+from core.services.models import preset_finder
+from core.states import FINAL, AnalysisState
+from webapp.idempotency import idempotent, once
+from webapp.limits import DOCUMENTED, Counted
+from webapp.openai_api.errors import OpenAIBlueprint
+from webapp.openai_api.streaming import ChatStream
+from webapp.openai_api.waiting import Waiting, answer, place, waiting_for
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
+from webapp.schemas.analyses import decoded
+from webapp.schemas.chat import ChatBody, ChatCompletion
+from webapp.streams import StreamsFull, streams
+from webapp.uploads import spooled
+
+FAILURES = (404, 409, 500, 502, 504)
+
+blueprint = OpenAIBlueprint("chat", __name__, description="OpenAI's chat API over the same analyses.")
+
+
+@blueprint.route("/chat/completions", methods=["POST"])
+@blueprint.response(200, ChatCompletion, headers=DOCUMENTED)
+@signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
+@takes_body(json=ChatBody)
+@idempotent
+@may_answer(*FAILURES)
+def create(body: dict[str, Any]) -> Response:
+    """Ask about texts and images, and wait for the answer; `stream` gives it as server-sent events."""
+    asked = chat.parse(desk(), body, read_image, preset_finder(desk(), key().account_id))
+    with place():
+        return _streamed(asked) if asked.stream else _whole(asked)
+
+
+def read_image(url: str) -> Upload:
+    """The image in a data URL. Raises InvalidImage, FileTooLarge."""
+    try:
+        return spooled(decoded(url), "")
+    except ValidationError as error:
+        raise InvalidImage("An image is no base64 data URL, or its base64 is not valid.") from error
+
+
+def _whole(asked: ChatRequest) -> Response:
+    return answer(_submitted(asked).final())
+
+
+def _streamed(asked: ChatRequest) -> Response:
+    """A stream; what fails soon is refused with a status of its own, as it would be without one."""
+    waiting = _submitted(asked)
+    stream = ChatStream(waiting, include_usage=asked.include_usage)
+    found = stream.begin()
+    if found.state in FINAL and found.state != AnalysisState.COMPLETED:
+        return answer(found)
+    try:
+        return streams().response(stream.events())
+    except StreamsFull:
+        waiting.give_up()
+        raise
+
+
+def _submitted(asked: ChatRequest) -> Waiting:
+    return waiting_for(chat.submit(desk(), key(), asked, g.request_id, once()))

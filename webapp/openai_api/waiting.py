@@ -1,0 +1,93 @@
+"""A client that waits for what it asked, and may hang up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+
+from flask import Response, jsonify
+
+from core.desk import Desk
+from core.errors import Timeout, Unavailable, VitrineError
+from core.models import Analysis
+from core.services import analyses, chat
+from core.states import FINAL
+from webapp import stopping
+from webapp.idempotency import once
+from webapp.openai_api import replies
+from webapp.operations import desk
+from webapp.streams import RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
+
+STOPPING_SECONDS = 10.0
+"""How long a process that stops waits for chats: what is asked is paid, and who hangs up pays again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Waits for an analysis until a time of time.monotonic()."""
+
+    desk: Desk
+    account_id: str
+    analysis_id: str
+    until: float
+    has_gone: Callable[[], bool]
+    abandons: bool
+    """Whether nobody can come back for the answer, so that a chat is cancelled when its client goes."""
+
+    def is_over(self, end: float = inf) -> bool:
+        """Whether the time is up, or another end reached, or the client has gone, or this process has to."""
+        if time.monotonic() >= min(self.until, end):
+            return True
+        return stopping.has_begun(STOPPING_SECONDS) or self.has_gone()
+
+    def look(self) -> Analysis:
+        """The analysis as it stands."""
+        return analyses.get(self.desk, self.account_id, self.analysis_id)
+
+    def final(self) -> Analysis:
+        """The analysis when it is final. Raises Timeout, Unavailable."""
+        left = self.until - time.monotonic()
+        found = analyses.wait(self.desk, self.account_id, self.analysis_id, left, self.is_over)
+        if found.state not in FINAL:
+            raise self.give_up()
+        return found
+
+    def give_up(self) -> VitrineError:
+        """The error of a chat that takes too long, which is cancelled if nobody can come back for it."""
+        if self.abandons:
+            chat.abandon(self.desk, self.account_id, self.analysis_id)
+        if stopping.has_begun(STOPPING_SECONDS):
+            return Unavailable("This server stops: send the request again.", retry_after=1.0)
+        return Timeout(details={"analysis_id": self.analysis_id})
+
+
+def waiting_for(found: Analysis) -> Waiting:
+    """The client of this request, which waits for what it asked."""
+    return Waiting(
+        desk=desk(),
+        account_id=found.account_id,
+        analysis_id=found.id,
+        until=time.monotonic() + desk().settings.request_timeout,
+        has_gone=watch_for_hang_up(),
+        abandons=once() is None,
+    )
+
+
+def answer(found: Analysis) -> Response:
+    """What it came to, in the words of the endpoint."""
+    status, body = replies.answered(desk(), found)
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """A place to wait in. Raises StreamsFull before anything is asked."""
+    with streams().place() as taken:
+        if not taken:
+            raise StreamsFull(retry_after=RETRY_AFTER)
+        yield

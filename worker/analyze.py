@@ -6,90 +6,28 @@ written the lease runs out and the sweep takes over.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
-from typing import Any
 
 import structlog
 
-from core import metrics
 from core.desk import Desk
-from core.errors import (
-    BudgetExceeded,
-    InternalError,
-    InvalidOutput,
-    QuotaExhausted,
-    Unavailable,
-    VitrineError,
-    WrongState,
-)
-from core.media import allowed_kinds
-from core.presets.brief import Brief
-from core.presets.preset import MEASURE
-from core.pricing import likely_tokens
-from core.quality import judged
-from core.services import fetching, outcomes, pausing, presets, taxonomies
-from core.services.outcomes import Answer, Claim, Closing
-from worker import answers, cascade, chat, choosing, finishing, inspection, prompt, quality
-from worker.answers import EmptyReply
-from worker.download import NotFetched
+from core.errors import BudgetExceeded, InternalError, Unavailable, VitrineError, WrongState
+from core.services import outcomes
+from core.services.outcomes import Claim
+from worker.answering import Answering
+from worker.asking import Asker
+from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
-from worker.forms import Forms
-from worker.imaging import Policy, Prepared
+from worker.images import Images
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
-from worker.prompt import Message, Request
-from worker.telling import Telling
-from worker.throttle import Busy, Throttle, Turn
-from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
-
-MOST_ATTEMPTS = 4
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-RECORD_SECONDS, RECORD_PAUSE = 120.0, 1.0
-BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
-"""Longest side in pixels that is sent, by detail."""
+from worker.recording import give_back, give_back_unpaid, record, release
+from worker.throttle import Throttle
+from worker.vision import Vision
 
 log = structlog.get_logger(__name__)
-
-
-class Ended(Exception):
-    """An analysis ended without an answer; says what to record."""
-
-    def __init__(
-        self,
-        error: VitrineError,
-        closing: Closing | None = None,
-        *,
-        again: bool = False,
-        counts: bool = True,
-        received: str | None = None,
-        refusal: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.closing = closing
-        self.again = again
-        self.counts = counts
-        self.received = received
-        self.refusal = refusal
-
-
-class Stopping(Exception):
-    """This worker asks nothing more: what it has not asked yet is for others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A reply, and the closing of its call that is still to be recorded."""
-
-    reply: Reply
-    closing: Closing
 
 
 class Analyzer:
@@ -106,15 +44,12 @@ class Analyzer:
         name: str,
     ) -> None:
         self._desk = desk
-        self._fetcher = fetcher
-        self._preparer = preparer
-        self._vision = vision
-        self._throttle = throttle
         self._leases = leases
         self._name = name
-        self._forms = Forms(desk.settings)
         self._isolation = Isolation()
         self._stopping = threading.Event()
+        images = Images(desk, fetcher, preparer, self._stopping.is_set)
+        self._answering = Answering(desk, images, Asker(desk, vision, throttle))
 
     def stop_claiming(self) -> None:
         """Take nothing more, and ask nothing more; what is asked is finished."""
@@ -150,300 +85,21 @@ class Analyzer:
     def _run(self, claimed: Claim) -> None:
         start = time.monotonic()
         try:
-            answer, closing = self._answer(claimed)
-            self._record(lambda: outcomes.succeed(self._desk, claimed, answer, closing))
+            answer, closing = self._answering.answer(claimed)
+            record(lambda: outcomes.succeed(self._desk, claimed, answer, closing))
             log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
         except WrongState:
             log.info("lease_lost")
         except BudgetExceeded as error:
-            self._give_back_unpaid(claimed, error)
+            give_back_unpaid(self._desk, claimed, error)
         except Stopping:
-            self._release(claimed)
+            release(self._desk, claimed)
         except Ended as end:
-            self._give_back(claimed, end)
+            give_back(self._desk, claimed, end)
         except Unavailable as error:
-            self._give_back(claimed, Ended(error, again=True))
+            give_back(self._desk, claimed, Ended(error, again=True))
         except VitrineError as error:
-            self._give_back(claimed, Ended(error))
+            give_back(self._desk, claimed, Ended(error))
         except Exception:
             log.exception("analysis_broke")
-            self._give_back(claimed, Ended(InternalError()))
-
-    def _answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
-        if claimed.body is not None:
-            return self._pass_on(claimed, claimed.body)
-        brief = presets.brief_of(self._desk, claimed)
-        if brief.method == MEASURE:
-            return inspection.answer(self._inspected(claimed, brief.options["rules"])), None
-        if claimed.require_quality:
-            inspection.demand(self._inspected(claimed, claimed.require_quality))
-        images = self._prepare(claimed)
-        said = finishing.hints(self._desk, claimed.account_id, brief, images)
-        if brief.choices:
-            return self._sorted(claimed, brief, images, said)
-        if brief.models and claimed.stronger_model and not claimed.first_model:
-            return self._cascade(claimed, brief, images, said)
-        return self._converse(claimed, brief, images, said)
-
-    def _cascade(
-        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
-    ) -> tuple[Answer, Closing]:
-        """The first model's answer where that is enough, else the stronger one's."""
-        stronger = claimed.stronger_model or claimed.model
-        try:
-            answer, closing = self._converse(claimed, brief, images, said, repairs=False)
-            why = cascade.why_stronger(brief.models or {}, answer)
-            if why is None:
-                return answer, cascade.saving(self._desk.prices, closing, stronger)
-        except Ended as end:
-            if end.closing is None or not isinstance(end.error, InvalidOutput):
-                raise
-            closing, why = end.closing, end.error.message
-        spent = cascade.wasting(closing)
-        self._record(lambda: outcomes.escalate(self._desk, claimed, spent, why))
-        claimed = replace(claimed, model=stronger, first_model=claimed.model)
-        return self._converse(claimed, brief, images, said, bulk=False)
-
-    def _sorted(
-        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
-    ) -> tuple[Answer, Closing]:
-        """An answer out of a tree, step by step down its branches."""
-        tree = taxonomies.tree(self._desk, claimed.account_id, brief.options[brief.choices or ""])
-        below: str | None = None
-        for step in count(1):
-            choice = tree.choice(below)
-            narrowed = choosing.narrowed(brief, choice)
-            hints = [*said, choosing.listed(tree, choice)]
-            answer, closing = self._converse(claimed, narrowed, images, hints, bulk=step == 1)
-            below = choosing.chosen(answer)
-            if below is None or tree.is_end(below):
-                return choosing.finish(tree, answer, step), closing
-            self._record(partial(outcomes.close, self._desk, claimed, closing))
-        raise AssertionError("a tree has an end")
-
-    def _converse(
-        self,
-        claimed: Claim,
-        brief: Brief,
-        images: list[Prepared],
-        said: list[str],
-        *,
-        bulk: bool = True,
-        repairs: bool = True,
-    ) -> tuple[Answer, Closing]:
-        """Ask until an answer fits, which is twice at most; once where it is not to be repaired."""
-        messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
-        asked = self._ask(claimed, brief, messages, images, bulk=bulk and claimed.batch_id is not None)
-        try:
-            return self._finished(claimed, brief, images, asked), asked.closing
-        except InvalidOutput as problem:
-            if not repairs:
-                raise self._unfit(problem, asked) from problem
-            self._record(lambda: outcomes.close(self._desk, claimed, asked.closing))
-            messages = prompt.repair(messages, asked.reply.text, problem.message)
-        except VitrineError as error:
-            raise self._unfit(error, asked) from error
-        # What is half paid for goes first.
-        repaired = self._ask(claimed, brief, messages, images, bulk=False)
-        try:
-            return self._finished(claimed, brief, images, repaired), repaired.closing
-        except VitrineError as error:
-            raise self._unfit(error, repaired) from error
-
-    def _finished(self, claimed: Claim, brief: Brief, images: list[Prepared], asked: Asked) -> Answer:
-        fitting = answers.fit(brief, asked.reply)
-        return finishing.finish(self._desk, claimed.account_id, brief, images, fitting)
-
-    def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
-        """A chat, or embeddings: only the images pass through our hands."""
-        images = self._prepare(claimed)
-        request = chat.request(claimed, body, [image.data_url() for image in images])
-        asked = self._ask_once(claimed, request, images, bulk=claimed.batch_id is not None)
-        try:
-            return answers.passed_on(asked.reply), asked.closing
-        except VitrineError as error:
-            raise self._unfit(error, asked) from error
-
-    def _unfit(self, error: VitrineError, asked: Asked) -> Ended:
-        """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
-        return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)
-
-    def _inspected(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
-        """The report on the images of an analysis under these rule sets."""
-        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
-        return judged(
-            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
-        )
-
-    def _prepare(self, claimed: Claim) -> list[Prepared]:
-        """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
-        alike = [claimed.detail] * len(claimed.digests)
-        details = alike if claimed.body is None else chat.details(claimed.body)
-        images = [
-            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
-            for digest, detail in zip(self._digests(claimed), details, strict=True)
-        ]
-        if self._stopping.is_set():
-            raise Stopping
-        return images
-
-    def _policy(self, best_side: int) -> Policy:
-        settings = self._desk.settings
-        return Policy(
-            best_side=best_side,
-            max_pixels=settings.max_image_pixels,
-            max_bytes=settings.endpoint_image_bytes,
-            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
-        )
-
-    def _digests(self, claimed: Claim) -> list[str]:
-        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
-        known = [digest for digest in claimed.digests if digest]
-        if len(known) == len(claimed.digests):
-            return known
-        sources = fetching.sources(self._desk, claimed)
-        return [
-            digest or self._fetch(claimed, position, url or "")
-            for position, (digest, url) in enumerate(sources)
-        ]
-
-    def _fetch(self, claimed: Claim, position: int, url: str) -> str:
-        if self._stopping.is_set():
-            raise Stopping
-        try:
-            return self._fetcher.fetch(claimed, position, url)
-        except NotFetched as failure:
-            raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
-
-    def _ask(
-        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
-    ) -> Asked:
-        """One paid call in the form that the endpoint takes. Raises Ended, or WrongState."""
-        if self._forms.is_prompted(claimed.model, brief):
-            return self._ask_in_words(claimed, brief, messages, images, bulk=bulk)
-        request = prompt.request(claimed, messages, brief.response_format)
-        try:
-            return self._ask_once(claimed, request, images, bulk=bulk)
-        except Ended as end:
-            refused, closing = isinstance(end.error, FormatRefused), end.closing
-            if closing is None or not refused or not self._forms.refuse(claimed.model, brief):
-                raise
-        log.info("format_refused", model=claimed.model, form=brief.name)
-        self._record(lambda: outcomes.close(self._desk, claimed, closing))
-        return self._ask_in_words(claimed, brief, messages, images, bulk=False)
-
-    def _ask_in_words(
-        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
-    ) -> Asked:
-        request = prompt.request(claimed, prompt.told(messages, brief), None)
-        return self._ask_once(claimed, request, images, bulk=bulk)
-
-    def _ask_once(self, claimed: Claim, request: Request, images: list[Prepared], *, bulk: bool) -> Asked:
-        """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
-        prices, model = self._desk.prices, claimed.model
-        price = prices.find(model)
-        sizes = [(image.width, image.height) for image in images]
-        worst = prices.worst_case(model, request.text, sizes, request.most_tokens)
-        tokens = likely_tokens(request.text, sizes, request.likely_tokens, price)
-        try:
-            with self._throttle.turn(tokens, bulk=bulk) as turn:
-                call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
-                reply = self._call(call_id, claimed, request, turn)
-        except Busy as busy:
-            raise Ended(busy.error, again=True, counts=False) from busy
-        cost = price.cost(reply.usage) if price else None
-        metrics.count_usage(claimed.model, self._desk.settings.models, reply.usage, cost)
-        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
-
-    def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
-        turn.left = True
-        telling = Telling(self._desk.events, claimed.id, call_id)
-        ask = Ask(path=request.path, parameters=request.parameters, request_id=claimed.request_id)
-        try:
-            reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
-        except CallFailed as failure:
-            turn.heard(failure.signals)
-            closed = Closing.refused if failure.billed is False else Closing.unknown
-            closing = closed(call_id, failure.error)
-            refusal = failure.refusal if claimed.body is not None else None
-            again = failure.again and not telling.has_begun  # another answer would not begin as this one did
-            raise Ended(
-                failure.error, closing, again=again, counts=failure.counts, refusal=refusal
-            ) from failure
-        if request.streamed:
-            telling.tell([], last=True)
-        turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
-        return reply
-
-    def _give_back_unpaid(self, claimed: Claim, error: BudgetExceeded) -> None:
-        """Record that nothing was asked, for a budget is used up."""
-        log.info("call_unpaid", why=error.message)
-        try:
-            self._record(lambda: outcomes.unpaid(self._desk, claimed, error))
-        except Exception:
-            log.exception("outcome_broke")
-
-    def _release(self, claimed: Claim) -> None:
-        try:
-            outcomes.release(self._desk, claimed, "its worker stopped")
-        except Unavailable:
-            log.warning("release_failed")  # the lease runs out
-
-    def _give_back(self, claimed: Claim, end: Ended) -> None:
-        """Record an end; if even that breaks, the lease runs out and the sweep takes over."""
-        try:
-            self._record_end(claimed, end)
-        except Exception:
-            log.exception("outcome_broke")
-
-    def _record_end(self, claimed: Claim, end: Ended) -> None:
-        """Another try later where that makes sense and tries are left, else a failure."""
-        tries = claimed.attempts + 1
-        tell = log.warning if end.counts else log.info  # waiting is no news
-        tell("analysis_ended", error=end.error.code, why=end.error.message, again=end.again, tries=tries)
-        if isinstance(end.error, QuotaExhausted) and claimed.batch_id is not None:
-            self._record(lambda: pausing.pause_for(self._desk, claimed, end.error, end.closing))
-        elif end.again and (tries < MOST_ATTEMPTS or not end.counts):
-            seconds = _pause(end.error, claimed.fence)
-            self._record(
-                lambda: outcomes.retry(
-                    self._desk, claimed, end.error, end.closing, seconds=seconds, counts=end.counts
-                )
-            )
-        else:
-            self._record(
-                lambda: outcomes.fail(
-                    self._desk,
-                    claimed,
-                    end.error,
-                    end.closing,
-                    received=end.received,
-                    reply=end.refusal,
-                )
-            )
-
-    def _record(self, write: Callable[[], None]) -> None:
-        """Write an outcome; while Postgres is away keep trying, for it may be paid and late is accepted."""
-        end = time.monotonic() + RECORD_SECONDS
-        while True:
-            try:
-                return write()
-            except Unavailable:
-                if time.monotonic() > end:
-                    log.exception("outcome_lost")  # the sweep will find the lease dead
-                    return None
-                time.sleep(RECORD_PAUSE)
-
-
-def _best_side(detail: str) -> int:
-    return BEST_SIDES.get(detail, BEST_SIDES["high"])
-
-
-def _pause(error: VitrineError, claims: int) -> float:
-    """Seconds until the next try: what the endpoint asked for, else a random part of a doubling wait.
-
-    Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    if error.retry_after is not None:
-        return error.retry_after
-    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (min(claims, 10) - 1)))  # noqa: S311  (no secret hangs on it)
+            give_back(self._desk, claimed, Ended(InternalError()))

@@ -219,39 +219,39 @@ def test_an_endpoint_that_is_not_there_costs_nothing(shop, script):
 
 
 def test_an_answer_to_a_cancelled_analysis_is_on_the_books_and_changes_nothing_else(
-    shop, script, analyzer, monkeypatch
+    shop, script, vision, monkeypatch
 ):
     script.say(completion("too late"))
     analysis_id = shop.submit()
-    ask = analyzer._vision.ask
+    ask = vision.ask
 
     def cancel_meanwhile(*args):
         analyses.cancel(shop.desk, shop.key.account_id, analysis_id)
         return ask(*args)
 
-    monkeypatch.setattr(analyzer._vision, "ask", cancel_meanwhile)
+    monkeypatch.setattr(vision, "ask", cancel_meanwhile)
     row = shop.run(analysis_id)
     assert (row.state, row.answer, row.prompt_tokens) == ("cancelled", None, 100)
     assert shop.calls(analysis_id)[0].state == "settled"
 
 
-def test_a_worker_that_lost_its_lease_asks_nothing(shop, script, analyzer, monkeypatch):
+def test_a_worker_that_lost_its_lease_asks_nothing(shop, script, preparer, monkeypatch):
     analysis_id = shop.submit()
-    prepare = analyzer._prepare
+    prepare = preparer.prepare
 
-    def lose_meanwhile(claimed):
+    def lose_meanwhile(*args):
         shop.change(analysis_id, fence=Analysis.fence + 1)
-        return prepare(claimed)
+        return prepare(*args)
 
-    monkeypatch.setattr(analyzer, "_prepare", lose_meanwhile)
+    monkeypatch.setattr(preparer, "prepare", lose_meanwhile)
     assert shop.run(analysis_id).state == "running"
     assert script.calls == []
 
 
-def test_a_paid_answer_after_its_lease_is_still_taken(shop, script, analyzer, desk, monkeypatch):
+def test_a_paid_answer_after_its_lease_is_still_taken(shop, script, vision, desk, monkeypatch):
     script.say(completion("late but paid"))
     analysis_id = shop.submit()
-    ask = analyzer._vision.ask
+    ask = vision.ask
 
     def lapse_meanwhile(*args):
         shop.change(analysis_id, lease_until=func.now() - timedelta(seconds=1))
@@ -259,17 +259,17 @@ def test_a_paid_answer_after_its_lease_is_still_taken(shop, script, analyzer, de
         assert shop.look(analysis_id).state == "queued"
         return ask(*args)
 
-    monkeypatch.setattr(analyzer._vision, "ask", lapse_meanwhile)
+    monkeypatch.setattr(vision, "ask", lapse_meanwhile)
     row = shop.run(analysis_id)
     assert (row.state, row.answer) == ("completed", "late but paid")
     assert [call.state for call in shop.calls(analysis_id)] == ["settled"]
 
 
-def test_a_bug_in_the_pipeline_fails_the_analysis_and_closes_its_call(shop, script, analyzer, monkeypatch):
+def test_a_bug_in_the_pipeline_fails_the_analysis_and_closes_its_call(shop, script, vision, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(analyzer._vision, "ask", broken)
+    monkeypatch.setattr(vision, "ask", broken)
     row = shop.ask()
     assert (row.state, row.error_code) == ("failed", "internal_error")
     assert shop.calls(row.id)[0].state == "unknown"

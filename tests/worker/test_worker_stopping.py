@@ -68,27 +68,28 @@ class Watched:
     """A vision that notes how many others were being asked while it was asked the question `about`."""
 
     def __init__(self, vision, about):
-        self._vision, self._about = vision, about
+        self._ask, self._about = vision.ask, about
         self.present, self.beside = set(), []
 
     def ask(self, ask):
         me = threading.get_ident()
         self.present.add(me)
         try:
-            return self._vision.ask(ask)
+            return self._ask(ask)
         finally:
             if self._about in str(ask.parameters["messages"]):
                 self.beside.append(len(self.present) - 1)
             self.present.discard(me)
 
 
-def test_the_last_try_after_two_dead_workers_is_made_alone(shop, analyzer, script):
+def test_the_last_try_after_two_dead_workers_is_made_alone(shop, vision, script, monkeypatch):
     script.delay = 0.3
     suspect, neighbours = shop.submit(question="Suspect?"), [shop.submit() for _ in range(3)]
     shop.change(suspect, lease_expiries=outcomes.LEASE_EXPIRIES - 1)
     for _ in range(4):
         script.say(completion("hi"))
-    analyzer._vision = watched = Watched(analyzer._vision, "Suspect?")
+    watched = Watched(vision, "Suspect?")
+    monkeypatch.setattr(vision, "ask", watched.ask)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(shop.run, [*neighbours[:2], suspect, neighbours[2]]))
     assert {shop.look(each).state for each in (suspect, *neighbours)} == {"completed"}

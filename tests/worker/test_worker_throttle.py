@@ -609,18 +609,18 @@ def test_a_used_up_quota_pauses_the_batch_and_its_items_wait(shop, script, desk,
 
 
 def test_a_quota_that_is_used_up_while_a_batch_is_cancelled_leaves_it_so(
-    shop, script, desk, batch_of, analyzer, monkeypatch
+    shop, script, desk, batch_of, preparer, monkeypatch
 ):
     batch_id = batch_of(1)
     [item], _ = batches.results(desk, shop.key.account_id, batch_id, after=-1, limit=10, state=None)
     script.say(NO_QUOTA, 429)
-    prepare = analyzer._prepare
+    prepare = preparer.prepare
 
-    def cancel_meanwhile(claimed):
+    def cancel_meanwhile(*args):
         batches.cancel(desk, shop.key.account_id, batch_id)
-        return prepare(claimed)
+        return prepare(*args)
 
-    monkeypatch.setattr(analyzer, "_prepare", cancel_meanwhile)
+    monkeypatch.setattr(preparer, "prepare", cancel_meanwhile)
     assert shop.run(item.id).state == "queued"
     dispatching.move_on(desk)
     assert shop.look(item.id).state == "cancelled"

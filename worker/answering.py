@@ -1,0 +1,137 @@
+"""From a claimed analysis to its answer: measured, passed on, asked for, in a cascade or step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+from core.desk import Desk
+from core.errors import InvalidOutput, VitrineError
+from core.presets.brief import Brief
+from core.presets.preset import MEASURE
+from core.services import outcomes, presets, taxonomies
+from core.services.outcomes import Answer, Claim, Closing
+from worker import answers, cascade, chat, choosing, finishing, inspection, prompt
+from worker.answers import EmptyReply
+from worker.asking import Asked, Asker
+from worker.ended import Ended
+from worker.images import Images
+from worker.imaging import Prepared
+from worker.recording import record
+
+
+class Answering:
+    """Answers for one worker process."""
+
+    def __init__(self, desk: Desk, images: Images, asker: Asker) -> None:
+        self._desk = desk
+        self._images = images
+        self._asker = asker
+
+    def answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
+        """The answer, and the closing of its call that is still to be recorded; none where nothing was asked.
+
+        Raises Ended, Stopping, WrongState, or what stands in the way.
+        """
+        if claimed.body is not None:
+            return self._pass_on(claimed, claimed.body)
+        brief = presets.brief_of(self._desk, claimed)
+        if brief.method == MEASURE:
+            return inspection.answer(self._images.judge(claimed, brief.options["rules"])), None
+        if claimed.require_quality:
+            inspection.demand(self._images.judge(claimed, claimed.require_quality))
+        images = self._images.prepare(claimed)
+        said = finishing.hints(self._desk, claimed.account_id, brief, images)
+        if brief.choices:
+            return self._sorted(claimed, brief, images, said)
+        if brief.models and claimed.stronger_model and not claimed.first_model:
+            return self._cascade(claimed, brief, images, said)
+        return self._converse(claimed, brief, images, said)
+
+    def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
+        """A chat, or embeddings: only the images pass through our hands."""
+        images = self._images.prepare(claimed)
+        request = chat.request(claimed, body, [image.data_url() for image in images])
+        asked = self._asker.ask(claimed, request, images, bulk=claimed.batch_id is not None)
+        try:
+            return answers.passed_on(asked.reply), asked.closing
+        except VitrineError as error:
+            raise _unfit(error, asked) from error
+
+    def _cascade(
+        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
+    ) -> tuple[Answer, Closing]:
+        """The first model's answer where that is enough, else the stronger one's."""
+        stronger = claimed.stronger_model or claimed.model
+        try:
+            answer, closing = self._converse(claimed, brief, images, said, repairs=False)
+            why = cascade.why_stronger(brief.models or {}, answer)
+            if why is None:
+                return answer, cascade.saving(self._desk.prices, closing, stronger)
+        except Ended as end:
+            if end.closing is None or not isinstance(end.error, InvalidOutput):
+                raise
+            closing, why = end.closing, end.error.message
+        spent = cascade.wasting(closing)
+        record(lambda: outcomes.escalate(self._desk, claimed, spent, why))
+        claimed = replace(claimed, model=stronger, first_model=claimed.model)
+        return self._converse(claimed, brief, images, said, bulk=False)
+
+    def _sorted(
+        self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]
+    ) -> tuple[Answer, Closing]:
+        """An answer out of a tree, step by step down its branches."""
+        tree = taxonomies.tree(self._desk, claimed.account_id, brief.options[brief.choices or ""])
+        below: str | None = None
+        for step in count(1):
+            choice = tree.choice(below)
+            narrowed = choosing.narrowed(brief, choice)
+            hints = [*said, choosing.listed(tree, choice)]
+            answer, closing = self._converse(claimed, narrowed, images, hints, bulk=step == 1)
+            below = choosing.chosen(answer)
+            if below is None or tree.is_end(below):
+                return choosing.finish(tree, answer, step), closing
+            record(partial(outcomes.close, self._desk, claimed, closing))
+        raise AssertionError("a tree has an end")
+
+    def _converse(
+        self,
+        claimed: Claim,
+        brief: Brief,
+        images: list[Prepared],
+        said: list[str],
+        *,
+        bulk: bool = True,
+        repairs: bool = True,
+    ) -> tuple[Answer, Closing]:
+        """Ask until an answer fits, which is twice at most; once where it is not to be repaired."""
+        messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
+        asked = self._asker.ask_for(
+            claimed, brief, messages, images, bulk=bulk and claimed.batch_id is not None
+        )
+        try:
+            return self._finished(claimed, brief, images, asked), asked.closing
+        except InvalidOutput as problem:
+            if not repairs:
+                raise _unfit(problem, asked) from problem
+            record(lambda: outcomes.close(self._desk, claimed, asked.closing))
+            messages = prompt.repair(messages, asked.reply.text, problem.message)
+        except VitrineError as error:
+            raise _unfit(error, asked) from error
+        # What is half paid for goes first.
+        repaired = self._asker.ask_for(claimed, brief, messages, images, bulk=False)
+        try:
+            return self._finished(claimed, brief, images, repaired), repaired.closing
+        except VitrineError as error:
+            raise _unfit(error, repaired) from error
+
+    def _finished(self, claimed: Claim, brief: Brief, images: list[Prepared], asked: Asked) -> Answer:
+        fitting = answers.fit(brief, asked.reply)
+        return finishing.finish(self._desk, claimed.account_id, brief, images, fitting)
+
+
+def _unfit(error: VitrineError, asked: Asked) -> Ended:
+    """A paid reply that is no answer: nothing at all may be better next time, anything else stands."""
+    return Ended(error, asked.closing, again=isinstance(error, EmptyReply), received=asked.reply.text)

@@ -1,0 +1,103 @@
+"""Paid calls: each waits its turn and is in the books before it leaves, in a form the endpoint takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from core import metrics
+from core.desk import Desk
+from core.presets.brief import Brief
+from core.pricing import likely_tokens
+from core.services import outcomes
+from core.services.outcomes import Claim, Closing
+from worker import prompt
+from worker.ended import Ended
+from worker.forms import Forms
+from worker.imaging import Prepared
+from worker.prompt import Message, Request
+from worker.recording import record
+from worker.telling import Telling
+from worker.throttle import Busy, Throttle, Turn
+from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A reply, and the closing of its call that is still to be recorded."""
+
+    reply: Reply
+    closing: Closing
+
+
+class Asker:
+    """Asks for one worker process."""
+
+    def __init__(self, desk: Desk, vision: Vision, throttle: Throttle) -> None:
+        self._desk = desk
+        self._vision = vision
+        self._throttle = throttle
+        self._forms = Forms(desk.settings)
+
+    def ask_for(
+        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
+    ) -> Asked:
+        """The reply to messages, in the form that the endpoint takes. Raises Ended, or WrongState."""
+        if self._forms.is_prompted(claimed.model, brief):
+            return self._ask_in_words(claimed, brief, messages, images, bulk=bulk)
+        request = prompt.request(claimed, messages, brief.response_format)
+        try:
+            return self.ask(claimed, request, images, bulk=bulk)
+        except Ended as end:
+            refused, closing = isinstance(end.error, FormatRefused), end.closing
+            if closing is None or not refused or not self._forms.refuse(claimed.model, brief):
+                raise
+        log.info("format_refused", model=claimed.model, form=brief.name)
+        record(lambda: outcomes.close(self._desk, claimed, closing))
+        return self._ask_in_words(claimed, brief, messages, images, bulk=False)
+
+    def ask(self, claimed: Claim, request: Request, images: list[Prepared], *, bulk: bool) -> Asked:
+        """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
+        prices, model = self._desk.prices, claimed.model
+        price = prices.find(model)
+        sizes = [(image.width, image.height) for image in images]
+        worst = prices.worst_case(model, request.text, sizes, request.most_tokens)
+        tokens = likely_tokens(request.text, sizes, request.likely_tokens, price)
+        try:
+            with self._throttle.turn(tokens, bulk=bulk) as turn:
+                call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
+                reply = self._call(call_id, claimed, request, turn)
+        except Busy as busy:
+            raise Ended(busy.error, again=True, counts=False) from busy
+        cost = price.cost(reply.usage) if price else None
+        metrics.count_usage(claimed.model, self._desk.settings.models, reply.usage, cost)
+        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
+
+    def _ask_in_words(
+        self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
+    ) -> Asked:
+        request = prompt.request(claimed, prompt.told(messages, brief), None)
+        return self.ask(claimed, request, images, bulk=bulk)
+
+    def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
+        turn.left = True
+        telling = Telling(self._desk.events, claimed.id, call_id)
+        ask = Ask(path=request.path, parameters=request.parameters, request_id=claimed.request_id)
+        try:
+            reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
+        except CallFailed as failure:
+            turn.heard(failure.signals)
+            closed = Closing.refused if failure.billed is False else Closing.unknown
+            closing = closed(call_id, failure.error)
+            refusal = failure.refusal if claimed.body is not None else None
+            again = failure.again and not telling.has_begun  # another answer would not begin as this one did
+            raise Ended(
+                failure.error, closing, again=again, counts=failure.counts, refusal=refusal
+            ) from failure
+        if request.streamed:
+            telling.tell([], last=True)
+        turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
+        return reply

@@ -1,0 +1,84 @@
+"""The images of an analysis: fetched where they are named by a URL, then measured or prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.desk import Desk
+from core.media import allowed_kinds
+from core.quality import judged
+from core.services import fetching
+from core.services.outcomes import Claim
+from worker import chat, quality
+from worker.download import NotFetched
+from worker.ended import Ended, Stopping
+from worker.fetcher import Fetcher
+from worker.imaging import Policy, Prepared
+from worker.preparer import Preparer
+
+BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
+"""Longest side in pixels that is sent, by detail."""
+
+
+class Images:
+    """Gets them for one worker process; `is_stopping` says whether it was told to stop."""
+
+    def __init__(
+        self, desk: Desk, fetcher: Fetcher, preparer: Preparer, is_stopping: Callable[[], bool]
+    ) -> None:
+        self._desk = desk
+        self._fetcher = fetcher
+        self._preparer = preparer
+        self._is_stopping = is_stopping
+
+    def prepare(self, claimed: Claim) -> list[Prepared]:
+        """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
+        alike = [claimed.detail] * len(claimed.digests)
+        details = alike if claimed.body is None else chat.details(claimed.body)
+        images = [
+            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
+            for digest, detail in zip(self._digests(claimed), details, strict=True)
+        ]
+        if self._is_stopping():
+            raise Stopping
+        return images
+
+    def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
+        """The report on the images of an analysis under these rule sets."""
+        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
+        return judged(
+            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
+        )
+
+    def _digests(self, claimed: Claim) -> list[str]:
+        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
+        known = [digest for digest in claimed.digests if digest]
+        if len(known) == len(claimed.digests):
+            return known
+        sources = fetching.sources(self._desk, claimed)
+        return [
+            digest or self._fetch(claimed, position, url or "")
+            for position, (digest, url) in enumerate(sources)
+        ]
+
+    def _fetch(self, claimed: Claim, position: int, url: str) -> str:
+        if self._is_stopping():
+            raise Stopping
+        try:
+            return self._fetcher.fetch(claimed, position, url)
+        except NotFetched as failure:
+            raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
+
+    def _policy(self, best_side: int) -> Policy:
+        settings = self._desk.settings
+        return Policy(
+            best_side=best_side,
+            max_pixels=settings.max_image_pixels,
+            max_bytes=settings.endpoint_image_bytes,
+            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
+        )
+
+
+def _best_side(detail: str) -> int:
+    return BEST_SIDES.get(detail, BEST_SIDES["high"])

@@ -28,7 +28,9 @@ class Forms:
 
     def is_prompted(self, model: str, brief: Brief) -> bool:
         """Whether the model has to be told the schema in words."""
-        if brief.schema is None or self._mode != AUTO:
+        if brief.schema is None:
+            return False
+        if self._mode != AUTO:
             return self._mode == PROMPT
         with self._lock:
             return _key(model, brief) in self._refused

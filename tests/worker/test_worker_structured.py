@@ -129,6 +129,9 @@ def test_an_operator_says_how_a_form_is_asked_for(
     script.say(completion('{"colour": "red"}'))
     assert shop.ask(response_format=FORM).data == RED
     assert ("response_format" not in script.calls[0]["body"]) is in_words
+    script.say(completion("Red."))
+    shop.ask()
+    assert "JSON" not in script.calls[1]["body"]["messages"][0]["content"]
     leases.close()
 
 

@@ -4,6 +4,7 @@ import json
 
 import openai
 import pytest
+import requests
 from line_client import line
 
 
@@ -38,3 +39,27 @@ def test_a_chat_with_a_preset_as_its_model_is_answered_by_its_schema(quick, sdk,
     assert answer.model == "pixel-analyst"
     with pytest.raises(openai.NotFoundError):
         sdk.chat.completions.create(model="vitrine/nothing", messages=messages)
+
+
+def test_an_accounts_own_presets_are_models_of_that_account_alone(quick, sdk, new_sdk, photo):
+    pack = {"title": "Kinds", "prompt": "You name kinds.", "question": "Which kind?"}
+    headers = {"Authorization": f"Bearer {sdk.api_key}"}
+    made = requests.post(
+        f"{quick.url}/api/v1/presets", json={"name": "kinds", **pack}, headers=headers, timeout=30
+    )
+    assert made.status_code == 201, made.text
+    assert sdk.models.retrieve("vitrine/kinds").to_dict()["title"] == "Kinds"
+    messages = line("a", image=photo("teal"))["body"]["messages"]
+    assert sdk.chat.completions.create(model="vitrine/kinds", messages=messages).choices[0].message.content
+    stranger = new_sdk()
+    with pytest.raises(openai.NotFoundError):
+        stranger.models.retrieve("vitrine/kinds")
+    with pytest.raises(openai.NotFoundError):
+        stranger.chat.completions.create(model="vitrine/kinds", messages=messages)
+
+
+@pytest.mark.parametrize("name", ["quality", "classify", "logo", ""])
+def test_presets_that_do_more_than_ask_cannot_be_named_as_models(quick, sdk, name):
+    with pytest.raises(openai.NotFoundError) as refused:
+        sdk.chat.completions.create(model=f"vitrine/{name}", messages=[{"role": "user", "content": "?"}])
+    assert refused.value.code == "model_not_found"

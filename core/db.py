@@ -1,14 +1,15 @@
 """Connections and transactions; the one place where a commit happens.
 
 A unit of work is `with database.transaction() as session:`. What must leave only when it has committed
-(doorbells, events) is registered with `after_commit` and runs once, after the connection went back.
+(doorbells, events) is registered with `after_commit` and runs once, after the connection went back. Where one
+statement is all there is to do, `database.statement()` saves the two trips that begin and end a transaction.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -49,13 +50,22 @@ class Database:
         )
         event.listen(self.engine, "checkin", _note_rest)
         event.listen(self.engine, "checkout", _look_after_rest)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._transactions = sessionmaker(self.engine, expire_on_commit=False)
+        each_by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statements = sessionmaker(each_by_itself, expire_on_commit=False)
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """One unit of work: commits at the end, or not at all. Raises Unavailable without a database."""
+        return self._unit(self._transactions)
+
+    def statement(self) -> AbstractContextManager[Session]:
+        """For one statement: Postgres commits it by itself, and so each of several. Raises Unavailable."""
+        return self._unit(self._statements)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """One unit of work: commits at the end, or not at all. Raises Unavailable without a database."""
+    def _unit(self, sessions: sessionmaker[Session]) -> Iterator[Session]:
         try:
-            with self._sessions.begin() as session:
+            with sessions.begin() as session:
                 yield session
         except PoolTimeout as error:
             raise _unavailable(error) from error
@@ -68,7 +78,7 @@ class Database:
 
     def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
-        with self.transaction() as session:
+        with self.statement() as session:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:

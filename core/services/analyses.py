@@ -62,13 +62,13 @@ def submit(
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
     analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
-    return accept(desk, key, analysis, submission.images, once)
+    return get(desk, key.account_id, accept(desk, key, analysis, submission.images, once))
 
 
 def accept(
     desk: Desk, key: ApiKey, analysis: Analysis, images: Sequence[Image], once: Once | None = None
-) -> Analysis:
-    """Store a new analysis of these images and ring a worker. Raises as `submit` does."""
+) -> str:
+    """Store a new analysis of these images and ring a worker; its id. Raises as `submit` does."""
     account_id = key.account_id
     uploads = [image for image in images if isinstance(image, Upload)]
     kinds = check_images(desk, uploads)
@@ -79,19 +79,18 @@ def accept(
     ]
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
-            return analyses.owned(session, account_id, earlier)
-        files.add(session, fresh)
+            return earlier
         file_ids = _file_ids(session, account_id, images, fresh)
         budgets.demand_room(desk, session, key, analysis, len(file_ids))
-        analyses.add(session, analysis, file_ids)
+        analyses.add(session, analysis, file_ids, fresh)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
-        return analyses.owned(session, account_id, analysis.id)
+    return analysis.id
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
     """One analysis. Raises NotFound."""
-    with desk.database.transaction() as session:
+    with desk.database.statement() as session:
         return analyses.owned(session, account_id, analysis_id)
 
 
@@ -105,7 +104,7 @@ def wait(
     """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
-        with desk.database.transaction() as session:
+        with desk.database.statement() as session:
             state = analyses.state_of(session, account_id, analysis_id)
         if state is None or state in FINAL:
             break
@@ -171,8 +170,9 @@ def _check(desk: Desk, submission: Submission) -> None:
 
 def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
     """The files of a submission, in its order. Raises NotFound for ids that are not the account's."""
-    known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
-    missing = [image for image in images if isinstance(image, str) and image not in known]
+    given = [image for image in images if isinstance(image, str)]
+    known = files.owned(session, account_id, given) if given else {}
+    missing = [image for image in given if image not in known]
     if missing:
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)

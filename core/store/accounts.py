@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from core.ids import new_id
 from core.models import Account, ApiKey
+
+USABLE = (
+    select(ApiKey)
+    .where(
+        ApiKey.prefix == bindparam("this_prefix"),
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
+    .options(joinedload(ApiKey.budgets))  # by the one query that every request makes
+)
 
 
 def ensure(session: Session, name: str) -> str:
@@ -32,16 +42,7 @@ def add_key(session: Session, key: ApiKey) -> ApiKey:
 
 def usable_key(session: Session, prefix: str) -> ApiKey | None:
     """The key with that prefix and its budgets, unless it is revoked or has expired."""
-    found = session.execute(
-        select(ApiKey)
-        .where(
-            ApiKey.prefix == prefix,
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-        )
-        .options(joinedload(ApiKey.budgets))  # by the one query that every request makes
-    )
-    return found.unique().scalar_one_or_none()
+    return session.execute(USABLE, {"this_prefix": prefix}).unique().scalar_one_or_none()
 
 
 def keys(session: Session, account: str | None) -> list[ApiKey]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -22,7 +25,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Call
+from core.models import Analysis, AnalysisImage, Base, Call, File
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 
@@ -32,10 +35,28 @@ USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
 
 
-def add(session: Session, analysis: Analysis, file_ids: Sequence[str]) -> None:
-    """Store a new analysis of these files, in their order."""
-    session.add(analysis)
-    session.flush()
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an analysis stands, for a client that waits for what the endpoint says."""
+
+    id: str
+    state: AnalysisState
+    preset: str
+    reason: str | None
+    error_code: str | None
+    error_message: str | None
+    reply: Any
+
+
+ROWS = Base.metadata.tables["analyses"]
+THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
+STATE = select(ROWS.c.state).where(THIS)
+STANDING = select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS)
+
+
+def add(session: Session, analysis: Analysis, file_ids: Sequence[str], new_files: Sequence[File]) -> None:
+    """Store a new analysis of these files, in their order, with those of them that are new."""
+    session.add_all((*new_files, analysis))
     session.add_all(
         AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id)
         for position, file_id in enumerate(file_ids)
@@ -214,15 +235,14 @@ def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
 
 def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
     """Only the state: what a waiter asks again and again."""
-    return session.execute(
-        select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
-    ).scalar_one_or_none()
+    this = {"of_account": account_id, "this_id": analysis_id}
+    return session.execute(STATE, this).scalar_one_or_none()
 
 
-def reply_of(session: Session, account_id: str, analysis_id: str) -> Any:
-    """What the endpoint said to a chat. Raises NotFound."""
-    query = select(Analysis.reply).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
-    found = session.execute(query).one_or_none()
+def standing(session: Session, account_id: str, analysis_id: str) -> Standing:
+    """How an analysis stands. Raises NotFound."""
+    this = {"of_account": account_id, "this_id": analysis_id}
+    found = session.execute(STANDING, this).one_or_none()
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
-    return found[0]
+    return Standing(*found)

@@ -18,14 +18,14 @@ from core.states import FINAL
 from core.store.copying import copy
 from core.store.pages import newest_first, oldest_first
 
+TOUCH = insert(Blob).on_conflict_do_update(index_elements=[Blob.digest], set_={"touched_at": func.now()})
 FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
 def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
     """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
-    touch = insert(Blob).on_conflict_do_update(index_elements=[Blob.digest], set_={"touched_at": func.now()})
     # In one order of locks for everyone.
-    session.execute(touch, [{"digest": digest, "byte_size": sizes[digest]} for digest in sorted(sizes)])
+    session.execute(TOUCH, [{"digest": digest, "byte_size": sizes[digest]} for digest in sorted(sizes)])
 
 
 def add(session: Session, files: Sequence[File]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from core import metrics
@@ -23,7 +22,7 @@ from core.services import budgets, idempotency
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.states import FINAL, AnalysisState
-from core.store import analyses, files
+from core.store import analyses, files, submissions
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -61,7 +60,7 @@ def submit(
     """
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
-    analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
+    analysis = fresh(key, request_id, **_columns(desk, submission, preset))
     return get(desk, key.account_id, accept(desk, key, analysis, submission.images, once))
 
 
@@ -82,7 +81,9 @@ def accept(
             return earlier
         file_ids = _file_ids(session, account_id, images, fresh)
         budgets.demand_room(desk, session, key, analysis, len(file_ids))
-        analyses.add(session, analysis, file_ids, fresh)
+        submissions.add(
+            session, analysis, timedelta(seconds=desk.settings.analysis_deadline), file_ids, fresh
+        )
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
     return analysis.id
@@ -179,16 +180,14 @@ def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh:
     return [image if isinstance(image, str) else next(new).id for image in images]
 
 
-def fresh(desk: Desk, key: ApiKey, request_id: str, **columns: Any) -> Analysis:
-    """A new analysis that waits, and whose bell is about to be rung."""
+def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
+    """A new analysis that waits."""
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,
         state=AnalysisState.QUEUED,
-        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
-        rung_at=func.now(),
         **columns,
     )
 

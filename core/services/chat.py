@@ -84,7 +84,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage) -> ChatReq
 
 def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> str:
     """Accept a chat; the id of its analysis, or of what `once` made. Raises as analyses.submit does."""
-    analysis = analyses.fresh(desk, key, request_id, **columns(desk, chat))
+    analysis = analyses.fresh(key, request_id, **columns(desk, chat))
     return analyses.accept(desk, key, analysis, chat.images, once)
 
 

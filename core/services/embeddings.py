@@ -25,7 +25,6 @@ def submit(desk: Desk, key: ApiKey, body: dict[str, Any], request_id: str, once:
         raise InvalidRequest("input must be a text, or a list of at least one.", details={"field": "input"})
     demand_storable(body)
     analysis = analyses.fresh(
-        desk,
         key,
         request_id,
         preset=PRESET,

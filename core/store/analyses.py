@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Base, Call, File
+from core.models import Analysis, AnalysisImage, Base, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 
@@ -51,17 +51,8 @@ class Standing:
 ROWS = Base.metadata.tables["analyses"]
 THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
 STATE = select(ROWS.c.state).where(THIS)
+LOCK = select(ROWS.c.id).where(ROWS.c.id == bindparam("this_id")).with_for_update()
 STANDING = select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS)
-
-
-def add(session: Session, analysis: Analysis, file_ids: Sequence[str], new_files: Sequence[File]) -> None:
-    """Store a new analysis of these files, in their order, with those of them that are new."""
-    session.add_all((*new_files, analysis))
-    session.add_all(
-        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id)
-        for position, file_id in enumerate(file_ids)
-    )
-    session.flush()
 
 
 def with_images() -> ORMOption:
@@ -116,7 +107,7 @@ def finished_before(age: timedelta, limit: int) -> Select[str]:
 
 def lock(session: Session, analysis_id: str) -> None:
     """Hold the row until the commit, where it is still there."""
-    session.execute(select(Analysis.id).where(Analysis.id == analysis_id).with_for_update())
+    session.execute(LOCK, {"this_id": analysis_id})
 
 
 def may_become(to: AnalysisState) -> ColumnElement[bool]:

@@ -58,6 +58,7 @@ SILENCE = (
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
+ANY_RUNS = select(exists().where(Batch.finished_at.is_(None), Batch.state == BatchState.RUNNING))
 READY = select(
     select(Batch.id)
     .where(
@@ -93,6 +94,11 @@ def pick(session: Session, limit: int) -> list[str]:
     rung = set(session.scalars(MARK, {"ids": ids}))
     session.execute(ADVANCE, {"furthest": max(row.tag for row in picked)})
     return [analysis_id for analysis_id in ids if analysis_id in rung]
+
+
+def any_runs(session: Session) -> bool:
+    """Whether there is a batch whose items may be rung for."""
+    return bool(session.scalar(ANY_RUNS))
 
 
 def ready(session: Session) -> bool:

@@ -91,7 +91,7 @@ def accept(
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
     """One analysis. Raises NotFound."""
-    with desk.database.statement() as session:
+    with desk.database.transaction() as session:
         return analyses.owned(session, account_id, analysis_id)
 
 
@@ -105,8 +105,8 @@ def wait(
     """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
-        with desk.database.statement() as session:
-            state = analyses.state_of(session, account_id, analysis_id)
+        with desk.database.statement() as connection:
+            state = analyses.state_of(connection, account_id, analysis_id)
         if state is None or state in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))

@@ -57,8 +57,8 @@ class Pace:
 
 def is_needed(desk: Desk) -> bool:
     """Whether any batch runs: if none does, there is nothing to ring for."""
-    with desk.database.statement() as session:
-        return dispatch.any_runs(session)
+    with desk.database.statement() as connection:
+        return dispatch.any_runs(connection)
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
@@ -78,8 +78,8 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
 
 def move_on(desk: Desk) -> None:
     """Cancel what is to be cancelled; move batches whose items or pilot are done, or that can be paid."""
-    with desk.database.statement() as session:
-        if not dispatch.ready(session):
+    with desk.database.statement() as connection:
+        if not dispatch.ready(connection):
             return
     with desk.database.transaction() as session:
         _move_on(desk, session)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     Select,
     Text,
     and_,
@@ -224,16 +225,16 @@ def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
     )
 
 
-def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
+def state_of(connection: Connection, account_id: str, analysis_id: str) -> str | None:
     """Only the state: what a waiter asks again and again."""
     this = {"of_account": account_id, "this_id": analysis_id}
-    return session.execute(STATE, this).scalar_one_or_none()
+    return connection.execute(STATE, this).scalar_one_or_none()
 
 
-def standing(session: Session, account_id: str, analysis_id: str) -> Standing:
+def standing(connection: Connection, account_id: str, analysis_id: str) -> Standing:
     """How an analysis stands. Raises NotFound."""
     this = {"of_account": account_id, "this_id": analysis_id}
-    found = session.execute(STANDING, this).one_or_none()
+    found = connection.execute(STANDING, this).one_or_none()
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
     return Standing(*found)

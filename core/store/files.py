@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     String,
     and_,
     any_,
@@ -41,10 +42,10 @@ TOUCH = (
 FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
-def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
+def touch_blobs(connection: Connection, sizes: Mapping[str, int]) -> None:
     """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
     digests = sorted(sizes)  # in one order of locks for everyone
-    session.execute(TOUCH, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
+    connection.execute(TOUCH, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
 
 
 def add(session: Session, files: Sequence[File]) -> None:

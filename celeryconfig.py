@@ -30,7 +30,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False  # they hold leases 
 task_publish_retry = False  # a failed doorbell is only late
 
 task_create_missing_queues = False
-task_queues = [Queue("interactive"), Queue("bulk")]
+task_queues = [Queue("interactive"), Queue("bulk"), Queue("webhooks")]
 task_default_queue = "interactive"
 
 worker_pool = "threads"  # an analysis mostly waits for the endpoint
@@ -42,7 +42,7 @@ worker_send_task_events = False  # Flower turns them on where it runs; without i
 task_send_sent_event = False
 worker_proc_alive_timeout = 30
 worker_enable_remote_control = True
-include = ["worker.tasks.analyses"]
+include = ["worker.tasks.analyses", "worker.tasks.webhooks"]
 
 timezone = "UTC"
 task_serializer = "json"

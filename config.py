@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -34,6 +35,11 @@ MAX_SECONDS = 30 * 86_400
 MAX_DAYS = 36_500
 RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 """A number of requests in a time."""
+WAIT = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
+WAIT_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+MOST_WAITS = 50
+PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+"""One port, or the first and the last of a span."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -89,12 +95,23 @@ class Settings:
     web_processes: int
     web_threads: int
 
+    url_images: bool
+    url_timeout: float
+    url_host_connections: int
+    outbound_networks: tuple[IPv4Network | IPv6Network, ...]
+    outbound_ports: tuple[range, ...]
+
     worker_concurrency: int
     worker_lease: float
     decoder_processes: int
 
     result_retention: timedelta | None
     file_retention: timedelta | None
+
+    webhook_timeout: float
+    webhook_schedule: tuple[float, ...]
+    webhook_concurrency: int
+    webhook_retention: timedelta
 
     metrics_token: str = field(repr=False)
     metrics_host: str
@@ -206,11 +223,20 @@ def _read(env: Env) -> dict[str, Any]:
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "url_images": env.bool("URL_IMAGES", True),
+        "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
+        "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
+        "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
+        "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
         "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
         "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
         "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
+        "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15, validate=validate.Range(0.1, 120)),
+        "webhook_schedule": parsed.schedule("WEBHOOK_SCHEDULE", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
+        "webhook_concurrency": env.int("WEBHOOK_CONCURRENCY", 4, validate=validate.Range(1, 64)),
+        "webhook_retention": parsed.days("WEBHOOK_RETENTION_DAYS", "30"),
         "metrics_token": env.str("METRICS_TOKEN", ""),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(0, 65_535)),
@@ -296,6 +322,14 @@ def _days(text: str) -> timedelta | None:
     return timedelta(days=days)
 
 
+def _schedule(text: str) -> tuple[float, ...]:
+    waits = [WAIT.fullmatch(name) for name in _names(text)]
+    seconds = tuple(int(wait[1]) * WAIT_UNITS[wait[2]] for wait in waits if wait)
+    if not waits or None in waits or len(waits) > MOST_WAITS or max(seconds) > MAX_SECONDS:
+        raise EnvError("must be 1 to 50 waits of up to 30 days, such as 5s,5m,2h,1d.")
+    return seconds
+
+
 def _rate(text: str) -> str:
     if not RATE.fullmatch(rate := text.strip().lower()):
         raise EnvError("must be a number of requests per second, minute, hour or day, such as 50/minute.")
@@ -304,6 +338,21 @@ def _rate(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(name) for name in _names(text))
+    except ValueError:
+        raise EnvError("must be a list of networks such as 10.20.0.0/16,fd00:20::/32.") from None
+
+
+def _ports(text: str) -> tuple[range, ...]:
+    spans = [PORTS.fullmatch(name) for name in _names(text)]
+    ports = tuple(range(int(span[1]), int(span[2] or span[1]) + 1) for span in spans if span)
+    if not ports or None in spans or any(not span or span[0] < 1 or span[-1] > 65_535 for span in ports):
+        raise EnvError("must be a list of ports or spans of them, such as 80,443,8000-8099.")
+    return ports
 
 
 def _extensions(text: str) -> frozenset[str]:
@@ -344,7 +393,10 @@ PARSERS = {
     "seconds": _seconds,
     "days": _days,
     "rate": _rate,
+    "schedule": _schedule,
     "names": _names,
+    "networks": _networks,
+    "ports": _ports,
     "extensions": _extensions,
     "file": _file,
     "folder": _folder,

@@ -20,6 +20,9 @@ SECTIONS = {
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
+        "webhooks": Lazy(
+            "cli.webhooks.commands:webhooks", "Make and look after webhooks, and follow events live."
+        ),
     },
     "Operator's commands": {
         "keys": Lazy("cli.keys:keys", "Make, list, limit and revoke API keys."),

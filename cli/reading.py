@@ -49,7 +49,10 @@ def _status(analysis: Analysis) -> str:
 
 
 def _image(image: Analysis) -> str:
-    return f"{wording.one_line(image['file_name'])} ({wording.size(image['file_size'])})"
+    if image["file_id"] is None:
+        return wording.one_line(image["url"])
+    shown = f"{wording.one_line(image['file_name'])} ({wording.size(image['file_size'])})"
+    return f"{shown} from {wording.one_line(image['url'])}" if image["url"] else shown
 
 
 def _attempts(analysis: Analysis) -> str:

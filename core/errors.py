@@ -5,7 +5,8 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
 
     VitrineError
     ├── InvalidRequest 400 ── ContentPolicyViolation, ContextLengthExceeded, AnswerTruncated,
-    │                         InvalidToolCall, InvalidImage, IntegerAboveMaxValue, IntegerBelowMinValue
+    │                         InvalidToolCall, InvalidImage, IntegerAboveMaxValue, IntegerBelowMinValue,
+    │                         AddressNotAllowed
     ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState,
     │                                                                   RequestInFlight
@@ -91,6 +92,10 @@ class InvalidImage(InvalidRequest):
     """An image in the request cannot be accepted."""
 
     code = "invalid_image"
+
+
+class AddressNotAllowed(InvalidRequest):
+    """An address in the request may not be asked."""
 
 
 class AuthenticationFailed(VitrineError):

@@ -55,6 +55,11 @@ RESPONSES = Counter(
     "Calls to the endpoint by HTTP status, or `timeout` or `broken` where there was none.",
     ["status"],
 )
+FETCHES = Counter(
+    "vitrine_image_fetches_total",
+    "Images named by a URL: `fetched`, `unchanged` since before, `failed`, or `waiting` for their host.",
+    ["outcome"],
+)
 PREPARATION_DURATION = Histogram(
     "vitrine_preparation_duration_seconds", "Time to prepare an image.", buckets=PREPARATION_BUCKETS
 )
@@ -72,6 +77,17 @@ REQUEST_DURATION = Histogram(
     "vitrine_http_request_duration_seconds",
     "Time until the answer to a request begins.",
     ["route", "method", "status"],
+    buckets=REQUEST_BUCKETS,
+)
+
+DELIVERIES = Counter(
+    "vitrine_webhook_attempts_total",
+    "Attempts to deliver to webhooks: `delivered`, `retried` later, or `failed` for good.",
+    ["outcome"],
+)
+DELIVERY_DURATION = Histogram(
+    "vitrine_webhook_attempt_duration_seconds",
+    "Time of an attempt to deliver to a webhook.",
     buckets=REQUEST_BUCKETS,
 )
 

@@ -23,6 +23,8 @@ INTERACTIVE = "interactive"
 """The queue of analyses that somebody waits for."""
 BULK = "bulk"
 """The queue of items of batches; never longer than a short window."""
+WEBHOOKS = "webhooks"
+"""The queue of deliveries; never longer than a short window."""
 
 celery_app = Celery("vitrine")
 celery_app.config_from_object("celeryconfig")
@@ -32,6 +34,7 @@ class Task(StrEnum):
     """Every Celery task by name; tests hold the registry of the workers against it."""
 
     ANALYZE = "analyses.analyze"
+    DELIVER = "webhooks.deliver"
 
 
 class Doorbell:

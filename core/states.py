@@ -61,6 +61,17 @@ class CallState(StrEnum):
     """No answer that tells the cost: the books keep the worst case."""
 
 
+class DeliveryState(StrEnum):
+    """Where an event stands on its way to one receiver."""
+
+    PENDING = "pending"
+    """Is sent, or waits to be: leaves by an attempt's outcome, or as its webhook is disabled."""
+    DELIVERED = "delivered"
+    """Final: the receiver answered 2xx."""
+    FAILED = "failed"
+    """Final: no try is left, or its webhook was disabled."""
+
+
 ANALYSIS_MOVES: dict[AnalysisState, frozenset[AnalysisState]] = {
     AnalysisState.QUEUED: frozenset(
         {AnalysisState.RUNNING, AnalysisState.COMPLETED, AnalysisState.CANCELLED, AnalysisState.EXPIRED}
@@ -102,6 +113,13 @@ CALL_MOVES: dict[CallState, frozenset[CallState]] = {
     CallState.UNKNOWN: frozenset({CallState.SETTLED, CallState.REFUSED}),
     CallState.SETTLED: frozenset(),
     CallState.REFUSED: frozenset(),
+}
+
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED}),
+    # Sent anew when a client asks for it; an attempt whose lease ran out may have arrived all the same.
+    DeliveryState.DELIVERED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.FAILED: frozenset({DeliveryState.PENDING}),
 }
 
 REOPENABLE = frozenset({AnalysisState.FAILED, AnalysisState.CANCELLED, AnalysisState.EXPIRED})

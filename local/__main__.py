@@ -7,6 +7,8 @@ from pkgutil import resolve_name
 from local.failures import LocalError
 
 COMMANDS = {"up": "local.terminal:up", "check": "local.check:check", "lock": "local.lock:lock"}
+SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile"]
+"""All tests but the slow ones, by two processes with servers of their own: for the most part, tests wait."""
 
 
 def main() -> int:
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace, rest: list[str]) -> int:
     """Import only what the command needs: the checks must run while the application is broken."""
     if arguments.command == "test":
-        return int(resolve_name("pytest:main")(rest))
+        return int(resolve_name("pytest:main")(rest or SIDE_BY_SIDE))
     if arguments.command == "demo":
         return int(resolve_name("local.demo:demo")(leave=arguments.exit))
     return int(resolve_name(COMMANDS[arguments.command])())

@@ -26,7 +26,7 @@ ORDER = (
     (MANAGER,),
     ("flower",),
     ("worker",),
-    ("interactive",),
+    ("interactive", "webhooks"),
     ("web",),
     ("analyst",),
     ("valkey",),

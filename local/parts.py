@@ -8,6 +8,10 @@ CODE = sys.executable
 WORKER_STOP_SECONDS = 75
 """A worker finishes the call it has asked, of up to CALL_TIMEOUT (60); a second Ctrl-C does not wait."""
 
+POSTMAN_THREADS = 32
+POSTMAN_STOP_SECONDS = 20
+"""An attempt that is on its way is finished, of up to WEBHOOK_TIMEOUT (15)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -68,6 +72,12 @@ def workers(count: int, environ: Mapping[str, str]) -> list[Part]:
             environ=environ,
         ),
     ]
+
+
+def postman(environ: Mapping[str, str]) -> Part:
+    """The worker that delivers to webhooks: its threads do nothing but wait for receivers."""
+    command = [*_celery_worker("webhooks@%%h", "webhooks"), f"--concurrency={POSTMAN_THREADS}"]
+    return Part(name="webhooks", command=command, stop_seconds=POSTMAN_STOP_SECONDS, environ=environ)
 
 
 def _celery_worker(hostname: str, queue: str) -> list[str]:

@@ -70,7 +70,12 @@ class Plan:
         """Vitrine's own processes, in starting order."""
         workers = max(MIN_WORKERS, len(os.sched_getaffinity(0)))
         counting = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
-        return [parts.web(counting), *parts.workers(workers, counting), parts.flower(self.flower_port)]
+        return [
+            parts.web(counting),
+            *parts.workers(workers, counting),
+            parts.postman(counting),
+            parts.flower(self.flower_port),
+        ]
 
 
 def read_environ() -> dict[str, str]:

@@ -21,6 +21,7 @@ from local.supervisor_settings import LOG
 
 SERVICE_SECONDS = 60.0
 APPLICATION_SECONDS = 90.0
+WORKERS = {"interactive", "worker", "webhooks"}
 
 Say = Callable[[str], None]
 
@@ -140,7 +141,7 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
 def _probes(chosen: Plan) -> dict[str, Callable[[], bool]]:
     """How each part of a plan shows that it is ready."""
     database, queue = chosen.postgres, chosen.valkey
-    workers = sum(part.count for part in chosen.application if part.name in {"worker", "interactive"})
+    workers = sum(part.count for part in chosen.application if part.name in WORKERS)
     return {
         "postgres": lambda: database is not None and postgres.answers(database),
         "valkey": lambda: queue is not None and valkey.answers(queue),
@@ -148,6 +149,7 @@ def _probes(chosen: Plan) -> dict[str, Callable[[], bool]]:
         "web": lambda: ready.answers_http(chosen.url + "/health"),
         "interactive": lambda: ready.workers_answer(workers),
         "worker": lambda: ready.workers_answer(workers),
+        "webhooks": lambda: ready.workers_answer(workers),
         "flower": lambda: ready.answers_to_us(chosen.flower_url),
     }
 

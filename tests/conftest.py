@@ -18,6 +18,7 @@ import requests
 from endpoint import BIN, ROOT, Analyst, Script
 from livesystem import Live, environment_of
 from PIL import Image
+from rawhost import OUTSIDE
 
 import config
 from core.desk import Desk
@@ -135,6 +136,9 @@ def live(servers, folder, settings):
         LOG_LEVEL="INFO",
         WORKER_CONCURRENCY="4",
         WEB_THREADS="32",
+        # Where tests have hosts of images; all else on this machine stays forbidden.
+        OUTBOUND_NETWORKS=f"{OUTSIDE}/32",
+        OUTBOUND_PORTS="1-65535",
     )
     url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
     desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")

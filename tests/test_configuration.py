@@ -238,6 +238,22 @@ def test_lists_may_have_spaces_and_gaps(load):
     assert settings.allowed_extensions == {"jpg", "png"}
 
 
+def test_networks_and_ports_that_users_may_name(load):
+    settings = load(OUTBOUND_NETWORKS="10.20.0.0/16, fd00:20::/32", OUTBOUND_PORTS="443,8000-8001")
+    assert [str(network) for network in settings.outbound_networks] == ["10.20.0.0/16", "fd00:20::/32"]
+    assert [port for ports in settings.outbound_ports for port in ports] == [443, 8000, 8001]
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "80-", "90-80", "http", "-1", "80;443", ","])
+def test_what_is_no_list_of_ports_is_refused(problems, text):
+    assert list(problems(OUTBOUND_PORTS=text)) == ["OUTBOUND_PORTS"]
+
+
+@pytest.mark.parametrize("text", ["10.20.0.1/16", "intranet", "10.0.0.0/33"])
+def test_what_is_no_network_is_refused(problems, text):
+    assert list(problems(OUTBOUND_NETWORKS=text)) == ["OUTBOUND_NETWORKS"]
+
+
 def test_an_empty_variable_counts_as_not_set(load, problems):
     optional = dict.fromkeys(set(documented()) - set(REQUIRED), "")
     assert load(**optional) == load()

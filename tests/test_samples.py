@@ -1,7 +1,6 @@
 """The sample photos are what the catalogue says they are."""
 
 import hashlib
-import time
 
 import pytest
 from PIL import Image
@@ -31,9 +30,7 @@ def test_drawing_twice_gives_the_same_bytes(drawn, tmp_path):
 def test_a_second_call_draws_nothing(drawn):
     folder = drawn["mug"].path.parent
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    started = time.monotonic()
     assert draw_samples(folder) == list(drawn.values())
-    assert time.monotonic() - started < 0.1
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 

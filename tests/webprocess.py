@@ -30,7 +30,7 @@ class WebProcess:
                 stdout=sink,
                 stderr=sink,
             )
-        wait_until(self._answers, seconds=30)
+        wait_until(self._answers, seconds=90)
         children = Path(f"/proc/{self._minder.pid}/task/{self._minder.pid}/children")
         self.pid = int(children.read_text().split()[0])
 

@@ -11,7 +11,7 @@ from flask_cors import CORS
 from config import Settings
 from core.desk import Desk
 from webapp import errors, feeds, idempotency, limits, streams, tracing
-from webapp.api import analyses, batches, files, health, image, metrics, usage
+from webapp.api import analyses, batches, files, health, image, metrics, usage, webhooks
 from webapp.exposition import Exposition
 from webapp.openai_api import batches as openai_batches
 from webapp.openai_api import chat, embeddings
@@ -86,7 +86,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     errors.register(app)
     openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, files, image, usage):
+    for module in (analyses, batches, files, image, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
         api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)

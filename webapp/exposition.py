@@ -64,6 +64,11 @@ def _gauges(work: Work | None, messages: Mapping[str, int] | None) -> Iterable[M
         yield _gauge("vitrine_queue_oldest_seconds", "How long the longest has been due.", "queue", ages)
         yield _gauge("vitrine_analyses_running", "Analyses that a worker holds.", None, {"": work.running})
         yield _gauge("vitrine_workers", "Workers that reported lately.", None, {"": work.workers})
+        backlog = work.deliveries
+        yield _gauge("vitrine_webhook_backlog", "Deliveries that wait.", None, {"": backlog.depth})
+        yield _gauge(
+            "vitrine_webhook_oldest_seconds", "How long the longest has been due.", None, {"": backlog.oldest}
+        )
         yield _gauge("vitrine_worker_slots", "Analyses that they can run at once.", None, {"": work.slots})
     if messages is not None:
         yield _gauge("vitrine_queue_messages", "Messages that wait in Redis.", "queue", messages)

@@ -19,6 +19,7 @@ from werkzeug.datastructures import FileStorage
 
 from core.errors import InvalidRequest
 from core.services.idempotency import Once
+from core.services.webhooks import Told
 from webapp.operations import View, documented, key
 from webapp.uploads import received
 
@@ -95,6 +96,8 @@ def _identity(value: Any) -> list[str]:
     if isinstance(value, FileStorage):
         upload = received(value)
         return [upload.name, upload.digest]
+    if isinstance(value, Told):
+        return [value.url, *([value.secret] if value.secret else [])]
     if isinstance(value, bytes):
         return [hashlib.sha256(value).hexdigest()]
     if isinstance(value, Decimal):

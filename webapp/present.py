@@ -54,7 +54,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "question": row.question,
         "context": row.context,
         "metadata": row.meta,
-        "images": [_image(image) for image in row.images],
+        "images": [image(each) for each in row.images],
         "answer": row.answer,
         "data": row.data,
         "confidence": row.confidence,
@@ -69,6 +69,20 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "completed_at": row.finished_at,
         "deadline_at": row.deadline_at,
         "request_id": row.request_id,
+    }
+
+
+def image(row: AnalysisImage) -> dict[str, Any]:
+    """An image, in the shape of ImageView."""
+    file = row.file
+    return {
+        "url": row.url,
+        "file_id": row.file_id,
+        "file_name": file.name if file else None,
+        "file_size": file.byte_size if file else None,
+        "media_type": file.media_type if file else None,
+        "sha256": file.digest if file else None,
+        "preparation": row.report,
     }
 
 
@@ -209,17 +223,6 @@ def processing_time(row: Analysis) -> float | None:
     if row.started_at is None or row.finished_at is None:
         return None
     return round((row.finished_at - row.started_at).total_seconds(), 3)
-
-
-def _image(image: AnalysisImage) -> dict[str, Any]:
-    return {
-        "file_id": image.file_id,
-        "file_name": image.file.name,
-        "file_size": image.file.byte_size,
-        "media_type": image.file.media_type,
-        "sha256": image.file.digest,
-        "preparation": image.report,
-    }
 
 
 def _problem(row: Analysis) -> dict[str, Any] | None:

@@ -28,10 +28,12 @@ from core.errors import (
 )
 from core.media import allowed_kinds
 from core.pricing import likely_tokens
-from core.services import outcomes, pausing
+from core.services import fetching, outcomes, pausing
 from core.services.outcomes import Answer, Claim, Closing
 from worker import answers, chat, prompt
 from worker.answers import EmptyReply
+from worker.download import NotFetched
+from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.isolation import Isolation
 from worker.leases import Leases
@@ -88,9 +90,17 @@ class Analyzer:
     """What a worker process analyses with."""
 
     def __init__(
-        self, desk: Desk, preparer: Preparer, vision: Vision, throttle: Throttle, leases: Leases, name: str
+        self,
+        desk: Desk,
+        fetcher: Fetcher,
+        preparer: Preparer,
+        vision: Vision,
+        throttle: Throttle,
+        leases: Leases,
+        name: str,
     ) -> None:
         self._desk = desk
+        self._fetcher = fetcher
         self._preparer = preparer
         self._vision = vision
         self._throttle = throttle
@@ -194,7 +204,7 @@ class Analyzer:
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
             self._preparer.prepare(self._desk.blobs.get(digest), self._policy(detail))
-            for digest, detail in zip(claimed.digests, details, strict=True)
+            for digest, detail in zip(self._digests(claimed), details, strict=True)
         ]
         if self._stopping.is_set():
             raise Stopping
@@ -208,6 +218,25 @@ class Analyzer:
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
+
+    def _digests(self, claimed: Claim) -> list[str]:
+        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
+        known = [digest for digest in claimed.digests if digest]
+        if len(known) == len(claimed.digests):
+            return known
+        sources = fetching.sources(self._desk, claimed)
+        return [
+            digest or self._fetch(claimed, position, url or "")
+            for position, (digest, url) in enumerate(sources)
+        ]
+
+    def _fetch(self, claimed: Claim, position: int, url: str) -> str:
+        if self._stopping.is_set():
+            raise Stopping
+        try:
+            return self._fetcher.fetch(claimed, position, url)
+        except NotFetched as failure:
+            raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
 
     def _ask(self, claimed: Claim, request: Request, images: list[Prepared], *, bulk: bool) -> Asked:
         """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""

@@ -25,11 +25,11 @@ def _logs(**_: Any) -> None:
 
 
 @signals.celeryd_init.connect
-def _open(sender: str, **_: Any) -> None:
+def _open(sender: str, options: dict[str, Any], **_: Any) -> None:
     """Before the first task, so that no task pays for importing and connecting."""
     os.umask(0o077)
     set_up(settings())
-    workbench.open_bench(settings(), f"{sender}-{os.getpid()}")
+    workbench.open_workshop(settings(), f"{sender}-{os.getpid()}", options.get("queues") or ())
     gc.collect()
     gc.freeze()  # what was imported and opened stays: no collection need look at it again
     log.info("worker_ready", worker=sender, slots=settings().worker_concurrency)
@@ -43,4 +43,4 @@ def _stop_claiming(**_: Any) -> None:
 
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
-    workbench.close_bench()
+    workbench.close_workshop()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
+from functools import partial
 from typing import Any
 
 import structlog
 
 from core.desk import Desk
-from core.errors import VitrineError
 from core.leader import Leader
 from core.queue import INTERACTIVE
 from core.services import dispatching, files, fleet, idempotency, outcomes, retention
 from core.services.dispatching import Pace
 from worker.throttle import Throttle
+from worker.timetable import Timetable, done, for_a_while, only_if
 from worker.vision import CallFailed, Vision
 
 SWEEP_SECONDS = 5.0
@@ -32,30 +30,6 @@ LONGEST_BACKLOG = 4.0
 """Seconds of calls that wait for the throttle; no bell is rung for more."""
 
 log = structlog.get_logger(__name__)
-
-
-class Timetable:
-    """A thread that does chores, each every so many seconds; one that fails comes round again."""
-
-    def __init__(self, name: str, chores: list[tuple[float, Callable[[], object]]]) -> None:
-        self._chores = chores
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish the chore in hand."""
-        self._closed.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        due = [0.0] * len(self._chores)
-        while not self._closed.is_set():
-            for position, (every, chore) in enumerate(self._chores):
-                if time.monotonic() >= due[position]:
-                    due[position] = time.monotonic() + every
-                    done(chore)
-            self._closed.wait(max(0.0, min(due) - time.monotonic()))
 
 
 class Upkeep:
@@ -74,9 +48,9 @@ class Upkeep:
             Timetable(
                 "dispatch",
                 [
-                    (DISPATCH_SECONDS, self._if_leader(self._dispatch)),
-                    (MOVE_SECONDS, self._if_leader(self._move_on)),
-                    (SWEEP_SECONDS, self._if_leader(self._sweep)),
+                    (DISPATCH_SECONDS, only_if(self._leader.leads, self._dispatch)),
+                    (MOVE_SECONDS, only_if(self._leader.leads, self._move_on)),
+                    (SWEEP_SECONDS, only_if(self._leader.leads, self._sweep)),
                 ],
             ),
             Timetable(
@@ -91,16 +65,6 @@ class Upkeep:
             timetable.close()
         self._leader.resign()
         done(lambda: fleet.leave(self._desk, self._name))
-
-    def _if_leader(self, chore: Callable[[], object]) -> Callable[[], object]:
-        """The chore, left to whoever leads."""
-
-        @wraps(chore)
-        def led() -> None:
-            if self._leader.leads():
-                chore()
-
-        return led
 
     def _dispatch(self) -> None:
         if not dispatching.is_needed(self._desk):
@@ -142,22 +106,6 @@ class Upkeep:
             retention.forget_items,
             files.collect_abandoned,
         ):
-            self._for_a_while(chore)
+            for_a_while(partial(chore, self._desk), TIDY_AT_MOST)
         idempotency.forget_old(self._desk)
         fleet.forget(self._desk, timedelta(days=1))
-
-    def _for_a_while(self, chore: Callable[[Desk], int]) -> None:
-        """Do a chore bit by bit until nothing is left of it, or its time is up until the next round."""
-        end = time.monotonic() + TIDY_AT_MOST
-        while chore(self._desk) and time.monotonic() < end:
-            pass
-
-
-def done(chore: Callable[[], object]) -> None:
-    """Do a chore; what goes wrong is logged."""
-    try:
-        chore()
-    except VitrineError as error:
-        log.warning("chore_failed", chore=chore.__name__, error=error.code)
-    except Exception:
-        log.exception("chore_broke", chore=chore.__name__)

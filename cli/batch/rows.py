@@ -1,4 +1,4 @@
-"""Rows of JSON Lines and CSV files, in which images may be named by their local paths.
+"""Rows of JSON Lines and CSV files, in which images may be named by their local paths, or by URLs.
 
 Only these names are looked at; all else goes to the server as it stands, which judges it. A row keeps its
 line, so that a line number of the server's is one of the user's own file.
@@ -18,6 +18,9 @@ from typing import Any
 from cli.failure import Failure
 
 FILE_ID = re.compile(r"file_[0-9a-z]{26}")
+URL = re.compile(r"\s*https?://", re.IGNORECASE)
+BETWEEN_URLS = re.compile(r";(?=\s*(?:file_|https?://|$))", re.IGNORECASE)
+"""As the server takes a cell apart; a URL may hold semicolons of its own."""
 
 Ids = Mapping[str, str]
 """File ids by the local names they take the place of."""
@@ -102,7 +105,7 @@ def _swapped(value: Any, ids: Ids) -> Any:
 
 def _csv_row(where: str, header: Sequence[str], cells: list[str]) -> Row:
     row = dict(zip(header, cells, strict=False))
-    named = [name.strip() for name in row.get("images", "").split(";")] + [row.get("image", "")]
+    named = [name.strip() for name in _apart(row.get("images", ""))] + [row.get("image", "")]
 
     def written(ids: Ids) -> str:
         swapped = list(cells)
@@ -110,10 +113,14 @@ def _csv_row(where: str, header: Sequence[str], cells: list[str]) -> Row:
             if column == "image":
                 swapped[place] = ids.get(cell, cell)
             elif column == "images":
-                swapped[place] = ";".join(ids.get(name.strip(), name) for name in cell.split(";"))
+                swapped[place] = ";".join(ids.get(name.strip(), name) for name in _apart(cell))
         return _csv_line(swapped)
 
     return Row(where, written, _local(named))
+
+
+def _apart(cell: str) -> list[str]:
+    return BETWEEN_URLS.split(cell) if "://" in cell else cell.split(";")
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -123,7 +130,6 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _local(names: Sequence[Any]) -> tuple[str, ...]:
-    """Those that are neither file ids nor objects nor empty: paths."""
-    return tuple(
-        name for name in names if isinstance(name, str) and name.strip() and not FILE_ID.fullmatch(name)
-    )
+    """Those that are neither file ids nor URLs nor objects nor empty: paths."""
+    texts = [name for name in names if isinstance(name, str) and name.strip()]
+    return tuple(name for name in texts if not FILE_ID.fullmatch(name) and not URL.match(name))

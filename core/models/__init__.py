@@ -6,8 +6,10 @@ from core.models.base import Base
 from core.models.batch import Batch, Dispatch
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
+from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
+from core.models.webhook import Attempt, Delivery, Webhook
 from core.models.worker import Worker
 
 __all__ = [
@@ -15,14 +17,18 @@ __all__ = [
     "Analysis",
     "AnalysisImage",
     "ApiKey",
+    "Attempt",
     "Base",
     "Batch",
     "Blob",
     "Budget",
     "BudgetKind",
     "Call",
+    "Delivery",
     "Dispatch",
+    "Fetch",
     "File",
     "IdempotencyKey",
+    "Webhook",
     "Worker",
 ]

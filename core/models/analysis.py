@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -25,15 +25,21 @@ class AnalysisImage(Base):
     """An image of an analysis, in the order it was given."""
 
     __tablename__ = "analysis_images"
-    __table_args__ = (Index(None, "file_id"),)
+    __table_args__ = (
+        Index(None, "file_id"),
+        CheckConstraint("file_id IS NOT NULL OR url IS NOT NULL", name="source"),
+    )
 
     analysis_id: Mapped[Id] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    file_id: Mapped[Id] = mapped_column(ForeignKey("files.id"))
+    file_id: Mapped[Id | None] = mapped_column(ForeignKey("files.id"))
+    """None until what the URL names has been fetched."""
+    url: Mapped[str | None] = mapped_column(Text)
+    """Where a worker fetches it from; None for one that was sent."""
     report: Mapped[dict[str, Any] | None]
     """What preparation made of it: original and sent size, bytes, actions."""
 
-    file: Mapped[File] = relationship(lazy="raise")
+    file: Mapped[File | None] = relationship(lazy="raise")
 
 
 class Analysis(UsageColumns, Base):

@@ -54,6 +54,9 @@ class Batch(Base):
     errors: Mapped[list[dict[str, Any]] | None]
     """What is wrong with the lines of its input, where it failed for that."""
 
+    told_quarters: Mapped[int] = mapped_column(server_default="0")
+    """How far webhooks were told that it has come."""
+
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
     cancelling_at: Mapped[Timestamp | None]

@@ -41,3 +41,6 @@ class Budget(Base):
     used: Mapped[Decimal] = mapped_column(Quantity, server_default="0")
     period: Mapped[date] = mapped_column(Date, server_default="0001-01-01")
     """The first day of the period that `used` is of."""
+    told_most: Mapped[Decimal | None] = mapped_column(Quantity)
+    told_period: Mapped[date | None] = mapped_column(Date)
+    """The limit and the period in which webhooks were told that it is used up: once for each."""

@@ -19,6 +19,7 @@ class Worker(Base):
     started_at: Mapped[CreatedAt]
     seen_at: Mapped[CreatedAt]
     slots: Mapped[int]
+    """Analyses that it can do at once; 0 where it only delivers to webhooks."""
     endpoint: Mapped[dict[str, Any]]
     """{"ok": bool, "latency_ms": float, "error": str | None, "rest": float}; rest is how
     many seconds it is left alone for."""

@@ -18,11 +18,14 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.image_urls import ImageUrl
+from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, files, submissions
+from core.store import analyses, deliveries, files, submissions
+from core.store.submissions import Source
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -31,8 +34,8 @@ DETAILS = ("auto", "low", "high")
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 
-Image = Upload | str
-"""New bytes, or the id of a file that the account has."""
+Image = Upload | ImageUrl | str
+"""New bytes, an address to fetch them from, or the id of a file that the account has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Submission:
     temperature: float | None = None
     detail: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    told: Told | None = None
+    """Who is to be told how it ends."""
 
 
 def submit(
@@ -61,11 +66,17 @@ def submit(
     preset = desk.presets.latest(submission.preset)
     _check(desk, submission)
     analysis = fresh(key, request_id, **_columns(desk, submission, preset))
-    return get(desk, key.account_id, accept(desk, key, analysis, submission.images, once))
+    made = accept(desk, key, analysis, submission.images, once, submission.told)
+    return get(desk, key.account_id, made)
 
 
 def accept(
-    desk: Desk, key: ApiKey, analysis: Analysis, images: Sequence[Image], once: Once | None = None
+    desk: Desk,
+    key: ApiKey,
+    analysis: Analysis,
+    images: Sequence[Image],
+    once: Once | None = None,
+    told: Told | None = None,
 ) -> str:
     """Store a new analysis of these images and ring a worker; its id. Raises as `submit` does."""
     account_id = key.account_id
@@ -76,14 +87,14 @@ def accept(
         named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
-    with desk.database.transaction() as session:
+    with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        file_ids = _file_ids(session, account_id, images, fresh)
-        budgets.demand_room(desk, session, key, analysis, len(file_ids))
-        submissions.add(
-            session, analysis, timedelta(seconds=desk.settings.analysis_deadline), file_ids, fresh
-        )
+        sources = _sources(session, account_id, images, fresh)
+        budgets.demand_room(desk, session, key, analysis, len(sources))
+        deadline = timedelta(seconds=desk.settings.analysis_deadline)
+        submissions.add(session, analysis, deadline, sources, fresh)
+        webhooks.attach(session, account_id, analysis.id, told)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
     return analysis.id
@@ -145,14 +156,16 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
         found = analyses.owned(session, account_id, analysis_id)
         if found.batch_id is not None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
-        file_ids = [image.file_id for image in found.images]
+        file_ids = [image.file_id for image in found.images if image.file_id]
         analyses.remove(session, analysis_id)
+        deliveries.remove_of(session, [analysis_id])
         files.remove_unused(session, file_ids, WITH_ANALYSIS)
 
 
 def _check(desk: Desk, submission: Submission) -> None:
     """The rules that a submission must keep beyond its shape."""
     settings = desk.settings
+    webhooks.check(desk, submission.told)
     if not submission.images:
         raise InvalidRequest("Send at least one image.", details={"field": "images"})
     if len(submission.images) > settings.max_images:
@@ -169,15 +182,23 @@ def _check(desk: Desk, submission: Submission) -> None:
         )
 
 
-def _file_ids(session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]) -> list[str]:
-    """The files of a submission, in its order. Raises NotFound for ids that are not the account's."""
+def _sources(
+    session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
+) -> list[Source]:
+    """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
     given = [image for image in images if isinstance(image, str)]
     known = files.owned(session, account_id, given) if given else {}
     missing = [image for image in given if image not in known]
     if missing:
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
-    return [image if isinstance(image, str) else next(new).id for image in images]
+
+    def source(image: Image) -> Source:
+        if isinstance(image, ImageUrl):
+            return None, image.url
+        return (image if isinstance(image, str) else next(new).id), None
+
+    return [source(image) for image in images]
 
 
 def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:

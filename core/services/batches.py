@@ -20,12 +20,14 @@ from core.ids import new_id
 from core.media import HEAD, OCTETS, ImageKind, recognise
 from core.models import Analysis, ApiKey, Batch, BudgetKind, File
 from core.pricing import WorstCase
-from core.services import budgets, idempotency
+from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, keep_bytes, named
 from core.services.idempotency import Once
+from core.services.image_urls import ImageUrl
 from core.services.items import Item, uploads_of
+from core.services.webhooks import Told
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
-from core.store import batches, dispatch, files
+from core.store import batches, deliveries, dispatch, files
 from core.store import budgets as spending
 from core.store.batches import Tally
 
@@ -49,6 +51,8 @@ class Order:
     pilot: int | None
     max_cost: Decimal | None = None
     """USD."""
+    told: Told | None = None
+    """Who is to be told how it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def submit(
     Files that items name were found to be the account's as the items were read. What `once` has made before
     is given instead. Raises Conflict, IdempotencyMismatch, InvalidRequest or Unavailable.
     """
+    webhooks.check(desk, order.told)
     budgets.demand_prices(desk, key, {item.model for item in items}, order.max_cost)
     batch_id, uploads = new_id("batch"), uploads_of(items)
     keep_bytes(desk, uploads)
@@ -97,6 +102,7 @@ def submit(
         files.add(session, list(fresh.values()))
         batch = make(session, batch_id, key, len(items), order, request_id)
         batches.add(session, batch)
+        webhooks.attach(session, key.account_id, batch_id, order.told)
         if order.max_cost is not None:
             spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
         ids = [new_id("an") for _ in items]
@@ -285,6 +291,7 @@ def delete(desk: Desk, account_id: str, batch_id: str) -> None:
         batches.owned(session, account_id, batch_id, lock=True)
         came_with_it = files.of_batch(session, batch_id, WITH_ANALYSIS)
         batches.remove(session, batch_id)
+        deliveries.remove_of(session, [batch_id])
         spending.remove(session, batch_id)
         files.remove_unused(session, came_with_it, WITH_ANALYSIS)
 
@@ -361,7 +368,10 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
 
 def _image_rows(
     items: Sequence[Item], ids: Sequence[str], fresh: Mapping[int, str]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[Any, ...]]:
     for item, analysis_id in zip(items, ids, strict=True):
         for position, image in enumerate(item.images):
-            yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)]
+            if isinstance(image, ImageUrl):
+                yield analysis_id, position, None, image.url
+            else:
+                yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)], None

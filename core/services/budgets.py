@@ -6,7 +6,8 @@ told why it was not. See docs/decisions/0012-budgets.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from core.errors import BudgetExceeded, BudgetSetAside, InvalidRequest, VitrineE
 from core.models import Analysis, ApiKey, BudgetKind
 from core.pricing import WorstCase
 from core.services import body_costs
-from core.store import budgets
+from core.store import budgets, outbox
 
 Spending = budgets.Spending
 
@@ -52,6 +53,28 @@ def refusal(found: Sequence[Spending], model: str, worst: WorstCase) -> VitrineE
         if spending.spent + needed > spending.most:
             return _exceeded(spending, needed)
     return None
+
+
+def tell_exceeded(desk: Desk, account_id: str, owner_ids: Sequence[str], error: VitrineError) -> None:
+    """Tell webhooks of a budget that is used up; of one that is only set aside, nothing.
+
+    Once for each limit and period, in a transaction of its own: what was refused left nothing behind.
+    """
+    if not isinstance(error, BudgetExceeded) or isinstance(error, BudgetSetAside):
+        return
+    told = {"object": "budget", "message": error.message, **error.details}
+    with desk.database.transaction() as session:
+        outbox.tell_budget(session, account_id, owner_ids, error.details["budget"], told)
+
+
+@contextmanager
+def telling(desk: Desk, key: ApiKey) -> Iterator[None]:
+    """Around a transaction: tell webhooks where it is refused because the key's budget is used up."""
+    try:
+        yield
+    except BudgetExceeded as error:
+        tell_exceeded(desk, key.account_id, [key.id], error)
+        raise
 
 
 def demand_room(desk: Desk, session: Session, key: ApiKey, analysis: Analysis, images: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from core.desk import Desk
 from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
 from core.models import ApiKey
-from core.services import analyses, models
+from core.services import analyses, image_urls, models
 from core.services.analyses import LOOK_SECONDS, Image
 from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
@@ -32,11 +32,12 @@ REFERENCE = "vitrine:image/"
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 MOST_CHOICES = 128
 FILE_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
-FETCHED = ("http://", "https://")
 
 Standing = rows.Standing
 ReadImage = Callable[[str], Upload]
 """Makes an upload of a data URL. Raises VitrineError."""
+ReadUrl = Callable[[str], Image]
+"""The same of any URL; those of the web are fetched later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,12 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage) -> ChatReq
     Raises InvalidRequest, InvalidToolCall, InvalidImage, ModelNotFound, FileTooLarge, UnsupportedMediaType.
     """
     images: list[Image] = []
+
+    def read(url: str) -> Image:
+        return image_urls.checked(desk, url) if image_urls.looks_like_one(url) else read_image(url)
+
     messages = [
-        _message(message, f"messages[{place}]", images, read_image)
+        _message(message, f"messages[{place}]", images, read)
         for place, message in enumerate(_filled_list(body.get("messages"), "messages"))
     ]
     _check_count(desk, images)
@@ -139,7 +144,7 @@ def abandon(desk: Desk, account_id: str, analysis_id: str) -> None:
         analyses.cancel(desk, account_id, analysis_id)
 
 
-def _message(message: Any, param: str, images: list[Image], read_image: ReadImage) -> dict[str, Any]:
+def _message(message: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
     """A message, its images replaced by references and added to the others."""
     if not isinstance(message, dict):
         raise _invalid(f"{param} must be an object.", param)
@@ -149,11 +154,11 @@ def _message(message: Any, param: str, images: list[Image], read_image: ReadImag
     if isinstance(content, str) or (content is None and role in {"assistant", "function"}):
         return message
     parts = _filled_list(content, f"{param}.content", "a text or a list of at least one part")
-    taken = [_part(part, f"{param}.content[{place}]", images, read_image) for place, part in enumerate(parts)]
+    taken = [_part(part, f"{param}.content[{place}]", images, read) for place, part in enumerate(parts)]
     return {**message, "content": taken}
 
 
-def _part(part: Any, param: str, images: list[Image], read_image: ReadImage) -> dict[str, Any]:
+def _part(part: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
         raise _invalid(f"{param} must be an object with a type.", param)
@@ -167,12 +172,12 @@ def _part(part: Any, param: str, images: list[Image], read_image: ReadImage) -> 
         raise _invalid(f"{param} must be an object with a url, or with the file_id of a file.", param)
     if not isinstance(given.get("detail", ""), str):
         raise _invalid(f"{param}.detail must be a text.", f"{param}.detail")
-    images.append(_image(given, param, read_image))
+    images.append(_image(given, param, read))
     kept = {name: value for name, value in given.items() if name not in {"url", "file_id"}}
     return {**part, "image_url": {"url": f"{REFERENCE}{len(images) - 1}", **kept}}
 
 
-def _image(given: Mapping[str, Any], param: str, read_image: ReadImage) -> Image:
+def _image(given: Mapping[str, Any], param: str, read: ReadUrl) -> Image:
     url, file_id = given.get("url"), given.get("file_id")
     if (url is None) == (file_id is None):
         raise _invalid(f"{param} needs either a url or a file_id.", param)
@@ -180,11 +185,11 @@ def _image(given: Mapping[str, Any], param: str, read_image: ReadImage) -> Image
         if not isinstance(file_id, str) or not FILE_ID.fullmatch(file_id):
             raise _invalid(f"{param}.file_id must be the id of a file.", f"{param}.file_id")
         return file_id
-    if isinstance(url, str) and url.startswith("data:"):
-        return read_image(url)
-    why = "Images are not fetched from addresses here" if str(url).startswith(FETCHED) else "It is no image"
+    if isinstance(url, str) and (url.startswith("data:") or image_urls.looks_like_one(url)):
+        return read(url)
     raise InvalidImage(
-        f"{why}: send a data URL with base64, or upload a file and name its id.", details={"field": param}
+        "It is no image: send a URL, a data URL with base64, or the file_id of an upload.",
+        details={"field": param},
     )
 
 

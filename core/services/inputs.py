@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, dropwhile
@@ -22,6 +23,8 @@ from core.services.items import FIELDS, THERE_ARE, Broken
 LONGEST_LINE = 1_000_000
 """Bytes. An image belongs into a file of its own."""
 SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
+BETWEEN_IMAGES = re.compile(r";(?=\s*(?:file_|https?://|$))", re.IGNORECASE)
+"""A semicolon, but for those within a URL."""
 ESCAPED = "surrogateescape"
 """Bytes that are no UTF-8 pass the CSV reader as lone surrogates, so that it can tell their row."""
 NOT_UTF8 = "The line is not UTF-8."
@@ -133,8 +136,8 @@ def _was_utf8(cell: str) -> bool:
     return cell.isascii() or not any("\udc80" <= character <= "\udcff" for character in cell)
 
 
-def _file_ids(cell: str) -> list[str]:
-    return [name.strip() for name in cell.split(";")]
+def _images(cell: str) -> list[str]:
+    return [name.strip() for name in BETWEEN_IMAGES.split(cell)]
 
 
 def _text(lines: Iterable[tuple[int, bytes]]) -> Iterator[str]:
@@ -162,6 +165,6 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "max_tokens": int,
     "temperature": float,
     "metadata": json.loads,
-    "images": _file_ids,
+    "images": _images,
 }
 READERS = {CSV: _csv_rows, JSONL: _json_rows}

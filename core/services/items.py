@@ -14,7 +14,8 @@ from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH
+from core.services import image_urls
+from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
 from core.services.problems import Problems
@@ -37,6 +38,8 @@ FIELDS = frozenset(
         "metadata",
     }
 )
+SOURCES = frozenset({"file_id", "url", "base64"})
+"""Of an image: exactly one of them."""
 THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "image", "images"}
 
@@ -58,7 +61,7 @@ class Item:
     """One analysis to be made."""
 
     custom_id: str
-    images: list[Upload | str]
+    images: list[Image]
     preset: Preset
     question: str | None
     context: str | None
@@ -156,7 +159,7 @@ class Items:
         self._seen.add(custom_id)
         return custom_id
 
-    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Upload | str]:
+    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image]:
         if "image" in row and "images" in row:
             problem("images", "Give either image or images, not both.")
             return []
@@ -172,16 +175,18 @@ class Items:
                 problem("images", error.message)
         return images
 
-    def _image(self, image: Any) -> Upload | str:
+    def _image(self, image: Any) -> Image:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
-            image = {"file_id": image}
+            image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
         image = _given(image) if isinstance(image, dict) else {}
-        if ("file_id" in image) == ("base64" in image):
-            raise InvalidRequest("An image is a file id, or an object with either file_id or base64.")
+        if len(SOURCES & image.keys()) != 1:
+            raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
             return self._read_image(image)
+        if "url" in image:
+            return image_urls.checked(self._desk, image["url"])
         file_id = image["file_id"]
         if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or not is_storable(file_id):
             raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")

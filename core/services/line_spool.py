@@ -13,6 +13,7 @@ from core.models import Batch
 from core.models.file import Purpose
 from core.services.analyses import Image
 from core.services.files import Upload, safe_name
+from core.services.image_urls import ImageUrl
 from core.states import AnalysisState
 from core.store.batches import LINE_COLUMNS
 
@@ -31,8 +32,7 @@ class LineSpool:
 
         Raises Unavailable where the disk is full.
         """
-        files = [[image] if isinstance(image, str) else _new_file(image) for image in images]
-        line = json.dumps([new_id("an"), custom_id, columns, files])
+        line = json.dumps([new_id("an"), custom_id, columns, [_source(image) for image in images]])
         try:
             self._content.write(line.encode() + b"\n")
         except OSError as error:
@@ -41,8 +41,8 @@ class LineSpool:
 
     def files(self, account_id: str) -> Iterator[tuple[Any, ...]]:
         """Rows of the files to be made (FILE_COLUMNS)."""
-        for _, _, _, files in self._lines():
-            for file_id, *about in files:
+        for _, _, _, sources in self._lines():
+            for file_id, _, *about in sources:
                 if about:
                     yield file_id, account_id, *about, Purpose.ANALYSIS
 
@@ -62,20 +62,29 @@ class LineSpool:
             row = shared | columns | own | as_json
             yield tuple(row[name] for name in LINE_COLUMNS)
 
-    def images(self) -> Iterator[tuple[str, int, str]]:
+    def images(self) -> Iterator[tuple[str, int, str | None, str | None]]:
         """Rows of the images of the analyses (IMAGE_COLUMNS)."""
-        for analysis_id, _, _, files in self._lines():
-            for position, (file_id, *_) in enumerate(files):
-                yield analysis_id, position, file_id
+        for analysis_id, _, _, sources in self._lines():
+            for position, (file_id, url, *_) in enumerate(sources):
+                yield analysis_id, position, file_id, url
 
     def _lines(self) -> Iterator[Any]:
         self._content.seek(0)
         return (json.loads(line) for line in self._content)
 
 
+def _source(image: Image) -> list[Any]:
+    """A file's id, or a URL; behind them, what is to be known of a file before it is one.
+
+    That is digest, byte_size, media_type and name.
+    """
+    if isinstance(image, ImageUrl):
+        return [None, image.url]
+    return [image, None] if isinstance(image, str) else _new_file(image)
+
+
 def _new_file(upload: Upload) -> list[Any]:
-    """What is to be known of a file before it is one: id, digest, byte_size, media_type, name."""
     upload.content.seek(0)
     looks = recognise(upload.content.read(HEAD))
     media_type = looks.media_type if isinstance(looks, ImageKind) else OCTETS
-    return [new_id("file"), upload.digest, upload.byte_size, media_type, safe_name(upload.name)]
+    return [new_id("file"), None, upload.digest, upload.byte_size, media_type, safe_name(upload.name)]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from core.desk import Desk
 from core.errors import Unavailable
-from core.queue import BULK, INTERACTIVE
+from core.queue import BULK, INTERACTIVE, WEBHOOKS
 from core.services import fleet
-from core.store import load
+from core.store import deliveries, load
 from core.store.load import Waiting
 
 KEPT_SECONDS = 5.0
@@ -25,6 +25,8 @@ class Work:
     running: int
     workers: int
     slots: int
+    deliveries: Waiting
+    """To webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,16 @@ def _work(desk: Desk) -> Work | None:
         workers = fleet.seen(desk)
         with desk.database.transaction() as session:
             waiting, running = load.waiting(session), load.running(session)
+            backlog = Waiting(*deliveries.backlog(session))
     except Unavailable:
         return None
     slots = sum(worker.slots for worker in workers)
-    return Work(waiting=waiting, running=running, workers=len(workers), slots=slots)
+    return Work(waiting=waiting, running=running, workers=len(workers), slots=slots, deliveries=backlog)
 
 
 def _messages(desk: Desk) -> dict[str, int] | None:
     found = {}
-    for queue in (INTERACTIVE, BULK):
+    for queue in (INTERACTIVE, BULK, WEBHOOKS):
         if desk.redis_quiet.now() or (waiting := desk.doorbell.waiting(queue)) is None:
             return None
         found[queue] = waiting

@@ -132,6 +132,7 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
         return call_id
     owners = [claimed.key_id, *([claimed.batch_id] if claimed.batch_id else [])]
     problem = budgets.why_not(desk, owners, claimed.model, worst)
+    budgets.tell_exceeded(desk, claimed.account_id, owners, problem)
     if claimed.batch_id and isinstance(problem, BudgetExceeded):
         batches.hold(desk, claimed.batch_id, worst, problem)
     raise problem

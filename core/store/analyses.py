@@ -18,6 +18,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    null,
     or_,
     select,
     update,
@@ -29,6 +30,7 @@ from core.errors import NotFound, WrongState
 from core.models import Analysis, AnalysisImage, Base, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
+from core.store import outbox
 
 CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
@@ -94,7 +96,8 @@ def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
     """Remove the analyses that a query names and nobody holds: how many, and the files that they used."""
     held = list(session.scalars(ids.with_for_update(of=Analysis, skip_locked=True)))
     of_theirs = AnalysisImage.analysis_id.in_(held)
-    used = list(session.scalars(select(AnalysisImage.file_id).where(of_theirs).distinct()))
+    files = select(AnalysisImage.file_id).where(of_theirs, AnalysisImage.file_id.is_not(None))
+    used = [file_id for file_id in session.scalars(files.distinct()) if file_id]
     gone = delete(Analysis).where(Analysis.id.in_(held))
     session.execute(gone.execution_options(synchronize_session=False))
     return len(held), used
@@ -118,7 +121,7 @@ def may_become(to: AnalysisState) -> ColumnElement[bool]:
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
     """What every move to a state sets."""
-    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": None}
+    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": null()}
     return {"state": to, **(final if to in FINAL else {})}
 
 
@@ -133,8 +136,11 @@ def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **values: Any) -> list[Analysis]:
-    """Move every matching row whose state allows it, in one UPDATE; the rows that moved."""
-    return list(
+    """Move every matching row whose state allows it, in one UPDATE; the rows that moved.
+
+    Whoever wants to be told that they are final is told.
+    """
+    moved = list(
         session.scalars(
             update(Analysis)
             .where(may_become(to), *where)
@@ -143,6 +149,9 @@ def move(session: Session, to: AnalysisState, *where: ColumnElement[bool], **val
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in FINAL:
+        outbox.tell_analyses(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(

@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.models import Analysis, Batch, Dispatch
 from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
-from core.store import analyses, budgets
+from core.store import analyses, budgets, outbox
 from core.store.analyses import USAGE
 from core.store.copying import copy
 
@@ -39,6 +39,8 @@ ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
 DONE_TO_IT = {BatchState.RUNNING: "resumed", BatchState.CANCELLING: "cancelled"}
 """What is done to a batch that moves to a state, where that is not called like it."""
 FINISHED = frozenset({BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED})
+TOLD = FINISHED | {BatchState.PAUSED}
+"""States of which webhooks are told."""
 ITEM_COLUMNS = (
     "id",
     "account_id",
@@ -60,7 +62,7 @@ ITEM_COLUMNS = (
     "deadline_at",
 )
 LINE_COLUMNS = (*ITEM_COLUMNS, "body")
-IMAGE_COLUMNS = ("analysis_id", "position", "file_id")
+IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
 SEEN = Batch.deleted_at.is_(None)
@@ -107,9 +109,11 @@ def start_tag(session: Session, account_id: str) -> int:
 
 
 def add(session: Session, batch: Batch) -> None:
-    """Store the row of a batch."""
+    """Store the row of a batch; one that is over from the start is told."""
     session.add(batch)
     session.flush()
+    if batch.state in TOLD:
+        outbox.tell_batches(session, [batch.id])
 
 
 def copy_items(session: Session, items: Iterable[Sequence[Any]], images: Iterable[Sequence[Any]]) -> None:
@@ -185,10 +189,10 @@ def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
 def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values: Any) -> list[Batch]:
     """Move every matching batch whose state allows it, in one UPDATE; the rows that moved.
 
-    A move ends a wait for budgets, unless it begins one.
+    A move ends a wait for budgets, unless it begins one. Whoever wants to be told of it is told.
     """
     values = {"finished_at": func.now() if to in FINISHED else None, **WAITS_FOR_NOTHING, **values}
-    return list(
+    moved = list(
         session.scalars(
             update(Batch)
             .where(Batch.state.in_(sources(BATCH_MOVES, to)), *where)
@@ -197,6 +201,9 @@ def move(session: Session, to: BatchState, *where: ColumnElement[bool], **values
             .execution_options(populate_existing=True)
         )
     )
+    if moved and to in TOLD:
+        outbox.tell_batches(session, [row.id for row in moved])
+    return moved
 
 
 def move_one(session: Session, batch_id: str, to: BatchState, **values: Any) -> Batch:

@@ -38,8 +38,8 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, AnalysisImage, Base, Batch, File
-from core.states import AnalysisState, BatchState, CallState
-from core.store import analyses, budgets, calls
+from core.states import FINAL, AnalysisState, BatchState, CallState
+from core.store import analyses, budgets, calls, outbox
 from core.store.analyses import USAGE
 from core.store.calls import CallEnd
 
@@ -80,8 +80,8 @@ class Claim:
     detail: str
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
-    digests: Sequence[str]
-    """SHA-256 of its images, in their order."""
+    digests: Sequence[str | None]
+    """SHA-256 of its images, in their order; None for those that are still to be fetched."""
 
 
 def _taking() -> Any:
@@ -111,7 +111,7 @@ def _taking() -> Any:
     digests = (
         select(func.array_agg(aggregate_order_by(File.digest, AnalysisImage.position)))
         .select_from(AnalysisImage)
-        .join(File, File.id == AnalysisImage.file_id)
+        .outerjoin(File, File.id == AnalysisImage.file_id)
         .where(AnalysisImage.analysis_id == taken.c.id)
         .scalar_subquery()
     )
@@ -243,7 +243,8 @@ def record(
 
     Takes `attempts` as what is added to them, and `next_attempt_at` as a time from now. An answer is taken
     from whoever brings it, any other outcome only from the holder of the claim. The caller holds the lock of
-    the analysis, for the sums are of this statement's snapshot.
+    the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; to find out
+    that nobody does costs no statement.
     """
     given = {f"to_{name}": value for name, value in values.items()}
     given |= {"this_id": claim.id, "held_fence": claim.fence}
@@ -252,7 +253,9 @@ def record(
     else:
         statement = _recording(to, tuple(values), closing.state, tuple(closing.values))
         given |= calls.end_values(closing)
-    was_closed, was_moved = session.execute(statement, given).one()
+    was_closed, was_moved, is_wanted = session.execute(statement, given).one()
+    if is_wanted:
+        outbox.tell_analyses(session, [claim.id])
     return was_closed, was_moved
 
 
@@ -275,10 +278,11 @@ def _recording(
         .where(ANALYSES.c.id == totals.c.id, analyses.may_become(to), *(() if late else (HELD,)))
         .values(analyses.becoming(to) | _given(names))
         .values({name: totals.c[name] for name in USAGE})
-        .returning(ANALYSES.c.id)
+        .returning(ANALYSES.c.id, ANALYSES.c.account_id, ANALYSES.c.batch_id)
         .cte("moved")
     )
-    return select(exists(select(closed.c.id)), exists(select(moved.c.id))).add_cte(*beside)
+    wanted = outbox.wanted_for(moved) if to in FINAL else false()
+    return select(exists(select(closed.c.id)), exists(select(moved.c.id)), wanted).add_cte(*beside)
 
 
 def _given(names: Sequence[str]) -> dict[str, Any]:

@@ -80,6 +80,13 @@ def known(session: Session, account_id: str, file_ids: Sequence[str]) -> set[str
     return set(session.scalars(mine))
 
 
+def of_digest(session: Session, account_id: str, digest: str, purpose: str) -> File | None:
+    """A file of the account with these bytes and this purpose; locked against removal until the commit."""
+    same = (File.digest == digest, File.purpose == purpose)
+    query = select(File).where(*_mine(account_id), *same).order_by(File.id).limit(1)
+    return session.scalars(query.with_for_update(read=True)).one_or_none()
+
+
 def get(session: Session, account_id: str, file_id: str, *, lock: bool = False) -> File:
     """A file of the account, with `lock` held until the commit. Raises NotFound, also for another's."""
     query = select(File).where(*_mine(account_id), File.id == file_id)

@@ -31,6 +31,8 @@ OF_ANALYSIS = {
     "body": "body",
 }
 """Attributes of an analysis that a client decides on, and their columns."""
+Source = tuple[str | None, str | None]
+"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
 
 
 def _adding() -> Any:
@@ -42,10 +44,11 @@ def _adding() -> Any:
     }
     deadline = func.now() + bindparam("for_at_most", type_=Interval)
     analysis = insert(ANALYSES).values(given | {"deadline_at": deadline, "rung_at": func.now()})
-    image = func.unnest(_many("image_ids", IMAGES.c.file_id)).table_valued("id", with_ordinality="place")
-    image = image.render_derived()
+    places = (_many(f"image_{name}", IMAGES.c[name]) for name in ("file_id", "url"))
+    image = func.unnest(*places).table_valued("file_id", "url", with_ordinality="place").render_derived()
     images = insert(IMAGES).from_select(
-        ["analysis_id", "position", "file_id"], select(given["id"], image.c.place - 1, image.c.id)
+        ["analysis_id", "position", "file_id", "url"],
+        select(given["id"], image.c.place - 1, image.c.file_id, image.c.url),
     )
     return images.add_cte(files.cte("new_files"), analysis.cte("new_analysis"))
 
@@ -58,9 +61,13 @@ ADD = _adding()
 
 
 def add(
-    session: Session, analysis: Analysis, deadline: timedelta, file_ids: Sequence[str], new: Sequence[File]
+    session: Session,
+    analysis: Analysis,
+    deadline: timedelta,
+    sources: Sequence[Source],
+    new: Sequence[File],
 ) -> None:
-    """Store an analysis of these files, in their order, with those of them that are new.
+    """Store an analysis of images from these sources, in their order, with the files that are new.
 
     It waits, for at most so long, and counts as rung for.
     """
@@ -68,5 +75,9 @@ def add(
         ADD,
         {f"analysis_{name}": getattr(analysis, name) for name in OF_ANALYSIS}
         | {f"file_{name}": [getattr(file, name) for file in new] for name in OF_FILE}
-        | {"for_at_most": deadline, "image_ids": list(file_ids)},
+        | {
+            "for_at_most": deadline,
+            "image_file_id": [file_id for file_id, _ in sources],
+            "image_url": [url for _, url in sources],
+        },
     )

@@ -25,8 +25,9 @@ def leave(session: Session, name: str) -> None:
 
 
 def seen(session: Session, within: timedelta) -> list[Worker]:
-    """The workers that reported lately, by name."""
-    query = select(Worker).where(Worker.seen_at > func.now() - within).order_by(Worker.name)
+    """The workers that reported lately, by name; not those that only deliver to webhooks."""
+    lately = (Worker.seen_at > func.now() - within, Worker.slots > 0)
+    query = select(Worker).where(*lately).order_by(Worker.name)
     return list(session.scalars(query))
 
 

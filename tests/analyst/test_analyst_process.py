@@ -58,7 +58,7 @@ def test_it_stops_quickly_and_quietly_with_calls_open(start, body):
     started = time.monotonic()
     code, err = analyst.stop()
     assert (code, err) == (0, "")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     client.join(5)
     assert dropped.is_set()
 

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from rawhost import OUTSIDE, RawHost, answering
 
 from cli.batch import folder, sources
 from core.models.analysis import CUSTOM_ID_LENGTH
@@ -193,6 +194,28 @@ def test_rows_name_images_by_path_or_by_file_id_in_json_lines_and_csv(vitrine, p
         assert [len(lines[row["custom_id"]]["images"]) for row in rows] == [1, 2, 1]
         assert lines["id"]["question"] == "Is it\nred?"
         assert lines["both"]["images"][1]["file_id"] == known
+
+
+def test_rows_name_images_by_url_beside_paths_and_these_are_not_looked_for_here(
+    vitrine, photos, photo, files
+):
+    with RawHost(answering(200, photo("blue")), address=OUTSIDE) as host:
+        url = host.url("/mug.jpg?size=1;crop=2")
+        lines = [
+            "custom_id,image,images",
+            f"one,{url},",
+            f"two,,{url}; {host.url()}",
+            "three,photos/mugs/a.jpg,",
+        ]
+        vitrine.write("rows.csv", "\n".join(lines).encode())
+        done = vitrine("batch", "rows.csv", *QUESTION, "--out", "r.jsonl")
+    assert done.returncode == 0, done.stderr
+    rows = {row["custom_id"]: row for row in json_lines((vitrine.folder / "r.jsonl").read_text())}
+    assert {row["status"] for row in rows.values()} == {"completed"}
+    assert [image["url"] for image in rows["two"]["images"]] == [url, host.url()]
+    assert len(files()) == 1
+    shown = vitrine("show", rows["one"]["id"])
+    assert f"from {url}" in shown.stdout
 
 
 def test_every_bad_line_is_told_with_its_number(vitrine, photos, files, batches):

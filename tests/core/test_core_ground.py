@@ -21,11 +21,11 @@ from core.ids import new_id
 from core.models import Base
 from core.presets import Presets
 from core.queue import Task, celery_app
-from core.states import ANALYSIS_MOVES, CALL_MOVES, FINAL, sources
+from core.states import ANALYSIS_MOVES, CALL_MOVES, DELIVERY_MOVES, FINAL, sources
 
 
 def test_every_state_can_be_reached_and_every_final_one_is_left_by_nobody():
-    for moves in (ANALYSIS_MOVES, CALL_MOVES):
+    for moves in (ANALYSIS_MOVES, CALL_MOVES, DELIVERY_MOVES):
         reachable = set(itertools.chain.from_iterable(moves.values()))
         first = next(iter(moves))
         assert set(moves) - reachable <= {first}

@@ -5,7 +5,7 @@ import re
 import pytest
 from composefile import COMPOSE, GIVEN, PLACEHOLDER, ROOT, SERVICES, environment_of, interpolated
 
-OURS = ("web", "worker", "interactive", "flower", "migrate")
+OURS = ("web", "worker", "interactive", "webhooks", "flower", "migrate")
 LASTING = [name for name in SERVICES if name != "migrate"]
 IN_CONTAINERS_ONLY_BY_MOUNT = {"PRICE_TABLE", "LOG_FILE", "PROMETHEUS_MULTIPROC_DIR"}
 SECRETS = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH|://[^@/]*:[^@/]*@")
@@ -45,7 +45,7 @@ def test_no_service_has_more_rights_than_it_needs(service):
 
 
 def test_web_and_worker_wait_for_the_schema_and_the_servers():
-    for service in ("web", "worker", "interactive"):
+    for service in ("web", "worker", "interactive", "webhooks"):
         conditions = {name: how["condition"] for name, how in SERVICES[service]["depends_on"].items()}
         assert conditions == {
             "migrate": "service_completed_successfully",

@@ -128,7 +128,7 @@ def containers(folder, account, analyst):
         assert migrated.returncode == 0, migrated.stderr
         assert "no fresh report" in system.check("worker").stderr
         assert "refused" in system.check("web").stderr
-        services = ("web", "worker", "interactive", "flower")
+        services = ("web", "worker", "interactive", "webhooks", "flower")
         for service in services:
             system.start(service)
         try:
@@ -167,7 +167,7 @@ def test_flower_opens_only_with_its_password(containers):
 
 
 def test_a_service_stops_when_told_and_is_then_no_longer_healthy(containers):
-    assert [containers.stop(name) for name in ("worker", "interactive")] == [0, 0]
+    assert [containers.stop(name) for name in ("worker", "interactive", "webhooks")] == [0, 0, 0]
     assert "no fresh report" in containers.check("worker").stderr
     assert containers.stop("web") == 0
     assert containers.check("web").returncode == 1

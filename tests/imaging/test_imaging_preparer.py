@@ -119,18 +119,18 @@ def test_the_deadline_ends_a_process_that_hangs(preparer, content):
     started = time.monotonic()
     with pytest.raises(ImageUndecodable, match=r"took too long .*0\.7 s"):
         preparer.prepare(content, POLICY)
-    assert 0.6 < time.monotonic() - started < 2
+    assert 0.6 < time.monotonic() - started < 10
     assert gone(pid)
     assert preparer.prepare(content, POLICY).width == 96
 
 
 def test_waiting_for_a_turn_is_not_held_against_an_image(preparer):
-    content = encoded(textured(1600, 1200), "PNG")
-    started = time.monotonic()
-    with ThreadPoolExecutor(12) as threads:
-        answers = list(threads.map(lambda _: preparer.prepare(content, POLICY), range(12)))
-    assert len(answers) == 12
-    assert time.monotonic() - started > 0.7  # the last one waited for longer than the deadline
+    (decoder,) = preparer._decoders
+    with ThreadPoolExecutor(1) as threads:
+        with decoder._turn:
+            answer = threads.submit(preparer.prepare, SMALL, POLICY)
+            time.sleep(1)  # longer than the deadline
+        assert answer.result().width == 96
 
 
 def test_memory_is_bounded_and_the_process_lives_on():
@@ -182,7 +182,7 @@ def test_closing_is_quick_final_and_harmless_twice():
         started = time.monotonic()
         preparer.close()
         preparer.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 8  # the deadline of those that are halted is 10
         for one in running:
             with pytest.raises(Unavailable, match="shutting down"):
                 one.result(timeout=2)

@@ -6,6 +6,8 @@ import pytest
 import requests
 from endpoint import BIN
 
+ENDLESS = "/api/v1/webhooks/stream"
+
 
 @pytest.mark.timeout(300)  # it makes some thousand requests
 def test_generated_requests_find_no_5xx_and_no_undocumented_answer(quick, tmp_path):
@@ -16,6 +18,8 @@ def test_generated_requests_find_no_5xx_and_no_undocumented_answer(quick, tmp_pa
         f"{quick.url}/openapi.json",
         *("--header", f"Authorization: {session.headers['Authorization']}"),
         *("--workers", "1", "--max-examples", "15", "--request-timeout", "40", "--seed", "1"),
+        # A stream that never ends.
+        *("--exclude-path", ENDLESS),
         # No schema can say that bytes are an image, so bytes that fit the schema may still be refused.
         *("--exclude-checks", "positive_data_acceptance"),
     ]
@@ -23,7 +27,7 @@ def test_generated_requests_find_no_5xx_and_no_undocumented_answer(quick, tmp_pa
     errors = [line for line in quick.log_of("web").read_text().splitlines() if '"level": "error"' in line]
     assert run.returncode == 0, "\n".join([run.stdout[-6000:], *errors[-3:]])
     methods = {"get", "post", "delete", "patch", "put"}
-    operations = sum(
+    operations = -1 + sum(
         len(methods & path.keys())
         for path in requests.get(f"{quick.url}/openapi.json", timeout=10).json()["paths"].values()
     )

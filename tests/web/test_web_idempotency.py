@@ -18,7 +18,7 @@ from webapp.app import create_app
 from webapp.idempotency import fingerprint
 
 ANALYSES, BATCHES, FILES = "/api/v1/analyses", "/api/v1/batches", "/api/v1/files"
-NOT_CREATING = ("/cancel", "/pause", "/resume", "/retry")
+NOT_CREATING = ("/cancel", "/pause", "/redeliver", "/replay", "/resume", "/retry", "/rotate", "/test")
 
 
 def forms(content):

@@ -115,7 +115,7 @@ def test_tool_calls_that_do_not_match_are_a_400(client, messages):
     [
         "data:image/png,plain",
         "data:image/jpeg;base64,???",
-        "https://shop.example/a.jpg",
+        "ftp://shop.example/a.jpg",
         "vitrine:image/0",
         7,
     ],

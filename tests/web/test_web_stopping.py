@@ -62,7 +62,7 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
     server, photo, client, signed_in
 ):
     over = threading.Event()
-    promised, refused, statuses = set(), [], set()
+    promised, refused = set(), []
 
     def keep_posting(number):
         session = requests.Session()
@@ -72,7 +72,10 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
             except requests.ConnectionError as error:
                 refused.append(error)
                 return
-            statuses.add(answer.status_code)
+            if answer.status_code == 503 and answer.headers["Retry-After"]:
+                refused.append(answer)
+                continue
+            assert answer.status_code == 202, answer.text
             promised.add(answer.json()["id"])
 
     with ThreadPoolExecutor(12) as pool:
@@ -82,7 +85,6 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
         over.set()
         for one in loads:
             one.result()
-    assert statuses == {202}
     kept, page = set(), client.get("/api/v1/analyses?limit=100").json
     while True:
         kept |= {row["id"] for row in page["data"]}

@@ -5,13 +5,16 @@ import dataclasses
 import pytest
 from sqlalchemy import update
 
+from core.addresses import AddressRules
 from core.models import Analysis, Call
 from core.services import analyses
 from core.services.analyses import Submission
 from core.store import calls
 from webapp.uploads import Spool
 from worker.analyze import Analyzer
+from worker.fetcher import Fetcher
 from worker.leases import Leases
+from worker.outbound import Outbound
 from worker.preparer import Preparer
 from worker.throttle import Throttle
 from worker.vision import Vision
@@ -39,6 +42,13 @@ def vision(scripted):
 @pytest.fixture
 def throttle(scripted):
     opened = Throttle(scripted)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def fetcher(desk):
+    opened = Fetcher(desk, Outbound(AddressRules.of(desk.settings)))
     yield opened
     opened.close()
 
@@ -77,9 +87,9 @@ class Desk:
 
 
 @pytest.fixture
-def analyzer(desk, preparer, vision, throttle):
+def analyzer(desk, fetcher, preparer, vision, throttle):
     leases = Leases(desk)
-    yield Analyzer(desk, preparer, vision, throttle, leases, "test-worker")
+    yield Analyzer(desk, fetcher, preparer, vision, throttle, leases, "test-worker")
     leases.close()
 
 

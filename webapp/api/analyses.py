@@ -9,7 +9,7 @@ from flask import g, url_for
 from flask_smorest import Blueprint
 
 from core.models import Analysis
-from core.services import analyses
+from core.services import analyses, image_urls
 from core.services.analyses import Image, Submission
 from core.services.files import Upload
 from core.services.keys import Scope
@@ -114,8 +114,14 @@ def awaited(analysis_id: str, seconds: float) -> Analysis:
 def images_of(body: dict[str, Any]) -> Sequence[Image]:
     """Take the images out of a loaded body, in their order."""
     files = [received(file) for file in body.pop("file", [])]
-    given = [image.get("file_id") or _sent(image) for image in body.pop("images", [])]
+    given = [_given(image) for image in body.pop("images", [])]
     return [*files, *given]
+
+
+def _given(image: dict[str, Any]) -> Image:
+    if "url" in image:
+        return image_urls.checked(desk(), image["url"])
+    return image.get("file_id") or _sent(image)
 
 
 def _sent(image: dict[str, Any]) -> Upload:

@@ -253,6 +253,7 @@ def _fresh(body: dict[str, Any]) -> Standing:
         priority=body.pop("priority"),
         pilot=body.pop("pilot", None),
         max_cost=body.pop("max_cost", None),
+        told=body.pop("told", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     with _rows(body) as rows:
@@ -326,7 +327,7 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "error": row.error_message,
         "total_tokens": present.usage(row)["total_tokens"],
         "total_cost": present.cost(row)["total_cost"],
-        "file_names": "; ".join(image.file.name for image in row.images),
+        "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
     }
 
 

@@ -79,7 +79,7 @@ def _answered(submission: Submission) -> Any:
 
 
 def _plain(found: Analysis) -> dict[str, Any]:
-    file = found.images[0].file
+    image = present.image(found.images[0])
     return {
         "success": True,
         "id": found.id,
@@ -89,8 +89,8 @@ def _plain(found: Analysis) -> dict[str, Any]:
         "processing_time": present.processing_time(found),
         "timestamp": datetime.now(UTC),
         "metadata": {
-            "file_name": file.name,
-            "file_size": file.byte_size,
+            "file_name": image["file_name"],
+            "file_size": image["file_size"],
             "context_provided": found.context is not None,
             "token_usage": present.usage(found),
             "cost": present.cost(found),

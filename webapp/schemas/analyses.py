@@ -7,9 +7,13 @@ import binascii
 import re
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from core.addresses import LONGEST
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.items import SOURCES
+from core.services.webhooks import Told
+from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Metadata, Question, Real, Text, Whole
@@ -52,21 +56,48 @@ def decoded(text: str) -> bytes:
 
 
 class ImageSchema(Schema):
-    """One image: a file that was uploaded before, or its bytes."""
+    """One image: a file that was uploaded before, its bytes, or where to fetch it."""
 
     file_id = Text(validate=validate.Length(1, 40))
     base64 = Base64(metadata={"description": "Base64, or a data URL."})
+    url = Text(
+        validate=validate.Length(1, LONGEST),
+        metadata={
+            "description": "An http(s) address that a worker fetches it from.",
+            "example": "https://shop.example/images/mug.jpg",
+        },
+    )
     name = Text(validate=validate.Length(max=255))
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if ("file_id" in data) == ("base64" in data):
-            raise ValidationError("Give either file_id or base64.")
+        if len(SOURCES & data.keys()) != 1:
+            raise ValidationError("Give one of file_id, base64 and url.")
 
 
 SAYS_SOMETHING = {"minLength": 1, "pattern": r"\S"}
 DEFAULT = {"description": "The default where it is left out.", "example": ""}
 """Pages that show the document fill their forms with examples; an empty text is one left out."""
+
+
+class ToldSchema(Schema):
+    """Where events of a submission go, loaded as `told`."""
+
+    webhook_url = Text(
+        validate=validate.Length(1, LONGEST),
+        metadata={"description": "Who is to be told of this submission's events."},
+    )
+    webhook_secret = Text(
+        validate=validate.Length(1, MOST_CHARACTERS),
+        metadata={"description": "Signs what is sent there: `whsec_…` or any text of 8 characters and more."},
+    )
+
+    @post_load
+    def _told(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        url, secret = data.pop("webhook_url", None), data.pop("webhook_secret", None)
+        if secret is not None and url is None:
+            raise ValidationError("Give a webhook_url too.", "webhook_secret")
+        return data if url is None else data | {"told": Told(url, secret)}
 
 
 class _Question(Schema):
@@ -86,7 +117,7 @@ class _Question(Schema):
     detail = Text(validate=validate.OneOf(DETAILS))
 
 
-class SubmitJson(_Question):
+class SubmitJson(_Question, ToldSchema):
     """An analysis to be made."""
 
     images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
@@ -107,7 +138,7 @@ class _FormNumbers(_Question):
     temperature = Real(validate=validate.Range(0, 2), metadata={"example": 0.2})
 
 
-class SubmitForm(_FormNumbers):
+class SubmitForm(_FormNumbers, ToldSchema):
     """An analysis to be made, with its images as files."""
 
     file = fields.List(file_part(), required=True, validate=validate.Length(min=1))
@@ -207,11 +238,20 @@ class CostSchema(Schema):
 class ImageView(Schema):
     """An image of an analysis, and what was done to it before it was sent."""
 
-    file_id = fields.String(required=True)
-    file_name = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-    media_type = fields.String(required=True)
-    sha256 = fields.String(required=True)
+    url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it is fetched from, if it was not sent."},
+    )
+    file_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null, as what follows, until it is fetched."},
+    )
+    file_name = fields.String(required=True, allow_none=True)
+    file_size = fields.Integer(required=True, allow_none=True)
+    media_type = fields.String(required=True, allow_none=True)
+    sha256 = fields.String(required=True, allow_none=True)
     preparation = fields.Dict(required=True, allow_none=True)
 
 

@@ -12,7 +12,15 @@ from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
-from webapp.schemas.analyses import MOST_TOKENS, AnalysisView, CostSchema, Problem, UsageSchema, file_part
+from webapp.schemas.analyses import (
+    MOST_TOKENS,
+    AnalysisView,
+    CostSchema,
+    Problem,
+    ToldSchema,
+    UsageSchema,
+    file_part,
+)
 from webapp.schemas.values import Amount, Metadata, Question, Real, Text, Whole
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
@@ -81,7 +89,7 @@ class Defaults(_NullIsAbsent):
     metadata = Metadata()
 
 
-class _Order(Schema):
+class _Order(ToldSchema):
     metadata = Metadata(load_default=dict, metadata={"description": "The client's own, of the batch."})
     completion_window = Window(load_default="24h", metadata={"pattern": r"^[1-9][0-9]{0,3}[mhd]$"})
     priority = Text(load_default="normal", validate=validate.OneOf(list(PRIORITIES)))
@@ -99,9 +107,9 @@ class BatchJson(_NullIsAbsent, _Order):
         # Judged by the service, all of them at once, also what is no object.
         fields.Raw(allow_none=True, metadata={"type": "object"}),
         metadata={
-            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, or objects with"
-            " file_id or base64), and question, context,"
-            " preset, model, max_tokens, temperature, detail, metadata.",
+            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
+            " objects with file_id, url or base64), and question, context, preset, model, max_tokens,"
+            " temperature, detail, metadata.",
         },
     )
     input_file_id = Text(

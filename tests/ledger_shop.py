@@ -25,7 +25,7 @@ class Shop:
     def __init__(self, desk, **spending):
         self.desk = desk
         self.account = new_id("shop")
-        made = keys.create(desk, account=self.account, name="test", spending=kinds(spending))
+        made = keys.create(desk, account=self.account, name="test", unlimited=True, spending=kinds(spending))
         self.key, self.secret = made.key, made.secret
 
     def analysis(self, batch_id=None, position=None):

@@ -1,0 +1,64 @@
+"""Webhooks in this process: receivers on loopback, and accounts whose items end by hand."""
+
+import dataclasses
+from contextlib import contextmanager
+
+import pytest
+from receiver import Receiver
+from sqlalchemy import event
+from told_shop import HERE, SCHEDULE, Told
+
+
+@pytest.fixture(scope="session")
+def hooked_desk(desk):
+    """The desk of a server that may send to this machine, and gives up soon."""
+    settings = dataclasses.replace(desk.settings, **HERE, webhook_timeout=3.0, webhook_schedule=SCHEDULE)
+    return dataclasses.replace(desk, settings=settings)
+
+
+@pytest.fixture
+def new_shop(hooked_desk):
+    return lambda **spending: Told(hooked_desk, **spending)
+
+
+@pytest.fixture
+def shop(new_shop):
+    return new_shop()
+
+
+@pytest.fixture
+def make_receiver():
+    made = []
+
+    def make():
+        made.append(Receiver())
+        return made[-1]
+
+    yield make
+    for receiver in made:
+        receiver.stop()
+
+
+@pytest.fixture
+def receiver(make_receiver):
+    return make_receiver()
+
+
+@pytest.fixture
+def statements(desk):
+    """Collect what reaches the database, with `with statements() as seen`."""
+
+    @contextmanager
+    def watch():
+        seen = []
+
+        def note(_connection, _cursor, statement, *_):
+            seen.append(statement)
+
+        event.listen(desk.database.engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(desk.database.engine, "before_cursor_execute", note)
+
+    return watch

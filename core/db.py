@@ -1,7 +1,9 @@
 """Connections and transactions; the one place where a commit happens.
 
 A unit of work is `with database.transaction() as session:`. What must leave only when it has committed
-(doorbells, events) is registered with `after_commit` and runs once, after the connection went back.
+(doorbells, events) is registered with `after_commit` and runs once, after the connection went back. Where one
+statement is all there is to do, `database.statement()` saves a session, and the trips that begin and end a
+transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 import psycopg
 import structlog
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -39,6 +41,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
+            pool_use_lifo=True,  # the connection used last has its statements prepared, and needs no test
             pool_timeout=CONNECT_SECONDS,
             hide_parameters=True,  # questions and answers are nobody's business in a log
             connect_args={
@@ -50,26 +53,26 @@ class Database:
         event.listen(self.engine, "checkin", _note_rest)
         event.listen(self.engine, "checkout", _look_after_rest)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._each_by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One unit of work: commits at the end, or not at all. Raises Unavailable without a database."""
-        try:
-            with self._sessions.begin() as session:
-                yield session
-        except PoolTimeout as error:
-            raise _unavailable(error) from error
-        except DBAPIError as error:
-            if isinstance(error, OperationalError) or error.connection_invalidated or _passes(error):
-                raise _unavailable(error) from error
-            raise
+        with _translated(), self._sessions.begin() as session:
+            yield session
         for callback in session.info.pop("after_commit", ()):
             callback()
 
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """For one statement without entities, which Postgres commits by itself. Raises Unavailable."""
+        with _translated(), self._each_by_itself.connect() as connection:
+            yield connection
+
     def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
-        with self.transaction() as session:
-            session.execute(text("SELECT 1"))
+        with self.statement() as connection:
+            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         """Close every connection."""
@@ -100,6 +103,18 @@ def _look_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
         connection.rollback()
     except psycopg.Error as error:
         raise InvalidatePoolError from error  # the pool connects anew
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated or _passes(error):
+            raise _unavailable(error) from error
+        raise
 
 
 def _passes(error: DBAPIError) -> bool:

@@ -67,6 +67,9 @@ class Upkeep:
         done(lambda: fleet.leave(self._desk, self._name))
 
     def _dispatch(self) -> None:
+        if not dispatching.is_needed(self._desk):
+            self._pace = Pace()  # the next batch finds every worker free
+            return
         if self._throttle.backlog() > LONGEST_BACKLOG:
             return  # slots would only prepare what the endpoint has no room for
         now = time.monotonic()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from core import metrics, quality
@@ -26,8 +25,8 @@ from core.services.image_urls import ImageUrl
 from core.services.presets import check_form, find, models_of
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, deliveries, files
-from core.store.analyses import Source
+from core.store import analyses, deliveries, files, submissions
+from core.store.submissions import Source
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -74,8 +73,9 @@ def submit(
     preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
-    analysis = fresh(desk, key, request_id, **_columns(desk, submission, preset))
-    return accept(desk, key, analysis, submission.images, once, submission.told, preset)
+    analysis = fresh(key, request_id, **_columns(desk, submission, preset))
+    made = accept(desk, key, analysis, submission.images, once, submission.told, preset)
+    return get(desk, key.account_id, made)
 
 
 def accept(
@@ -86,10 +86,10 @@ def accept(
     once: Once | None = None,
     told: Told | None = None,
     preset: Preset | None = None,
-) -> Analysis:
-    """Store a new analysis of these images and ring a worker; without a preset it is passed on as it came.
+) -> str:
+    """Store a new analysis of these images and ring a worker; its id.
 
-    Raises as `submit` does.
+    Without a preset it is passed on as it came. Raises as `submit` does.
     """
     account_id = key.account_id
     uploads = [image for image in images if isinstance(image, Upload)]
@@ -101,15 +101,15 @@ def accept(
     ]
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
-            return analyses.owned(session, account_id, earlier)
-        files.add(session, fresh)
+            return earlier
         sources = _sources(session, account_id, images, fresh)
         budgets.demand_room(desk, session, key, analysis, preset, len(sources))
-        analyses.add(session, analysis, sources)
+        deadline = timedelta(seconds=desk.settings.analysis_deadline)
+        submissions.add(session, analysis, deadline, sources, fresh)
         webhooks.attach(session, account_id, analysis.id, told)
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
-        return analyses.owned(session, account_id, analysis.id)
+    return analysis.id
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
@@ -128,8 +128,8 @@ def wait(
     """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
-        with desk.database.transaction() as session:
-            state = analyses.state_of(session, account_id, analysis_id)
+        with desk.database.statement() as connection:
+            state = analyses.state_of(connection, account_id, analysis_id)
         if state is None or state in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
@@ -199,8 +199,9 @@ def _sources(
     session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
 ) -> list[Source]:
     """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
-    known = files.owned(session, account_id, [image for image in images if isinstance(image, str)])
-    missing = [image for image in images if isinstance(image, str) and image not in known]
+    given = [image for image in images if isinstance(image, str)]
+    known = files.owned(session, account_id, given) if given else {}
+    missing = [image for image in given if image not in known]
     if missing:
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
@@ -213,16 +214,15 @@ def _sources(
     return [source(image) for image in images]
 
 
-def fresh(desk: Desk, key: ApiKey, request_id: str, **columns: Any) -> Analysis:
-    """A new analysis that waits, and whose bell is about to be rung."""
+def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
+    """A new analysis that waits."""
     return Analysis(
         id=new_id("an"),
         account_id=key.account_id,
         key_id=key.id,
         request_id=request_id,
         state=AnalysisState.QUEUED,
-        deadline_at=func.now() + timedelta(seconds=desk.settings.analysis_deadline),
-        rung_at=func.now(),
+        is_trial=columns.pop("is_trial", False),
         **columns,
     )
 

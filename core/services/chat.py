@@ -7,6 +7,7 @@ cost. Every other field goes to the endpoint as it came, whose business it is.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from typing import Any
 
 from core.desk import Desk
 from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
-from core.models import Analysis, ApiKey
+from core.models import ApiKey
 from core.services import analyses, image_urls, models
-from core.services.analyses import Image
+from core.services.analyses import LOOK_SECONDS, Image
 from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
 from core.services.files import Upload
 from core.services.idempotency import Once
 from core.services.models import FindPreset
+from core.states import FINAL
 from core.store import analyses as rows
 
 PRESET, PRESET_VERSION = "chat", 1
@@ -32,6 +34,7 @@ ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 MOST_CHOICES = 128
 FILE_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
 
+Standing = rows.Standing
 ReadImage = Callable[[str], Upload]
 """Makes an upload of a data URL. Raises VitrineError."""
 ReadUrl = Callable[[str], Image]
@@ -85,9 +88,9 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_prese
     )
 
 
-def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> Analysis:
-    """Accept a chat. What `once` has made before is given instead. Raises as analyses.submit does."""
-    analysis = analyses.fresh(desk, key, request_id, **columns(desk, chat))
+def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> str:
+    """Accept a chat; the id of its analysis, or of what `once` made. Raises as analyses.submit does."""
+    analysis = analyses.fresh(key, request_id, **columns(desk, chat))
     return analyses.accept(desk, key, analysis, chat.images, once)
 
 
@@ -107,10 +110,33 @@ def columns(desk: Desk, chat: ChatRequest) -> dict[str, Any]:
     }
 
 
-def reply(desk: Desk, account_id: str, analysis_id: str) -> Any:
-    """What the endpoint said; None where nothing is known. Raises NotFound."""
-    with desk.database.transaction() as session:
-        return rows.reply_of(session, account_id, analysis_id)
+def look(desk: Desk, account_id: str, analysis_id: str) -> Standing:
+    """How a chat stands, and what the endpoint said. Raises NotFound."""
+    with desk.database.statement() as connection:
+        return rows.standing(connection, account_id, analysis_id)
+
+
+def wait(
+    desk: Desk,
+    account_id: str,
+    analysis_id: str,
+    seconds: float,
+    is_over: Callable[[], bool],
+    *,
+    is_new: bool,
+) -> Standing:
+    """How a chat stands as soon as it is final, or when time is up or `is_over`. Raises NotFound.
+
+    One that `is_new` cannot be final yet: the first look is saved.
+    """
+    end = time.monotonic() + seconds
+    if is_new:
+        desk.events.wait(analysis_id, min(seconds, LOOK_SECONDS))
+    while True:
+        found, left = look(desk, account_id, analysis_id), end - time.monotonic()
+        if found.state in FINAL or left <= 0 or is_over():
+            return found
+        desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
 
 
 def abandon(desk: Desk, account_id: str, analysis_id: str) -> None:

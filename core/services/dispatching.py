@@ -55,6 +55,12 @@ class Pace:
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
+def is_needed(desk: Desk) -> bool:
+    """Whether any batch runs: if none does, there is nothing to ring for."""
+    with desk.database.statement() as connection:
+        return dispatch.any_runs(connection)
+
+
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
     """One turn, `seconds` after the last: ring for the next items; how many."""
     waiting = desk.doorbell.waiting(BULK)
@@ -72,9 +78,11 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
 
 def move_on(desk: Desk) -> None:
     """Cancel what is to be cancelled; move batches whose items or pilot are done, or that can be paid."""
+    with desk.database.statement() as connection:
+        if not dispatch.ready(connection):
+            return
     with desk.database.transaction() as session:
-        if dispatch.ready(session):
-            _move_on(desk, session)
+        _move_on(desk, session)
 
 
 def _move_on(desk: Desk, session: Session) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.desk import Desk
 from core.errors import InvalidRequest, ModelNotFound
-from core.models import Analysis, ApiKey
+from core.models import ApiKey
 from core.services import analyses
 from core.services.bodies import demand_storable
 from core.services.idempotency import Once
@@ -16,10 +16,8 @@ PRESET, PRESET_VERSION = "embeddings", 1
 """What stands in the place of a preset; there is no pack of this name."""
 
 
-def submit(
-    desk: Desk, key: ApiKey, body: dict[str, Any], request_id: str, once: Once | None = None
-) -> Analysis:
-    """Accept a request. What `once` has made before is given instead.
+def submit(desk: Desk, key: ApiKey, body: dict[str, Any], request_id: str, once: Once | None = None) -> str:
+    """Accept a request; the id of its analysis, or of what `once` made before.
 
     Raises InvalidRequest, ModelNotFound, FileTooLarge, and as analyses.submit does.
     """
@@ -27,7 +25,6 @@ def submit(
         raise InvalidRequest("input must be a text, or a list of at least one.", details={"field": "input"})
     demand_storable(body)
     analysis = analyses.fresh(
-        desk,
         key,
         request_id,
         preset=PRESET,

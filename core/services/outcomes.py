@@ -86,8 +86,8 @@ def claim(desk: Desk, analysis_id: str, worker: str, *, last_try: bool = False) 
     One that fails if its worker dies once more is left, but for who asks for a `last_try`.
     """
     below = LEASE_EXPIRIES if last_try else LEASE_EXPIRIES - 1
-    with desk.database.transaction() as session:
-        return claims.take(session, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below)
+    with desk.database.statement() as connection:
+        return claims.take(connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below)
 
 
 def waits_for_last_try(desk: Desk, analysis_id: str) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     Select,
     Text,
+    and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -23,7 +27,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Call
+from core.models import Analysis, AnalysisImage, Base, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 from core.store import outbox
@@ -32,19 +36,26 @@ CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
 USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
-Source = tuple[str | None, str | None]
-"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
 
 
-def add(session: Session, analysis: Analysis, sources: Sequence[Source]) -> None:
-    """Store a new analysis of these images, in their order."""
-    session.add(analysis)
-    session.flush()
-    session.add_all(
-        AnalysisImage(analysis_id=analysis.id, position=position, file_id=file_id, url=url)
-        for position, (file_id, url) in enumerate(sources)
-    )
-    session.flush()
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an analysis stands, for a client that waits for what the endpoint says."""
+
+    id: str
+    state: AnalysisState
+    preset: str
+    reason: str | None
+    error_code: str | None
+    error_message: str | None
+    reply: Any
+
+
+ROWS = Base.metadata.tables["analyses"]
+THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
+STATE = select(ROWS.c.state).where(THIS)
+LOCK = select(ROWS.c.id).where(ROWS.c.id == bindparam("this_id")).with_for_update()
+STANDING = select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS)
 
 
 def with_images() -> ORMOption:
@@ -100,7 +111,7 @@ def finished_before(age: timedelta, limit: int) -> Select[str]:
 
 def lock(session: Session, analysis_id: str) -> None:
     """Hold the row until the commit, where it is still there."""
-    session.execute(select(Analysis.id).where(Analysis.id == analysis_id).with_for_update())
+    session.execute(LOCK, {"this_id": analysis_id})
 
 
 def may_become(to: AnalysisState) -> ColumnElement[bool]:
@@ -236,17 +247,16 @@ def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
     )
 
 
-def state_of(session: Session, account_id: str, analysis_id: str) -> str | None:
+def state_of(connection: Connection, account_id: str, analysis_id: str) -> str | None:
     """Only the state: what a waiter asks again and again."""
-    return session.execute(
-        select(Analysis.state).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
-    ).scalar_one_or_none()
+    this = {"of_account": account_id, "this_id": analysis_id}
+    return connection.execute(STATE, this).scalar_one_or_none()
 
 
-def reply_of(session: Session, account_id: str, analysis_id: str) -> Any:
-    """What the endpoint said to a chat. Raises NotFound."""
-    query = select(Analysis.reply).where(Analysis.account_id == account_id, Analysis.id == analysis_id)
-    found = session.execute(query).one_or_none()
+def standing(connection: Connection, account_id: str, analysis_id: str) -> Standing:
+    """How an analysis stands. Raises NotFound."""
+    this = {"of_account": account_id, "this_id": analysis_id}
+    found = connection.execute(STANDING, this).one_or_none()
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
-    return found[0]
+    return Standing(*found)

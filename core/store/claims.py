@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Connection,
     Integer,
     Interval,
     Text,
@@ -161,7 +162,7 @@ ENTER = _entering()
 
 
 def take(
-    session: Session, analysis_id: str, *, worker: str, lease: timedelta, expiries_below: int
+    connection: Connection, analysis_id: str, *, worker: str, lease: timedelta, expiries_below: int
 ) -> Claim | None:
     """Take the lease of a due row; None where it is not due, not queued, or someone else was first.
 
@@ -173,7 +174,7 @@ def take(
         "for_lease": lease,
         "most_expiries": expiries_below,
     }
-    row = session.execute(TAKE, values).mappings().one_or_none()
+    row = connection.execute(TAKE, values).mappings().one_or_none()
     return Claim(**row) if row else None
 
 

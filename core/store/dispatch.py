@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
+from sqlalchemy import Connection, Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, Batch
@@ -58,6 +58,7 @@ SILENCE = (
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
+ANY_RUNS = select(exists().where(Batch.finished_at.is_(None), Batch.state == BatchState.RUNNING))
 READY = select(
     select(Batch.id)
     .where(
@@ -95,9 +96,14 @@ def pick(session: Session, limit: int) -> list[str]:
     return [analysis_id for analysis_id in ids if analysis_id in rung]
 
 
-def ready(session: Session) -> bool:
+def any_runs(connection: Connection) -> bool:
+    """Whether there is a batch whose items may be rung for."""
+    return bool(connection.scalar(ANY_RUNS))
+
+
+def ready(connection: Connection) -> bool:
     """Whether there may be a batch to be moved on."""
-    return bool(session.scalar(READY))
+    return bool(connection.scalar(READY))
 
 
 def cancel_some(session: Session, limit: int) -> list[str]:

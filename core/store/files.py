@@ -7,25 +7,45 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, any_, delete, exists, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.models import Analysis, AnalysisImage, Blob, File
+from core.models import Analysis, AnalysisImage, Base, Blob, File
 from core.models.file import IMAGES, Purpose
 from core.states import FINAL
 from core.store.copying import copy
 from core.store.pages import newest_first, oldest_first
 
+BLOBS = Base.metadata.tables["blobs"]
+BYTES = func.unnest(bindparam("digests", type_=ARRAY(String)), bindparam("sizes", type_=ARRAY(BigInteger)))
+TOUCH = (
+    insert(BLOBS)
+    .from_select(["digest", "byte_size"], select(BYTES.table_valued("digest", "byte_size").render_derived()))
+    .on_conflict_do_update(index_elements=[BLOBS.c.digest], set_={"touched_at": func.now()})
+)
 FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
-def touch_blobs(session: Session, sizes: Mapping[str, int]) -> None:
+def touch_blobs(connection: Connection, sizes: Mapping[str, int]) -> None:
     """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
-    touch = insert(Blob).on_conflict_do_update(index_elements=[Blob.digest], set_={"touched_at": func.now()})
-    # In one order of locks for everyone.
-    session.execute(touch, [{"digest": digest, "byte_size": sizes[digest]} for digest in sorted(sizes)])
+    digests = sorted(sizes)  # in one order of locks for everyone
+    connection.execute(TOUCH, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
 
 
 def add(session: Session, files: Sequence[File]) -> None:

@@ -1,6 +1,7 @@
 """Connections that break between uses."""
 
 import time
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
@@ -39,3 +40,21 @@ def test_a_connection_that_broke_just_now_is_unavailable_once(broken):
     with pytest.raises(Unavailable):
         pid_of(broken)
     assert pid_of(broken)
+
+
+def test_a_statement_on_a_connection_that_broke_just_now_is_unavailable_too(broken):
+    with pytest.raises(Unavailable), broken.statement() as connection:
+        connection.execute(OWN_PID)
+    broken.ping()
+
+
+def test_a_statement_is_committed_and_the_next_transaction_on_its_connection_still_rolls_back(servers):
+    database = Database(servers[0], pool_size=1, name="test")
+    with database.statement() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE kept (number int)"))
+    with suppress(ZeroDivisionError), database.transaction() as session:
+        session.execute(text("INSERT INTO kept VALUES (1)"))
+        raise ZeroDivisionError
+    with database.statement() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM kept")) == 0
+    database.close()

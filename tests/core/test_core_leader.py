@@ -12,7 +12,8 @@ CUT_OFF = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE app
 
 
 @pytest.fixture
-def two(servers):
+def two(servers, monkeypatch):
+    monkeypatch.setattr("core.leader.CERTAIN_SECONDS", 0)
     databases = [Database(servers[0], pool_size=2, name=name) for name in ("one", "other")]
     leaders = [Leader(database, "test") for database in databases]
     yield leaders

@@ -22,7 +22,7 @@ def say(app, shop):
         body = {"model": "gpt-4.1-mini", "messages": messages, **body}
         with app.app_context():
             asked = chat.parse(shop.desk, body, read_image, preset_finder(shop.desk, shop.key.account_id))
-        return shop.run(chat.submit(shop.desk, shop.key, asked, "req-chat").id)
+        return shop.run(chat.submit(shop.desk, shop.key, asked, "req-chat"))
 
     return run
 
@@ -39,7 +39,7 @@ def picture(content, **more):
 
 
 def reply_of(shop, row):
-    return chat.reply(shop.desk, row.account_id, row.id)
+    return chat.look(shop.desk, row.account_id, row.id).reply
 
 
 def test_every_field_goes_to_the_endpoint_as_it_came_and_the_reply_comes_back_whole(shop, script, say):

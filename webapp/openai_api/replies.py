@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.desk import Desk
 from core.errors import from_code
-from core.models import Analysis
-from core.services import chat, embeddings
+from core.services import embeddings
+from core.services.chat import Standing
 from core.states import AnalysisState
 
 
-def answered(desk: Desk, found: Analysis) -> tuple[int, dict[str, Any]]:
+def answered(found: Standing) -> tuple[int, dict[str, Any]]:
     """Status and body for a chat that is final.
 
     A refusal of the endpoint keeps its own status. Raises the error that the analysis failed with.
     """
-    reply = chat.reply(desk, found.account_id, found.id)
+    reply = found.reply
     if found.state == AnalysisState.COMPLETED:
         return 200, reply if found.preset == embeddings.PRESET else {**reply, "id": public_id(found.id)}
     if reply is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from core.errors import UpstreamError, VitrineError
-from core.models import Analysis
+from core.services.chat import Standing
 from core.states import FINAL
 from webapp.openai_api import replies
 from webapp.openai_api.chunks import DONE, chunks, data
@@ -35,7 +35,7 @@ class ChatStream:
         self._final = False
         """Whether it is so before anything was relayed: then all of it comes from the database."""
 
-    def begin(self) -> Analysis:
+    def begin(self) -> Standing:
         """The analysis when its first chunk is there, or it is final, or it takes longer than a heartbeat."""
         end = time.monotonic() + HEARTBEAT_SECONDS
         found = self._waiting.look()
@@ -73,9 +73,9 @@ class ChatStream:
                 told = time.monotonic()
                 yield HEARTBEAT
 
-    def _rest(self, found: Analysis) -> Iterator[str]:
+    def _rest(self, found: Standing) -> Iterator[str]:
         """What the finished answer has beyond what was relayed. Raises the error that it failed with."""
-        status, body = replies.answered(self._waiting.desk, found)
+        status, body = replies.answered(found)
         if status != 200:
             yield data(body)
         elif not self._relay.has_begun:

@@ -12,13 +12,13 @@ from flask import Response, jsonify
 
 from core.desk import Desk
 from core.errors import Timeout, Unavailable, VitrineError
-from core.models import Analysis
-from core.services import analyses, chat
+from core.services import chat
+from core.services.chat import Standing
 from core.states import FINAL
 from webapp import stopping
 from webapp.idempotency import once
 from webapp.openai_api import replies
-from webapp.operations import desk
+from webapp.operations import desk, key
 from webapp.streams import RETRY_AFTER, StreamsFull, streams, watch_for_hang_up
 
 STOPPING_SECONDS = 10.0
@@ -34,6 +34,8 @@ class Waiting:
     analysis_id: str
     until: float
     has_gone: Callable[[], bool]
+    is_new: bool
+    """Whether it was asked just now, and not by an earlier sending of the same request."""
     abandons: bool
     """Whether nobody can come back for the answer, so that a chat is cancelled when its client goes."""
 
@@ -43,14 +45,16 @@ class Waiting:
             return True
         return stopping.has_begun(STOPPING_SECONDS) or self.has_gone()
 
-    def look(self) -> Analysis:
-        """The analysis as it stands."""
-        return analyses.get(self.desk, self.account_id, self.analysis_id)
+    def look(self) -> Standing:
+        """The chat as it stands."""
+        return chat.look(self.desk, self.account_id, self.analysis_id)
 
-    def final(self) -> Analysis:
-        """The analysis when it is final. Raises Timeout, Unavailable."""
+    def final(self) -> Standing:
+        """The chat when it is final. Raises Timeout, Unavailable."""
         left = self.until - time.monotonic()
-        found = analyses.wait(self.desk, self.account_id, self.analysis_id, left, self.is_over)
+        found = chat.wait(
+            self.desk, self.account_id, self.analysis_id, left, self.is_over, is_new=self.is_new
+        )
         if found.state not in FINAL:
             raise self.give_up()
         return found
@@ -64,21 +68,23 @@ class Waiting:
         return Timeout(details={"analysis_id": self.analysis_id})
 
 
-def waiting_for(found: Analysis) -> Waiting:
+def waiting_for(analysis_id: str) -> Waiting:
     """The client of this request, which waits for what it asked."""
+    sent = once()
     return Waiting(
         desk=desk(),
-        account_id=found.account_id,
-        analysis_id=found.id,
+        account_id=key().account_id,
+        analysis_id=analysis_id,
         until=time.monotonic() + desk().settings.request_timeout,
         has_gone=watch_for_hang_up(),
-        abandons=once() is None,
+        is_new=sent is None or not sent.replayed,
+        abandons=sent is None,
     )
 
 
-def answer(found: Analysis) -> Response:
+def answer(found: Standing) -> Response:
     """What it came to, in the words of the endpoint."""
-    status, body = replies.answered(desk(), found)
+    status, body = replies.answered(found)
     response = jsonify(body)
     response.status_code = status
     return response

@@ -1,0 +1,89 @@
+"""What a submission stores, by one statement that is made once: its client waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ARRAY, Interval, String, Text, bindparam, func, insert, select
+from sqlalchemy.orm import Session
+
+from core.models import Analysis, Base, File
+
+ANALYSES, IMAGES, FILES = (Base.metadata.tables[name] for name in ("analyses", "analysis_images", "files"))
+OF_FILE = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
+OF_ANALYSIS = {
+    "id": "id",
+    "account_id": "account_id",
+    "key_id": "key_id",
+    "request_id": "request_id",
+    "state": "state",
+    "preset": "preset",
+    "preset_version": "preset_version",
+    "preset_id": "preset_id",
+    "preset_options": "preset_options",
+    "response_format": "response_format",
+    "require_quality": "require_quality",
+    "is_trial": "is_trial",
+    "question": "question",
+    "context": "context",
+    "model": "model",
+    "stronger_model": "stronger_model",
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "detail": "detail",
+    "meta": "metadata",
+    "body": "body",
+}
+"""Attributes of an analysis that a client decides on, and their columns."""
+Source = tuple[str | None, str | None]
+"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
+
+
+def _adding() -> Any:
+    new = func.unnest(*(_many(f"file_{name}", FILES.c[name]) for name in OF_FILE)).table_valued(*OF_FILE)
+    files = insert(FILES).from_select(OF_FILE, select(new.render_derived()))
+    given: dict[str, Any] = {
+        column: bindparam(f"analysis_{name}", type_=ANALYSES.c[column].type)
+        for name, column in OF_ANALYSIS.items()
+    }
+    deadline = func.now() + bindparam("for_at_most", type_=Interval)
+    analysis = insert(ANALYSES).values(given | {"deadline_at": deadline, "rung_at": func.now()})
+    places = (_many(f"image_{name}", IMAGES.c[name]) for name in ("file_id", "url"))
+    image = func.unnest(*places).table_valued("file_id", "url", with_ordinality="place").render_derived()
+    images = insert(IMAGES).from_select(
+        ["analysis_id", "position", "file_id", "url"],
+        select(given["id"], image.c.place - 1, image.c.file_id, image.c.url),
+    )
+    return images.add_cte(files.cte("new_files"), analysis.cte("new_analysis"))
+
+
+def _many(name: str, column: Any) -> Any:
+    return bindparam(name, type_=ARRAY(Text if isinstance(column.type, String) else column.type))
+
+
+ADD = _adding()
+
+
+def add(
+    session: Session,
+    analysis: Analysis,
+    deadline: timedelta,
+    sources: Sequence[Source],
+    new: Sequence[File],
+) -> None:
+    """Store an analysis of images from these sources, in their order, with the files that are new.
+
+    It waits, for at most so long, and counts as rung for.
+    """
+    session.execute(
+        ADD,
+        {f"analysis_{name}": getattr(analysis, name) for name in OF_ANALYSIS}
+        | {f"file_{name}": [getattr(file, name) for file in new] for name in OF_FILE}
+        | {
+            "for_at_most": deadline,
+            "image_file_id": [file_id for file_id, _ in sources],
+            "image_url": [url for _, url in sources],
+        },
+    )

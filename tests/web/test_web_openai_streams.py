@@ -18,8 +18,9 @@ USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 class Worker:
     """Takes the one analysis of an account, and does with it what a test wants."""
 
-    def __init__(self, desk, account_id):
+    def __init__(self, desk, account_id, seen):
         self.desk = desk
+        self._seen = seen
         while not (rows := analyses.page(desk, account_id, before=None, limit=1, filters={})[0]):
             time.sleep(0.02)
         self.claimed = outcomes.claim(desk, rows[0].id, "test")
@@ -28,6 +29,10 @@ class Worker:
     def tell(self, number, *chunks, last=0, call=None):
         entry = {"call": call or self.call_id, "number": number, "chunks": json.dumps(chunks), "last": last}
         assert self.desk.events.publish(self.claimed.id, entry)
+
+    def wait_until_seen(self):
+        """Until the client has the first event: what is final before that is not relayed at all."""
+        assert self._seen.wait(30)
 
     def succeed(self, text):
         closing = Closing.settled(self.call_id, Usage(), None, None)
@@ -43,7 +48,8 @@ def stream(client, desk, key):
     """The events of a chat that a worker does something with meanwhile."""
 
     def run(work, **options):
-        thread = threading.Thread(target=lambda: work(Worker(desk, key.key.account_id)))
+        seen = threading.Event()
+        thread = threading.Thread(target=lambda: work(Worker(desk, key.key.account_id, seen)))
         thread.start()
         messages = [{"role": "user", "content": "?"}]
         answer = client.post(
@@ -52,6 +58,7 @@ def stream(client, desk, key):
         for event in answer.response:
             text = event.decode() if isinstance(event, bytes) else event
             if text.startswith("data: {"):
+                seen.set()
                 yield json.loads(text.removeprefix("data: "))
             elif text.startswith("data: "):
                 yield text.removeprefix("data: ").strip()
@@ -70,11 +77,9 @@ def texts(events):
 
 
 def test_chunks_go_on_while_the_answer_is_still_being_made(stream):
-    seen = threading.Event()
-
     def work(worker):
         worker.tell(0, said("A red "))
-        assert seen.wait(30)
+        worker.wait_until_seen()
         worker.tell(1, said("mug."), {**said(""), "choices": [], "usage": USAGE})
         worker.tell(2, last=1)
         worker.succeed("A red mug.")
@@ -83,7 +88,6 @@ def test_chunks_go_on_while_the_answer_is_still_being_made(stream):
     first = next(events)
     assert first["choices"][0]["delta"]["content"] == "A red "
     assert first["id"].startswith("chatcmpl-")
-    seen.set()
     second, done = events
     assert (texts([second]), done) == (["mug."], "[DONE]")
 
@@ -92,6 +96,7 @@ def test_chunks_go_on_while_the_answer_is_still_being_made(stream):
 def test_the_endpoints_usage_goes_on_only_where_it_was_asked_for(stream, asked):
     def work(worker):
         worker.tell(0, said("Red.", usage=None), {**said(""), "choices": [], "usage": USAGE})
+        worker.wait_until_seen()
         worker.tell(1, last=1)
         worker.succeed("Red.")
 
@@ -111,6 +116,7 @@ def test_where_nothing_was_told_the_finished_answer_is_cut_into_chunks(stream):
 def test_a_gap_or_a_second_beginning_is_an_error_and_no_mixture(stream, number, call):
     def work(worker):
         worker.tell(0, said("A red "))
+        worker.wait_until_seen()
         worker.tell(number, said("A blue "), call=call)
         worker.succeed("A blue mug.")
 
@@ -121,6 +127,7 @@ def test_a_gap_or_a_second_beginning_is_an_error_and_no_mixture(stream, number, 
 def test_a_failure_after_the_beginning_is_an_event(stream):
     def work(worker):
         worker.tell(0, said("A red "))
+        worker.wait_until_seen()
         worker.fail()
 
     chunk, error, done = stream(work)

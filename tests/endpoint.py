@@ -45,7 +45,7 @@ class Analyst:
 
     def stop(self) -> tuple[int, str]:
         self.process.terminate()
-        _, err = self.process.communicate(timeout=5)
+        _, err = self.process.communicate(timeout=30)
         return self.process.returncode, err
 
 

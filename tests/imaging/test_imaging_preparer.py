@@ -39,7 +39,7 @@ def state(pid):
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
-def until(condition, seconds=5):
+def until(condition, seconds=30):
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it did not happen"
@@ -240,20 +240,20 @@ def bare_decoder(deadline, *flags):
                 text=True,
             )
         yield process, ours
-    process.communicate(timeout=5)
+    process.communicate(timeout=30)
 
 
 def test_a_process_that_hangs_without_a_parent_ends_itself():
     with bare_decoder(0.05) as (process, ours):
         ours.sendall(pickle.dumps((png_claiming(5000, 5000, 8, 6), POLICY)))  # takes longer than 0.1 s
-        assert process.wait(timeout=5) == -signal.SIGALRM
+        assert process.wait(timeout=30) == -signal.SIGALRM
 
 
 def test_a_process_in_the_midst_of_an_image_ends_quietly_when_its_parent_is_gone():
     with bare_decoder(10) as (process, ours):
         ours.sendall(pickle.dumps((png_claiming(5000, 5000, 8, 6), POLICY)))
         ours.close()
-        assert process.communicate(timeout=5)[1] == ""
+        assert process.communicate(timeout=30)[1] == ""
         assert process.returncode == 0
 
 
@@ -263,7 +263,7 @@ def test_a_process_loads_what_it_needs_and_no_more():
         ours.shutdown(socket.SHUT_WR)  # it answers, and ends
         with ours.makefile("rb") as answers:
             assert b"image/jpeg" in answers.read()
-        imports = process.communicate(timeout=5)[1]
+        imports = process.communicate(timeout=30)[1]
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in imports.splitlines() if "|" in line}
     assert {"PIL", "pybase64", "core", "worker"} <= loaded
     assert not loaded & {"flask", "openai", "celery", "sqlalchemy", "redis", "requests", "numpy", "structlog"}

@@ -53,6 +53,16 @@ class Plan:
         return f"http://{self.environ['FLOWER_BASIC_AUTH']}@127.0.0.1:{self.flower_port}"
 
     @property
+    def own_ports(self) -> dict[str, int]:
+        """The ports that were chosen here, by part: nothing but luck keeps them free until they are bound."""
+        ports = {
+            "valkey": self.valkey and self.valkey.port,
+            "analyst": self.analyst_port,
+            "flower": self.flower_port,
+        }
+        return {name: port for name, port in ports.items() if port}
+
+    @property
     def services(self) -> list[Part]:
         """Our own services, in starting order."""
         found = []

@@ -11,11 +11,16 @@ from local.failures import LocalError
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
     """A port nobody listens on: the preferred one if it is free."""
-    if preferred and _bind_error(host, preferred) is None:
+    if preferred and is_free(preferred, host):
         return preferred
     with socket.socket(_family(host)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there."""
+    return _bind_error(host, port) is None
 
 
 def require_port(host: str, port: int) -> None:

@@ -11,15 +11,7 @@ SECONDS = 2.0
 
 
 def answers_http(url: str) -> bool:
-    """Whether a GET is answered by 200."""
-    try:
-        return requests.get(url, timeout=SECONDS).ok
-    except requests.RequestException:
-        return False
-
-
-def answers_to_us(url: str) -> bool:
-    """Whether a page opens with the password in its URL: not so where somebody else got the port first."""
+    """Whether a GET is answered by 200; with the password of its URL, if it has one."""
     try:
         return requests.get(url, timeout=SECONDS).ok
     except requests.RequestException:
@@ -48,7 +40,7 @@ def workers_answer(count: int) -> bool:
     """Whether so many Celery workers of this environment reply to a ping within a second."""
     try:
         replies = celery_app.control.broadcast("ping", reply=True, timeout=1.0, limit=count)
-    except OperationalError:
+    except (OperationalError, redis.RedisError):  # the second from a connection of an earlier start
         return False
     return len(replies) >= count
 

@@ -5,22 +5,23 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from local import interrupts, keys, leftovers, plan, postgres, ready, valkey
 from local.deaths import DeathWatch
-from local.failures import LocalError
+from local.failures import LocalError, PartEnded, PortLost
 from local.files import make_short_folder, write_private
 from local.home import Home, only_one
 from local.parts import Part
 from local.plan import Plan
-from local.ports import require_port
+from local.ports import is_free, require_port
 from local.supervisor import Supervisor
 from local.supervisor_settings import LOG
 
 SERVICE_SECONDS = 60.0
 APPLICATION_SECONDS = 90.0
+MOST_STARTS = 3
 WORKERS = {"interactive", "worker", "webhooks"}
 
 Say = Callable[[str], None]
@@ -59,7 +60,7 @@ def running(home: Home, say: Say) -> Iterator[Stack]:
         say(f"Starting Vitrine in {home.path}")
         try:
             _heal(home, say)
-            yield from _started(home, say)
+            yield from _started_somewhere(home, say)
         finally:
             _clear(home, say)
 
@@ -71,12 +72,26 @@ def _heal(home: Home, say: Say) -> None:
     leftovers.remove_files(home)
 
 
-def _started(home: Home, say: Say) -> Iterator[Stack]:
-    environ = plan.read_environ()
-    require_port(*plan.listening_address(environ))
+def _started_somewhere(home: Home, say: Say) -> Iterator[Stack]:
+    """Start, and again with other ports where somebody else was quicker to take one."""
+    given = plan.read_environ()  # once: what a start decides is added to this process's environment
+    for left in reversed(range(MOST_STARTS)):
+        try:
+            yield from _started(home, given, say)
+        except PortLost as lost:
+            if not left:
+                raise
+            say(f"  {lost}")
+            _clear(home, say)
+        else:
+            return
+
+
+def _started(home: Home, given: Mapping[str, str], say: Say) -> Iterator[Stack]:
+    require_port(*plan.listening_address(given))
     run = make_short_folder()
     home.run_folder.write_text(str(run))
-    chosen = plan.make_plan(home, run, environ)
+    chosen = plan.make_plan(home, run, given)
     if line := plan.moved_data(home, chosen):
         say(f"  {line}")
     supervisor = Supervisor(run, home.logs, [*chosen.services, *chosen.application])
@@ -109,7 +124,11 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
     began = time.monotonic()
 
     def await_part(part: Part, seconds: float) -> None:
-        supervisor.await_ready(part, probes[part.name], seconds)
+        try:
+            supervisor.await_ready(part, probes[part.name], seconds)
+        except PartEnded:
+            _require_port_kept(chosen, part)
+            raise
         say(f"  {part.name} is ready ({time.monotonic() - began:.1f} s)")
 
     for part in chosen.services:
@@ -138,6 +157,15 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
     )
 
 
+def _require_port_kept(chosen: Plan, part: Part) -> None:
+    """Raises PortLost if a part that ended could not have its port."""
+    port = chosen.own_ports.get(part.name)
+    if port and not is_free(port):
+        raise PortLost(
+            f"port {port} for {part.name} was taken by another program: starting again with another"
+        )
+
+
 def _probes(chosen: Plan) -> dict[str, Callable[[], bool]]:
     """How each part of a plan shows that it is ready."""
     database, queue = chosen.postgres, chosen.valkey
@@ -150,7 +178,7 @@ def _probes(chosen: Plan) -> dict[str, Callable[[], bool]]:
         "interactive": lambda: ready.workers_answer(workers),
         "worker": lambda: ready.workers_answer(workers),
         "webhooks": lambda: ready.workers_answer(workers),
-        "flower": lambda: ready.answers_to_us(chosen.flower_url),
+        "flower": lambda: ready.answers_http(chosen.flower_url),
     }
 
 

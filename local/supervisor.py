@@ -17,7 +17,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from local import interrupts
-from local.failures import LocalError, last_lines
+from local.failures import LocalError, PartEnded, last_lines
 from local.files import write_private
 from local.home import ROOT
 from local.parent_death import signal_on_parent_death
@@ -88,19 +88,24 @@ class Supervisor:
     def await_ready(self, part: Part, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until a part is ready. Raises LocalError, with the end of its log, if it never is."""
         deadline = time.monotonic() + seconds
+        pids: dict[str, int] = {}
         while not ready():
             interrupts.check()
-            if failed := self._stopped_by_itself(part):
-                raise LocalError(f"{failed} ended while starting:{self.log_end(failed)}")
+            if failed := self._ended(part, pids):
+                raise PartEnded(f"{failed} ended while starting:{self.log_end(failed)}")
             if time.monotonic() > deadline:
                 name = part.processes[0]
                 raise LocalError(f"{part.name} was not ready within {seconds:.0f} s:{self.log_end(name)}")
             time.sleep(0.1)
 
-    def _stopped_by_itself(self, part: Part) -> str | None:
+    def _ended(self, part: Part, pids: dict[str, int]) -> str | None:
+        """Which process of a part ended, started again meanwhile or not; `pids` are those seen before."""
         for info in self._ask("getAllProcessInfo"):
-            if info["group"] == part.name and info["statename"] in STOPPED_BY_ITSELF:
-                return str(info["name"])
+            if info["group"] != part.name:
+                continue
+            name, pid = str(info["name"]), info["pid"]
+            if info["statename"] in STOPPED_BY_ITSELF or (pid and pids.setdefault(name, pid) != pid):
+                return name
         return None
 
     def log_end(self, process: str) -> str:

@@ -1,5 +1,6 @@
 """What keeps a stack from starting is said in one sentence, and nothing is left behind."""
 
+import json
 import socket
 
 import pytest
@@ -38,3 +39,14 @@ def test_a_database_that_does_not_answer_is_not_repeated_with_its_password(home,
     assert "The Postgres that DATABASE_URL names does not answer." in refused.said
     assert "secret" not in refused.said
     refused.leaves_nothing()
+
+
+def test_a_port_that_somebody_else_takes_meanwhile_is_given_up_for_another(home, launch):
+    starting = launch(home).until_it_says("postgres is ready")
+    chosen = json.loads(starting.home.kept.read_text())["flower_port"]
+    with socket.create_server(("127.0.0.1", chosen)):
+        up = starting.until_up()
+        assert f"port {chosen} for flower was taken by another program: starting again" in up.said
+        assert not up.addresses["flower_url"].endswith(f":{chosen}")
+        assert up.interrupt() == 0
+    up.leaves_nothing()

@@ -77,7 +77,10 @@ def create(
     )
     click.echo(made.secret)
     if not quiet:
-        click.echo(f"Key {name!r} of account {account!r}. Keep it safe: it is not shown again.", err=True)
+        click.echo(
+            f"Key {name!r} ({made.key.id}) of account {account!r}. Keep it safe: it is not shown again.",
+            err=True,
+        )
 
 
 @keys.command("list")

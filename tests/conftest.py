@@ -9,16 +9,16 @@ import os
 import signal
 import subprocess
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-import requests
 from endpoint import BIN, ROOT, Analyst, Script
 from livesystem import Live, environment_of
 from PIL import Image
 from rawhost import OUTSIDE
+from sqlalchemy import event
 
 import config
 from core.desk import Desk
@@ -152,16 +152,8 @@ def live(servers, folder, settings):
         system.start("web", [BIN / "gunicorn", "wsgi:app"])
         for number in (1, 2):
             system.start_worker(f"worker-{number}")
-        system.wait_for(lambda: _ready(system), seconds=60)
+        system.wait_for(lambda: system.sees_workers(2), seconds=60)
         yield system
-
-
-def _ready(system):
-    try:
-        health = requests.get(f"{system.url}/api/health", timeout=5)
-    except requests.RequestException:
-        return False
-    return health.ok and "2 seen" in health.json()["checks"]["workers"]["detail"]
 
 
 @pytest.fixture
@@ -170,3 +162,23 @@ def quick(live):
     live.analyst.reset()
     live.forget_limits()
     return live
+
+
+@pytest.fixture
+def statements(desk):
+    """Collect the statements that reach the database, with `with statements() as seen`."""
+
+    @contextmanager
+    def watch():
+        seen = []
+
+        def note(_connection, _cursor, statement, *_):
+            seen.append(statement)
+
+        event.listen(desk.database.engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(desk.database.engine, "before_cursor_execute", note)
+
+    return watch

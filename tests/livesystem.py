@@ -70,6 +70,14 @@ class Live:
             **more,
         )
 
+    def sees_workers(self, count):
+        """Whether the web process answers, and so many workers have been seen."""
+        try:
+            health = requests.get(f"{self.url}/api/health", timeout=5)
+        except requests.RequestException:
+            return False
+        return health.ok and f"{count} seen" in health.json()["checks"]["workers"]["detail"]
+
     def vitrine(self, *arguments):
         command = [BIN / "vitrine", *arguments]
         env = {**os.environ, **self.environment}

@@ -12,6 +12,8 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from core.models import File
 
+BINARY = {"type": "string", "format": "binary"}
+"""Bytes, as the document of the API says it."""
 Reader = Callable[[int, int], Iterator[bytes]]
 """The bytes from one place to before another."""
 ATTR_CHAR = "!#$&+-.^_`|~"

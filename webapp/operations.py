@@ -102,7 +102,7 @@ def takes_body(
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if optional and not request.content_length and not request.mimetype:
+            if optional and _is_empty():
                 return view(*args, _loaded(schemas[JSON](), {}), **kwargs)
             schema = schemas.get(request.mimetype)
             if schema is None:
@@ -166,6 +166,11 @@ def _secret() -> str:
     if kind.lower() == "bearer":
         return credentials.strip()
     return request.headers.get("X-API-Key", "").strip()
+
+
+def _is_empty() -> bool:
+    """Whether the request has no body, whatever type it says that has."""
+    return not request.content_length and "Transfer-Encoding" not in request.headers
 
 
 def _bound(received: StreamedRequest, files: int | None, *, upload: Limit | None) -> None:

@@ -10,7 +10,7 @@ from core.models import Analysis, AnalysisImage, File
 from core.pricing import CURRENCY
 from core.services import batches
 from core.services.batches import PRIORITIES, Standing
-from core.services.budgets import Spending
+from core.services.budgets import Spending, counted
 from core.services.usage import GROUPS
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
@@ -177,9 +177,9 @@ def budgets(spendings: Sequence[Spending]) -> dict[str, Any]:
     shown: dict[str, Any] = {"monthly_usd": None, "daily_tokens": None}
     for spending in spendings:
         shown[spending.kind] = {
-            "limit": float(spending.most),
-            "spent": float(spending.spent),
-            "reserved": float(spending.reserved),
+            "limit": counted(spending.kind, spending.most),
+            "spent": counted(spending.kind, spending.spent),
+            "reserved": counted(spending.kind, spending.reserved),
             "resets_at": spending.resets_at,
         }
     return shown

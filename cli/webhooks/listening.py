@@ -40,21 +40,26 @@ def listen(
             elif name == "message":
                 _tell(data, forward, secret, as_json=as_json)
     except KeyboardInterrupt:
-        pass
+        pass  # how it is meant to end
     return INTERRUPTED
 
 
 def _events(client: WebhookClient, screen: Screen) -> Iterator[tuple[str, Any]]:
     """Events, however often the connection breaks; what happens meanwhile is not told."""
+    noted = None
     while True:
         try:
             for event in client.events():
+                noted = None
                 yield event.event, json.loads(event.data)
-            screen.note("The stream ended; following again.")
+            problem = "The stream ended; following again."
         except Refused:
             raise
-        except Unreachable as problem:
-            screen.note(f"{problem.message} Following again; events of the meantime are not told here.")
+        except Unreachable as error:
+            problem = f"{error.message} Following again; events of the meantime are not told here."
+        if problem != noted:  # once, however long the server is away
+            screen.note(problem)
+        noted = problem
         time.sleep(PAUSE)
 
 

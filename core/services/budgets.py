@@ -28,7 +28,7 @@ LONGEST_WAIT = 86_400.0
 """Seconds; a month may be far from its end, and somebody may raise the limit before."""
 NAMES = {
     BudgetKind.MONTHLY_USD: "monthly budget of this API key",
-    BudgetKind.DAILY_TOKENS: "daily tokens of this API key",
+    BudgetKind.DAILY_TOKENS: "daily token budget of this API key",
     BudgetKind.MAX_COST: "max_cost of this batch",
 }
 
@@ -118,6 +118,11 @@ def unpriced(model: str) -> InvalidRequest:
     )
 
 
+def counted(kind: BudgetKind, amount: Decimal) -> int | float:
+    """An amount of a budget, for JSON: whole tokens, or USD."""
+    return int(amount) if kind == BudgetKind.DAILY_TOKENS else float(amount)
+
+
 def shown(kind: BudgetKind, amount: Decimal) -> str:
     """An amount of a budget, for people."""
     if kind == BudgetKind.DAILY_TOKENS:
@@ -138,10 +143,10 @@ def _exceeded(spending: Spending, needed: Decimal) -> BudgetExceeded:
     most, spent, worst = (shown(spending.kind, each) for each in (spending.most, spending.spent, needed))
     details = {
         "budget": spending.kind,
-        "limit": float(spending.most),
-        "spent": float(spending.spent),
-        "reserved": float(spending.reserved),
-        "needed": float(needed),
+        "limit": counted(spending.kind, spending.most),
+        "spent": counted(spending.kind, spending.spent),
+        "reserved": counted(spending.kind, spending.reserved),
+        "needed": counted(spending.kind, needed),
         "resets_at": spending.resets_at and spending.resets_at.isoformat(),
     }
     return BudgetExceeded(

@@ -32,7 +32,7 @@ def of_analysis() -> ColumnElement[Any]:
         result=_result(),
         error=case((Analysis.error_code.is_not(None), error)),
         total_tokens=func.coalesce(Analysis.prompt_tokens + Analysis.completion_tokens, 0),
-        total_cost=Analysis.prompt_cost + Analysis.completion_cost,
+        total_cost=case((_nothing_taken(), literal_column("0")), else_=_cost()),
         created_at=Analysis.created_at,
         completed_at=Analysis.finished_at,
         url=said("/api/v1/analyses/") + Analysis.id,
@@ -58,6 +58,16 @@ def of_batch() -> tuple[ColumnElement[Any], FromClause]:
         results_url=said("/api/v1/batches/") + Batch.id + said("/results"),
     )
     return payload, counts
+
+
+def _cost() -> ColumnElement[Any]:
+    """In USD; null where a model has no price."""
+    return Analysis.prompt_cost + Analysis.completion_cost
+
+
+def _nothing_taken() -> ColumnElement[bool]:
+    taken = (Analysis.prompt_tokens, Analysis.completion_tokens, Analysis.prompt_cost)
+    return and_(*(column.is_(None) for column in taken))
 
 
 def _result() -> ColumnElement[Any]:

@@ -280,11 +280,11 @@ def test_nobody_deletes_the_batch_of_another_account(shop, app, new_key):
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_a_listing_takes_as_many_queries_for_many_batches_as_for_one(shop, desk, count, queries):
+def test_a_listing_takes_as_many_queries_for_many_batches_as_for_one(shop, desk, count, statements):
     for _ in range(count):
         shop.submit()
     client = shop.client()
-    with queries() as seen:
+    with statements() as seen:
         assert len(client.get("/api/v1/batches").json["data"]) == count
     assert len(seen) <= 4, seen  # of them, two are for the key
 

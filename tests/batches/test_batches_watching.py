@@ -165,13 +165,13 @@ def test_a_watcher_who_falls_behind_what_is_kept_still_sees_everything(shop, mon
     assert [event.split()[1] for event in seen] == fast.result()
 
 
-def test_what_many_watch_is_read_once(shop, queries):
+def test_what_many_watch_is_read_once(shop, statements):
     with ThreadPoolExecutor(20) as pool:
         watchers = [pool.submit(shop.follow) for _ in range(20)]
         wait_until(
             lambda: [feed for feed in shop.feeds._feeds.values() if feed.watchers == 20 and feed._reads]
         )
-        with queries() as seen:
+        with statements() as seen:
             shop.end_items(range(100))
             shop.end()
             assert {len(set(watcher.result())) for watcher in watchers} == {100}

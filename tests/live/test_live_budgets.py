@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-import requests
 from endpoint import BIN, Script, completion
 from livesystem import Live, environment_of
 
@@ -48,7 +47,7 @@ def metered(servers, folder, settings):
     for number in (1, 2):
         system.start_worker(f"metered-{number}")
     try:
-        system.wait_for(lambda: _ready(system), seconds=60)
+        system.wait_for(lambda: system.sees_workers(2), seconds=60)
         yield system
     finally:
         for name in list(system.processes):
@@ -67,14 +66,6 @@ def endpoint(metered):
     for number in range(400):
         script.say(completion("A mug.", completion_tokens=TOKENS) | {"id": f"up-{new_id('up')}-{number}"})
     return script
-
-
-def _ready(system):
-    try:
-        health = requests.get(f"{system.url}/api/health", timeout=5)
-    except requests.RequestException:
-        return False
-    return health.ok and "2 seen" in health.json()["checks"]["workers"]["detail"]
 
 
 def _session(metered, **spending):

@@ -61,7 +61,7 @@ def test_who_waits_when_it_stops_is_answered_and_finds_the_analysis_later(server
 def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_is_there(
     server, photo, client, signed_in
 ):
-    over = threading.Event()
+    stopping, over = threading.Event(), threading.Event()
     promised, refused = set(), []
 
     def keep_posting(number):
@@ -73,6 +73,7 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
                 refused.append(error)
                 return
             if answer.status_code == 503 and answer.headers["Retry-After"]:
+                assert stopping.is_set(), answer.text  # before, there is nothing to refuse it for
                 refused.append(answer)
                 continue
             assert answer.status_code == 202, answer.text
@@ -81,6 +82,7 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
     with ThreadPoolExecutor(12) as pool:
         loads = [pool.submit(keep_posting, number) for number in range(12)]
         wait_until(lambda: len(promised) > 24, seconds=60)
+        stopping.set()
         server.stop()
         over.set()
         for one in loads:

@@ -1,11 +1,9 @@
 """Webhooks in this process: receivers on loopback, and accounts whose items end by hand."""
 
 import dataclasses
-from contextlib import contextmanager
 
 import pytest
 from receiver import Receiver
-from sqlalchemy import event
 from told_shop import HERE, SCHEDULE, Told
 
 
@@ -42,23 +40,3 @@ def make_receiver():
 @pytest.fixture
 def receiver(make_receiver):
     return make_receiver()
-
-
-@pytest.fixture
-def statements(desk):
-    """Collect what reaches the database, with `with statements() as seen`."""
-
-    @contextmanager
-    def watch():
-        seen = []
-
-        def note(_connection, _cursor, statement, *_):
-            seen.append(statement)
-
-        event.listen(desk.database.engine, "before_cursor_execute", note)
-        try:
-            yield seen
-        finally:
-            event.remove(desk.database.engine, "before_cursor_execute", note)
-
-    return watch

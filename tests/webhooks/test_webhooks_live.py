@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from statistics import quantiles
 
 import pytest
-import requests
 from endpoint import BIN, Analyst
 from livesystem import Live, environment_of
 from PIL import Image
@@ -64,21 +63,13 @@ def hooked(servers, folder, settings):
         system.start("hooked-web", [BIN / "gunicorn", "wsgi:app"])
         start(system, "hooked-analyses", "interactive,bulk")
         start(system, "postman", "webhooks")
-        system.wait_for(lambda: is_ready(system), seconds=60)
+        system.wait_for(lambda: system.sees_workers(1), seconds=60)
         yield system
 
 
 def start(system, name, queues):
     command = [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@test", "-Q", queues]
     system.start(name, [*command, "--without-mingle", "--without-gossip"])
-
-
-def is_ready(system):
-    try:
-        health = requests.get(f"{system.url}/api/health", timeout=5)
-    except requests.RequestException:
-        return False
-    return health.ok and "1 seen" in health.json()["checks"]["workers"]["detail"]
 
 
 @pytest.fixture

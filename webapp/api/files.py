@@ -13,7 +13,7 @@ from core.models.file import Purpose
 from core.services import files
 from core.services.keys import Scope
 from webapp import present
-from webapp.downloads import download
+from webapp.downloads import BINARY, download
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import (
@@ -31,7 +31,6 @@ from webapp.schemas.analyses import Deleted
 from webapp.schemas.files import FilePage, FilesQuery, FileView, UploadForm
 from webapp.uploads import received
 
-BINARY = {"type": "string", "format": "binary"}
 TEXT = {"schema": {"type": "string"}}
 WHAT_IT_IS = {"ETag": TEXT, "Content-Disposition": TEXT, "Accept-Ranges": TEXT}
 

@@ -9,7 +9,7 @@ from typing import Any
 from core.models.file import Purpose
 from core.services import files
 from core.services.keys import Scope
-from webapp.downloads import download
+from webapp.downloads import BINARY, download
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.openai_api import present
@@ -27,8 +27,6 @@ from webapp.operations import (
 from webapp.schemas.analyses import Deleted
 from webapp.schemas.openai_files import FileForm, FileList, FileObject, ListQuery
 from webapp.uploads import received
-
-BINARY = {"type": "string", "format": "binary"}
 
 blueprint = OpenAIBlueprint("openai_files", __name__, description="Files, in the shape of the OpenAI API.")
 

@@ -6,32 +6,16 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from core.services.usage import GROUPS
 from webapp.schemas.analyses import CostSchema, UsageSchema
-from webapp.schemas.values import Text, Whole, is_storable
+from webapp.schemas.values import YEARS, Moment, Text, Whole, is_storable
 
 ONE_GROUP = f"({'|'.join(GROUPS)})"
-YEARS = range(1970, 3000)
-"""Far from the ends of the calendar, where zones and spans overflow."""
-
-
-class Moment(fields.AwareDateTime):
-    """A moment; one without an offset, or a date alone, is in UTC."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(format="iso", default_timezone=UTC, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        text = f"{value}T00:00:00" if isinstance(value, str) and len(value) == len("2026-01-31") else value
-        moment = super()._deserialize(text, attr, data, **kwargs)
-        if moment.year not in YEARS:
-            raise ValidationError(f"Must be in the years {YEARS[0]} to {YEARS[-1]}.")
-        return moment.astimezone(UTC)
 
 
 class Place(fields.Field[Any]):
@@ -109,20 +93,32 @@ class UsageRow(Schema):
     )
 
 
-class BudgetView(Schema):
-    """How a budget stands."""
+SET_ASIDE = {"description": "Set aside for calls on their way."}
+
+
+class UsdBudgetView(Schema):
+    """How a budget in USD stands."""
 
     limit = fields.Float(required=True)
     spent = fields.Float(required=True)
-    reserved = fields.Float(required=True, metadata={"description": "Set aside for calls on their way."})
+    reserved = fields.Float(required=True, metadata=SET_ASIDE)
+    resets_at = fields.DateTime(required=True)
+
+
+class TokenBudgetView(Schema):
+    """How a budget of tokens stands."""
+
+    limit = fields.Integer(required=True)
+    spent = fields.Integer(required=True)
+    reserved = fields.Integer(required=True, metadata=SET_ASIDE)
     resets_at = fields.DateTime(required=True)
 
 
 class BudgetsView(Schema):
     """The budgets of the key that asks; null where it has none."""
 
-    monthly_usd = fields.Nested(BudgetView, required=True, allow_none=True)
-    daily_tokens = fields.Nested(BudgetView, required=True, allow_none=True)
+    monthly_usd = fields.Nested(UsdBudgetView, required=True, allow_none=True)
+    daily_tokens = fields.Nested(TokenBudgetView, required=True, allow_none=True)
 
 
 class UsagePage(Schema):

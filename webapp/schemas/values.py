@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -142,3 +143,21 @@ def _decoded(text: str) -> Any:
 def _demand_number(value: Any, *, strict: bool) -> None:
     if isinstance(value, bool) or (strict and isinstance(value, str)):
         raise ValidationError("Must be a number.")
+
+
+YEARS = range(1970, 3000)
+"""Far from the ends of the calendar, where zones and spans overflow."""
+
+
+class Moment(fields.AwareDateTime):
+    """A moment; one without an offset, or a date alone, is in the default zone, or refused without one."""
+
+    def __init__(self, default_timezone: tzinfo | None = UTC, **kwargs: Any) -> None:
+        super().__init__(format="iso", default_timezone=default_timezone, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        text = f"{value}T00:00:00" if isinstance(value, str) and len(value) == len("2026-01-31") else value
+        moment = super()._deserialize(text, attr, data, **kwargs)
+        if moment.year not in YEARS:
+            raise ValidationError(f"Must be in the years {YEARS[0]} to {YEARS[-1]}.")
+        return moment.astimezone(UTC)

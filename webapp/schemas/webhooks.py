@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
 from core.addresses import LONGEST
 from core.ids import ALPHABET, LENGTH
@@ -13,20 +13,10 @@ from core.services.webhooks import EVENTS
 from core.signing import MOST_CHARACTERS
 from core.states import DeliveryState
 from webapp.schemas.pages import PageSize, cursor
-from webapp.schemas.values import Text
+from webapp.schemas.values import Moment, Text
 
 SECRET = {"description": "`whsec_…`, or any text of 8 characters and more. One is made where none is given."}
 ITEMS = {"description": "Send `analysis.…` also for the items of batches, one by one."}
-
-
-class Moment(fields.AwareDateTime):
-    """A time with an offset."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        try:
-            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
-        except (OverflowError, ValueError) as error:
-            raise ValidationError("Not a time that there is.") from error
 
 
 class _Events(fields.List[str]):
@@ -66,8 +56,10 @@ class RotateJson(Schema):
 class ReplayJson(Schema):
     """What is to be sent anew."""
 
-    since = Moment(required=True, metadata={"description": "Events from this moment on."})
-    until = Moment(load_default=lambda: datetime.now(UTC), metadata={"description": "Up to this one; now."})
+    since = Moment(None, required=True, metadata={"description": "Events from this moment on."})
+    until = Moment(
+        None, load_default=lambda: datetime.now(UTC), metadata={"description": "Up to this one; now."}
+    )
     status = Text(
         validate=validate.OneOf([DeliveryState.DELIVERED, DeliveryState.FAILED]),
         metadata={"description": "Only these; both where it is left out."},

@@ -13,7 +13,7 @@ from core.services import analyses, presets, trials
 from core.services.analyses import Submission
 from core.services.keys import Scope
 from webapp import present
-from webapp.api.analyses import awaited, images_of
+from webapp.api.analyses import awaited, images_of, views_of
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.presets import (
@@ -87,7 +87,8 @@ def try_out(body: dict[str, Any], name: str) -> Any:
     runs, wait = body.pop("run"), body.pop("wait")
     found = None
     if runs:
-        submission = Submission(images=images_of(body), preset=name, is_trial=True, **body)
+        views = views_of(body)
+        submission = Submission(images=images_of(body), views=views, preset=name, is_trial=True, **body)
         found = awaited(analyses.submit(desk(), key(), submission, g.request_id).id, wait)
     return {
         "preset": preset.name,
@@ -116,6 +117,7 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "variants": list(preset.variants),
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
+        "box_image": preset.box_image,
         "choices": preset.choices,
         "models": preset.models,
     }

@@ -33,7 +33,7 @@ def hints(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared]) 
 
 
 def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:
-    """The answer with what its preset adds to it. Raises InvalidOutput for boxes on no image that there is."""
+    """The answer with what its preset adds to it. Raises InvalidOutput for boxes on no image."""
     if not isinstance(answer.data, dict) or not (brief.boxes or brief.brand_field):
         return answer
     data = dict(answer.data)

@@ -13,11 +13,13 @@ from typing import Any
 from core import json_schemas
 from core.desk import Desk
 from core.errors import Conflict, InvalidRequest, NotFound, WrongState
+from core.ids import new_id
 from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
 from core.presets.packs import check, preset_of
-from core.services import taxonomies
+from core.services import idempotency, taxonomies
+from core.services.idempotency import Once
 from core.store import presets
 from core.store.claims import Claim
 
@@ -89,8 +91,14 @@ def versions(desk: Desk, account_id: str, name: str) -> list[Preset]:
     return desk.presets.versions(name)
 
 
-def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> Preset:
-    """Store a pack as the next version of the account's own preset. Raises InvalidRequest, Conflict."""
+def create(
+    desk: Desk, account_id: str, name: str, pack: Mapping[str, Any], once: Once | None = None
+) -> Preset:
+    """Store a pack as the next version of the account's own preset.
+
+    What `once` has made before is given instead. Raises InvalidRequest, Conflict, IdempotencyMismatch; NotFound
+    where that was deleted.
+    """
     if not NAME.fullmatch(name):
         raise InvalidRequest(
             "name: use 1 to 64 small letters, digits, _ and -, a letter or digit first.",
@@ -100,10 +108,13 @@ def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> P
         raise Conflict(f"{name!r} is built in: give your own preset another name.", details={"field": "name"})
     check(pack)
     _check_models(desk, pack.get("models") or {})
+    preset_id = new_id("preset")
     with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, preset_id):
+            return _seen(presets.one(session, earlier))
         if presets.count(session, account_id) >= MOST_VERSIONS:
             raise Conflict(f"An account has at most {MOST_VERSIONS:,} versions of presets.")
-        return _own(presets.add(session, account_id, name, pack))
+        return _own(presets.add(session, preset_id, account_id, name, pack))
 
 
 def delete(desk: Desk, account_id: str, name: str) -> None:
@@ -135,6 +146,12 @@ def models_of(desk: Desk, preset: Preset, model: str | None) -> tuple[str, str |
 
 def _own(row: OwnPreset) -> Preset:
     return preset_of(row.name, row.version, row.pack, row.id)
+
+
+def _seen(row: OwnPreset) -> Preset:
+    if row.deleted_at is not None:
+        raise NotFound(f"There is no preset {row.name!r}.")
+    return _own(row)
 
 
 def _unknown(name: str, known: list[str]) -> InvalidRequest:

@@ -39,7 +39,8 @@ _lock = Lock()
 def put(desk: Desk, account_id: str, name: str, aliases: Sequence[str], once: Once | None = None) -> Brand:
     """Store a brand, or change the one that has this name but for spelling.
 
-    What `once` has done before is not done again. Raises InvalidRequest, IdempotencyMismatch; NotFound where what was done before is gone.
+    What `once` has done before is not done again. Raises InvalidRequest, IdempotencyMismatch; NotFound where
+    that is gone.
     """
     row = _row(account_id, name, aliases)
     with desk.database.transaction() as session:

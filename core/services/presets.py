@@ -96,8 +96,8 @@ def create(
 ) -> Preset:
     """Store a pack as the next version of the account's own preset.
 
-    What `once` has made before is given instead. Raises InvalidRequest, Conflict, IdempotencyMismatch; NotFound
-    where that was deleted.
+    What `once` has made before is given instead. Raises InvalidRequest, Conflict, IdempotencyMismatch;
+    NotFound where that was deleted.
     """
     if not NAME.fullmatch(name):
         raise InvalidRequest(

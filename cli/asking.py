@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,9 +25,20 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
         click.option("--model", metavar="NAME", help="Another model than the server's default."),
         click.option(
+            "--stronger-model", metavar="NAME", help="Asked too where the answer is not sure enough."
+        ),
+        click.option(
             "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
         ),
         click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
+        click.option(
+            "--option",
+            "preset_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            callback=_preset_options,
+            help="An option of the preset; repeat for several, or for a list.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -41,7 +53,7 @@ def ask(
     Raises Interrupted where nothing was accepted, Refused or Unreachable.
     """
     analysis = _submit(
-        client, images, {name: str(value) for name, value in fields.items() if value is not None}
+        client, images, {name: _written(value) for name, value in fields.items() if value is not None}
     )
     pauses = iter(FIRST_PAUSES)
     pause: float | None = None
@@ -53,6 +65,29 @@ def ask(
     if analysis["status"] in FINAL or keep:
         return analysis
     return client.cancel(analysis["id"])
+
+
+def _preset_options(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+    """Options by name: JSON where a value is some, else its text; a name that is repeated has a list."""
+    values: dict[str, list[Any]] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise click.UsageError(f"--option takes NAME=VALUE, not {text}.")
+        values.setdefault(name, []).append(_read(value))
+    return {name: all_[0] if len(all_) == 1 else all_ for name, all_ in values.items()} or None
+
+
+def _read(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _written(value: Any) -> str:
+    """A value as a field of a form."""
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _submit(client: Client, images: Sequence[LocalFile], fields: Mapping[str, str]) -> Analysis:

@@ -20,6 +20,10 @@ SECTIONS = {
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
+        "brands": Lazy("cli.registries.brands:brands", "Teach the server the brands that the shop knows."),
+        "taxonomies": Lazy(
+            "cli.registries.taxonomies:taxonomies", "Teach the server the shop's own categories."
+        ),
         "webhooks": Lazy(
             "cli.webhooks.commands:webhooks", "Make and look after webhooks, and follow events live."
         ),

@@ -56,6 +56,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "require_quality": row.require_quality,
         "question": row.question,
         "context": row.context,
+        "sku": row.sku,
         "metadata": row.meta,
         "trial": row.is_trial,
         "images": [image(each) for each in row.images],
@@ -81,6 +82,7 @@ def image(row: AnalysisImage) -> dict[str, Any]:
     """An image, in the shape of ImageView."""
     file = row.file
     return {
+        "view": row.view,
         "url": row.url,
         "file_id": row.file_id,
         "file_name": file.name if file else None,

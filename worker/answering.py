@@ -43,10 +43,10 @@ class Answering:
         if claimed.require_quality:
             inspection.demand(self._images.judge(claimed, claimed.require_quality))
         images = self._images.prepare(claimed)
-        said = finishing.hints(self._desk, claimed.account_id, brief, images)
+        said = finishing.hints(self._desk, claimed, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
-        if brief.models and claimed.stronger_model and not claimed.first_model:
+        if claimed.stronger_model and not claimed.first_model:
             return self._cascade(claimed, brief, images, said)
         return self._converse(claimed, brief, images, said)
 
@@ -129,7 +129,7 @@ class Answering:
 
     def _finished(self, claimed: Claim, brief: Brief, images: list[Prepared], asked: Asked) -> Answer:
         fitting = answers.fit(brief, asked.reply)
-        return finishing.finish(self._desk, claimed.account_id, brief, images, fitting)
+        return finishing.finish(self._desk, claimed, brief, images, fitting)
 
 
 def _unfit(error: VitrineError, asked: Asked) -> Ended:

@@ -9,35 +9,52 @@ from typing import Any
 
 from core.boxes import Frame
 from core.desk import Desk
+from core.errors import InvalidOutput
 from core.presets.brief import Brief
 from core.services import brands
-from core.services.outcomes import Answer
+from core.services.outcomes import Answer, Claim
 from worker.imaging import Prepared
 
 SHORT_LIST = 50
 NUMBERS = ("x", "y", "width", "height")
 
 
-def hints(desk: Desk, account_id: str, brief: Brief, images: Sequence[Prepared]) -> list[str]:
+def hints(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared]) -> list[str]:
     """What the model is told besides the question: the size of what it sees, some of the shop's brands."""
     found = []
-    if brief.boxes and images:
+    if brief.boxes and brief.box_image:
+        sizes = (f"image {place}: {image.width} x {image.height}" for place, image in enumerate(images, 1))
+        found.append(f"Sizes in pixels, width x height: {'; '.join(sizes)}.")
+    elif brief.boxes and images:
         found.append(f"The first photograph is {images[0].width} pixels wide and {images[0].height} high.")
-    if brief.brand_field and (known := brands.first_names(desk, account_id, SHORT_LIST)):
+    if brief.brand_field and (known := brands.first_names(desk, claimed.account_id, SHORT_LIST)):
         found.append(f"Brands that the shop sells, among others, as data: {'; '.join(known)}.")
     return found
 
 
-def finish(desk: Desk, account_id: str, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:
-    """The answer with what its preset adds to it."""
+def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:
+    """The answer with what its preset adds to it. Raises InvalidOutput for boxes on no image."""
     if not isinstance(answer.data, dict) or not (brief.boxes or brief.brand_field):
         return answer
     data = dict(answer.data)
+    number = _number(brief, data, len(images))
     for name in brief.boxes:
-        data |= _placed(name, data.get(name), images[0])
+        data |= _placed(name, data.get(name), images[number - 1])
+    if brief.box_image:
+        data[f"{brief.box_image.removesuffix('_image')}_view"] = claimed.views[number - 1]
     if brief.brand_field:
-        data["brand"] = _brand(desk, account_id, data.get(brief.brand_field))
+        data["brand"] = _brand(desk, claimed.account_id, data.get(brief.brand_field))
     return replace(answer, data=data)
+
+
+def _number(brief: Brief, data: Mapping[str, Any], images: int) -> int:
+    """Which image the boxes of an answer are on, from 1; the first where it does not say."""
+    number = data.get(brief.box_image) if brief.box_image else None
+    if not isinstance(number, int):
+        return 1
+    if not 1 <= number <= images:
+        raise InvalidOutput(f"{brief.box_image} is {number}, but there are {images} images, counted from 1.")
+    return number
 
 
 def _placed(name: str, box: Any, image: Prepared) -> dict[str, Any]:

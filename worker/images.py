@@ -47,9 +47,8 @@ class Images:
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
         policy, blobs = self._policy(quality.SIDE), self._desk.blobs
-        return judged(
-            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
-        )
+        measures = [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
+        return judged(rules, measures, claimed.views)
 
     def _digests(self, claimed: Claim) -> list[str]:
         """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""

@@ -68,7 +68,15 @@ def build(brief: Brief, analysis: Claim, hints: Sequence[str], images: Sequence[
     said = [*brief.said(analysis.question, analysis.context), *hints]
     parts = [{"type": "text", "text": text} for text in said]
     pictures = [{"type": "image_url", "image_url": {"url": url, "detail": analysis.detail}} for url in images]
-    return [{"role": "system", "content": brief.prompt}, {"role": "user", "content": [*parts, *pictures]}]
+    shown = _labelled(pictures, analysis.views) if any(analysis.views) else pictures
+    return [{"role": "system", "content": brief.prompt}, {"role": "user", "content": [*parts, *shown]}]
+
+
+def _labelled(pictures: Sequence[Message], views: Sequence[str | None]) -> list[Message]:
+    """Each picture behind a line that says which view it is."""
+    labels = (f"Image {place}: {view}" if view else f"Image {place}" for place, view in enumerate(views, 1))
+    texts = ({"type": "text", "text": label} for label in labels)
+    return [part for pair in zip(texts, pictures, strict=True) for part in pair]
 
 
 def repair(messages: Sequence[Message], answer: str, problem: str) -> list[Message]:

@@ -41,7 +41,8 @@ class BatchClient(Connection):
         defaults = order["defaults"]
         item = {} if {"question", "preset"} & defaults.keys() else {"question": "?"}
         try:
-            self._ask("POST", "/batches", json={**order, "inputs": [item]})
+            alone = {name: value for name, value in order.items() if name != "group_by"}
+            self._ask("POST", "/batches", json={**alone, "inputs": [item]})
         except Refused as refusal:
             if "errors" not in refusal.details:
                 raise

@@ -18,8 +18,11 @@ from cli.batch.watching import INTERRUPTED, goes_on, watch
 from cli.interrupt import Interrupt
 from cli.server import Server, asks_server
 from cli.terminal import Screen
+from core.views import BY_FOLDER, BY_NAME
 
 SUBMIT = "submit"
+BY_SKU = "sku"
+BY = (BY_FOLDER, BY_NAME, BY_SKU)
 METAVAR = "FOLDER|FILE.jsonl|FILE.csv|FILE.zip"
 
 
@@ -34,8 +37,13 @@ def batch() -> None:
     Examples:
       vitrine batch photos/ --preset product --out catalogue.csv
       vitrine batch photos/ --question "Is it chipped?" --pilot 50
+      vitrine batch photos/ --preset product --by folder
       vitrine batch catalogue.jsonl --priority low --window 7d --no-wait
       vitrine batch watch batch_01kaj3c0dpw8w0z3f6s9q2xk7v --out catalogue.csv
+
+    With --by, several images of one product make one item, known by its SKU: those in the same folder
+    (A-1/front.jpg), those whose names begin alike (A-1_front.jpg), or the rows with the same sku in a JSON
+    Lines or CSV file, each of which may name its view.
 
     Ctrl-C stops the uploads; after these it leaves the batch running. A folder that is called like a command
     is ./watch.
@@ -49,6 +57,7 @@ def batch() -> None:
 @click.argument("path", metavar=METAVAR, type=click.Path(path_type=Path))
 @click.option("--preset", metavar="NAME", help="A prompt of the server, such as product.")
 @click.option("--question", metavar="TEXT", help="What to ask about every image.")
+@click.option("--by", type=click.Choice(BY), help="Make one item of all images of one product.")
 @asking.question_options
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="How freely it answers.")
 @click.option(
@@ -78,6 +87,7 @@ def submit(
     *,
     server: Server,
     destination: Destination,
+    by: str | None,
     metadata: tuple[str, ...],
     priority: str | None,
     window: str | None,
@@ -100,7 +110,7 @@ def submit(
     client = BatchClient(server, interrupt, screen.note, parallel)
     submitting = Submitting(client, screen, parallel=parallel, skip_bad=skip_bad)
     with interrupt.listening():
-        made = _submitted(submitting, path, order)
+        made = _submitted(submitting, path, order, by)
     batch_id = made["id"]
     if no_wait:
         click.echo(batch_id)
@@ -127,14 +137,23 @@ def watch_again(batch_id: str, *, server: Server, destination: Destination) -> i
     return watch(BatchClient(server, Interrupt(), screen.note), batch_id, destination, screen)
 
 
-def _submitted(submitting: Submitting, path: Path, order: dict[str, Any]) -> dict[str, Any]:
+def _submitted(submitting: Submitting, path: Path, order: dict[str, Any], by: str | None) -> dict[str, Any]:
     asked = order["defaults"].keys() & {"question", "preset"}
-    if path.suffix.lower() == ".zip" and path.is_file():
-        return submitting.archive(path, order)
-    source = look_at(path)
+    is_archive = path.suffix.lower() == ".zip" and path.is_file()
+    _check_grouping(by, has_rows=path.is_file() and not is_archive)
+    if is_archive:
+        return submitting.archive(path, order | _given({"group_by": by}))
+    source = look_at(path, by)
+    order |= _given({"group_by": by and BY_SKU})
     if path.is_dir() and not asked:
         raise click.UsageError("Say what to ask about the images: --question, or --preset.")
     return submitting.source(source, order)
+
+
+def _check_grouping(by: str | None, *, has_rows: bool) -> None:
+    if by is not None and has_rows != (by == BY_SKU):
+        fitting = "--by sku is for a list; a folder or a ZIP archive takes --by folder or --by name."
+        raise click.UsageError(fitting)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The images in a folder, as rows: each is an item, known by its path in the folder."""
+"""The images in a folder, as rows: each an item known by its path, or a view of the SKU that this tells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pathlib import Path
 from cli.batch.rows import Row
 from cli.failure import Failure
 from cli.images import EXTENSIONS
+from core import views
+from core.errors import InvalidRequest
+from core.views import Shown
 
+NOT_UTF8 = "its name is not UTF-8"
 LONGEST_ID = 128
 """Characters of a custom_id (core/models/analysis.py, which only a server can import)."""
 
@@ -24,6 +28,34 @@ def folder_rows(folder: Path) -> Iterator[Row]:
             (name,),
             _problem(name),
         )
+
+
+def grouped_rows(folder: Path, by: str) -> Iterator[Row]:
+    """The same as views of products: by SKU, of each the main view first. Raises Failure."""
+    names = sorted(_names(folder))
+    told = {name: _told(name, by) for name in names}
+    known = [(view, name) for name, view in told.items() if isinstance(view, Shown)]
+    for name, why in told.items():
+        if not isinstance(why, Shown):
+            yield Row(name, lambda _: "", (name,), why)
+    for view, name in sorted(known, key=lambda pair: views.order(pair[0])):
+        row = view._asdict()
+        yield Row(
+            name,
+            lambda ids, name=name, row=row: json.dumps({**row, "image": ids[name]}),  # type: ignore[misc]
+            (name,),
+        )
+
+
+def _told(name: str, by: str) -> Shown | str:
+    """What a path says of its image, or why it says nothing."""
+    try:
+        name.encode()
+        return views.shown(name, by)
+    except UnicodeEncodeError:
+        return NOT_UTF8
+    except InvalidRequest:
+        return "it lies in no folder that is called like its SKU"
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -46,5 +78,5 @@ def _problem(name: str) -> str | None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its name is not UTF-8"
+        return NOT_UTF8
     return None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import click
 
-from cli.batch.folder import folder_rows
+from cli.batch.folder import folder_rows, grouped_rows
 from cli.batch.rows import Ids, Row, csv_rows, json_rows
 from cli.failure import Failure
 from cli.local_file import LocalFile
@@ -35,6 +36,8 @@ class Source:
 
     path: Path
     read: Callable[[Path], Iterator[Row]]
+    is_grouped: bool = False
+    """Whether several rows make an item."""
 
     @property
     def base(self) -> Path:
@@ -63,15 +66,15 @@ class Survey:
     """Each with the place where it is."""
 
 
-def look_at(path: Path) -> Source:
-    """The source behind an argument. Raises UsageError."""
+def look_at(path: Path, by: str | None = None) -> Source:
+    """The source behind an argument, its rows grouped by SKU or not. Raises UsageError."""
     if path.is_dir():
-        return Source(path, folder_rows)
+        return Source(path, partial(grouped_rows, by=by) if by else folder_rows, is_grouped=by is not None)
     if not path.exists():
         raise click.UsageError(f"There is no folder or file {path}.")
     if (read := READERS.get(path.suffix.lower())) is None:
         raise click.UsageError(f"{path} is neither a folder nor a .jsonl, .csv or .zip file.")
-    return Source(path, read)
+    return Source(path, read, is_grouped=by is not None)
 
 
 def survey(source: Source) -> Survey:
@@ -84,7 +87,7 @@ def survey(source: Source) -> Survey:
     if not found.items:
         what = "image file" if source.path.is_dir() else "item"
         raise click.UsageError(f"There is no {what} in {source.path}.")
-    if found.items > MOST_ITEMS:
+    if found.items > MOST_ITEMS and not source.is_grouped:
         raise Failure(
             f"{source.path} has {found.items:,} items; a batch takes {MOST_ITEMS:,} at most: make several."
         )

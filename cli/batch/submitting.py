@@ -49,7 +49,8 @@ class Submitting:
             if not items:
                 raise Failure("Nothing is left to submit.")
             if items < found.items:
-                self._screen.note(f"{wording.count(found.items - items, 'item')} left out.")
+                what = "row" if source.is_grouped else "item"
+                self._screen.note(f"{wording.count(found.items - items, what)} left out.")
             file.flush()
             return self._submit(_local(Path(file.name), source.input_name), order)
 

@@ -13,6 +13,7 @@ from core.models.base import Base, CreatedAt, Id, Timestamp, one_of
 from core.models.file import File
 from core.models.usage import Money, UsageColumns
 from core.states import AnalysisState
+from core.views import SKU_LENGTH, VIEW_LENGTH
 
 CUSTOM_ID_LENGTH = 128
 
@@ -37,6 +38,8 @@ class AnalysisImage(Base):
     """None until what the URL names has been fetched."""
     url: Mapped[str | None] = mapped_column(Text)
     """Where a worker fetches it from; None for one that was sent."""
+    view: Mapped[str | None] = mapped_column(String(VIEW_LENGTH))
+    """What it shows, as the client calls it: front, back, label."""
     report: Mapped[dict[str, Any] | None]
     """What preparation made of it: original and sent size, bytes, actions."""
 
@@ -50,6 +53,7 @@ class Analysis(UsageColumns, Base):
     __table_args__ = (
         one_of(AnalysisState),
         Index(None, "account_id", "id"),
+        Index("ix_analyses_sku", "account_id", "sku", "id", postgresql_where=text("sku IS NOT NULL")),
         Index("ix_analyses_due", "next_attempt_at", postgresql_where=text(f"state = 'queued' AND {ALONE}")),
         Index("uq_analyses_item", "batch_id", "position", unique=True, postgresql_where=text(ITEM)),
         Index(
@@ -72,6 +76,8 @@ class Analysis(UsageColumns, Base):
     position: Mapped[int | None]
     """Its place in its batch, from 0."""
     custom_id: Mapped[str | None] = mapped_column(String(CUSTOM_ID_LENGTH))
+    sku: Mapped[str | None] = mapped_column(String(SKU_LENGTH))
+    """The product that its images are views of, as the client calls it."""
 
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)

@@ -31,6 +31,7 @@ class Brief:
     method: str = ASK
     brand_field: str | None = None
     boxes: Sequence[str] = ()
+    box_image: str | None = None
     choices: str | None = None
     models: Mapping[str, Any] | None = None
 
@@ -79,6 +80,7 @@ def brief(
         method=preset.method,
         brand_field=preset.brand_field,
         boxes=preset.boxes,
+        box_image=preset.box_image,
         choices=preset.choices,
         models=preset.models,
     )

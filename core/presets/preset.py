@@ -40,7 +40,9 @@ class Preset:
     brand_field: str | None = None
     """The field of the answer that names a brand, to be matched with those that the account knows."""
     boxes: Sequence[str] = ()
-    """Fields of the answer that are boxes on the first image, to be scaled back to the original's pixels."""
+    """Fields of the answer that are boxes on an image, to be scaled back to the original's pixels."""
+    box_image: str | None = None
+    """The field of the answer with the number of that image, from 1; without it, boxes are on the first."""
 
     choices: str | None = None
     """The option that names the taxonomy of whose categories the answer is one."""

@@ -66,13 +66,17 @@ def named(names: Sequence[str], field: str = "require_quality") -> list[RuleSet]
     return [known[name] for name in names]
 
 
-def judged(names: Sequence[str], pictures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def judged(
+    names: Sequence[str], pictures: Sequence[Mapping[str, Any]], views: Sequence[str | None] = ()
+) -> dict[str, Any]:
     """The report on pictures, given the measures of each: passed where all of them pass under every set."""
     sets = named(names)
     verdicts = [[rules.judge(measures) for rules in sets] for measures in pictures]
     images = [
-        {"position": place, "measures": dict(measures), "rule_sets": judgements}
-        for place, (measures, judgements) in enumerate(zip(pictures, verdicts, strict=True))
+        {"position": place, "view": view, "measures": dict(measures), "rule_sets": judgements}
+        for place, (view, measures, judgements) in enumerate(
+            zip(views or [None] * len(pictures), pictures, verdicts, strict=True)
+        )
     ]
     passed = all(verdict["passed"] for judgements in verdicts for verdict in judgements)
     return {"passed": passed, "images": images}
@@ -81,10 +85,14 @@ def judged(names: Sequence[str], pictures: Sequence[Mapping[str, Any]]) -> dict[
 def summary(report: Mapping[str, Any]) -> str:
     """A report in words."""
     return "\n".join(
-        f"Image {image['position'] + 1}, {verdict['name']}: {_verdict(verdict)}"
+        f"Image {image['position'] + 1}{_of(image['view'])}, {verdict['name']}: {_verdict(verdict)}"
         for image in report["images"]
         for verdict in image["rule_sets"]
     )
+
+
+def _of(view: str | None) -> str:
+    return f" ({view})" if view else ""
 
 
 def _verdict(verdict: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -22,11 +23,12 @@ from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
-from core.services.presets import check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
 from core.store import analyses, deliveries, files, submissions
 from core.store.submissions import Source
+from core.views import problem_of
 
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
@@ -44,10 +46,15 @@ class Submission:
     """What a client asks, its shape checked; None takes the preset's or the server's default."""
 
     images: Sequence[Image]
+    views: Sequence[str | None] = ()
+    """What each image shows; none where nobody says it."""
+    sku: str | None = None
     question: str | None = None
     context: str | None = None
     preset: str | None = None
     model: str | None = None
+    stronger_model: str | None = None
+    """Asked too where the model's answer is not enough."""
     max_tokens: int | None = None
     temperature: float | None = None
     detail: str | None = None
@@ -73,8 +80,9 @@ def submit(
     preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
+    check_cascade(desk, preset, submission.model, submission.stronger_model, submission.response_format)
     analysis = fresh(key, request_id, **_columns(desk, submission, preset))
-    made = accept(desk, key, analysis, submission.images, once, submission.told, preset)
+    made = accept(desk, key, analysis, submission.images, once, submission.told, preset, submission.views)
     return get(desk, key.account_id, made)
 
 
@@ -86,8 +94,9 @@ def accept(
     once: Once | None = None,
     told: Told | None = None,
     preset: Preset | None = None,
+    views: Sequence[str | None] = (),
 ) -> str:
-    """Store a new analysis of these images and ring a worker; its id.
+    """Store a new analysis of these images, maybe views of a product, and ring a worker; its id.
 
     Without a preset it is passed on as it came. Raises as `submit` does.
     """
@@ -102,7 +111,7 @@ def accept(
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        sources = _sources(session, account_id, images, fresh)
+        sources = _sources(session, account_id, images, fresh, views)
         budgets.demand_room(desk, session, key, analysis, preset, len(sources))
         deadline = timedelta(seconds=desk.settings.analysis_deadline)
         submissions.add(session, analysis, deadline, sources, fresh)
@@ -184,6 +193,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
         )
+    _check_views(submission.views, len(submission.images))
     quality.named(submission.require_quality)
     if submission.question is None and not submission.preset:
         raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
@@ -195,10 +205,34 @@ def _check(desk: Desk, submission: Submission) -> None:
         )
 
 
+def _check_views(views: Sequence[str | None], images: int) -> None:
+    """Raises InvalidRequest for views that are not as many as the images, not names, or not all different."""
+    if views and len(views) != images:
+        raise InvalidRequest(
+            f"Name a view for each of the {images} images, or none: these are {len(views)}.",
+            details={"field": "view"},
+        )
+    named = [view for view in views if view is not None]
+    for view in named:
+        if why := problem_of(view):
+            raise InvalidRequest(f"view: {why}", details={"field": "view"})
+    if len({view.casefold() for view in named}) < len(named):
+        raise InvalidRequest(
+            "Each image shows another view: two are called alike.", details={"field": "view"}
+        )
+
+
 def _sources(
-    session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
+    session: Session,
+    account_id: str,
+    images: Sequence[Image],
+    fresh: Sequence[File],
+    views: Sequence[str | None],
 ) -> list[Source]:
-    """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
+    """Where the images of a submission come from, and what they show.
+
+    Raises NotFound for ids that are not the account's.
+    """
     given = [image for image in images if isinstance(image, str)]
     known = files.owned(session, account_id, given) if given else {}
     missing = [image for image in given if image not in known]
@@ -206,12 +240,12 @@ def _sources(
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
 
-    def source(image: Image) -> Source:
+    def source(image: Image, view: str | None) -> Source:
         if isinstance(image, ImageUrl):
-            return None, image.url
-        return (image if isinstance(image, str) else next(new).id), None
+            return None, image.url, view
+        return (image if isinstance(image, str) else next(new).id), None, view
 
-    return [source(image) for image in images]
+    return [source(image, view) for image, view in zip_longest(images, views)]
 
 
 def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
@@ -229,12 +263,13 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
 
 def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, Any]:
     settings, temperature = desk.settings, submission.temperature
-    model, stronger = models_of(desk, preset, submission.model)
+    model, stronger = models_of(desk, preset, submission.model, submission.stronger_model)
     return {
         "preset": preset.name,
         "preset_version": preset.version,
         "preset_id": preset.id,
         "is_trial": submission.is_trial,
+        "sku": submission.sku,
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
+from core import views
 from core.archive import Archive, Member
 from core.desk import Desk
 from core.errors import InvalidRequest, Unavailable, UnsupportedMediaType
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.services.files import Upload, check_images
-from core.services.items import MOST_ITEMS, Broken
+from core.services.rows import MOST_ITEMS, Broken
+from core.views import Shown
 
 MOST_UNPACKED = 10
 """Times the bytes that an upload may have: what the images of one archive may come to."""
@@ -25,16 +27,20 @@ RETRY_AFTER = 5.0
 
 
 @contextmanager
-def opened(desk: Desk, pieces: Iterable[bytes]) -> Iterator[Iterator[tuple[int, Any]]]:
+def opened(desk: Desk, pieces: Iterable[bytes], by: str | None = None) -> Iterator[Iterator[tuple[int, Any]]]:
     """Places by name (from 1) and an item or Broken at each; its images are there until this is left.
 
-    Raises InvalidRequest for an archive that is none, or one too large; Unavailable without room for it.
+    Grouped `by` folder or name, each is a view of the SKU that its path tells. Raises InvalidRequest for an
+    archive that is none, or one too large; Unavailable without room for it.
     """
     with TemporaryFile() as file:
         _write(file, pieces)
         archive = Archive(file)
         _bound(desk, archive.members)
-        yield ((place, _row(desk, archive, member)) for place, member in enumerate(archive.members, 1))
+        members = list(enumerate(archive.members, 1))
+        if by is not None:
+            members.sort(key=lambda numbered: _order(numbered[1], by))
+        yield ((place, _row(desk, archive, member, by)) for place, member in members)
 
 
 def _write(file: BinaryIO, pieces: Iterable[bytes]) -> None:
@@ -62,13 +68,31 @@ def _bound(desk: Desk, members: Sequence[Member]) -> None:
         )
 
 
-def _row(desk: Desk, archive: Archive, member: Member) -> Any:
+def _order(member: Member, by: str) -> Any:
+    """Where a member stands: with its SKU, the main view first."""
     try:
+        return views.order(views.shown(member.name, by))
+    except InvalidRequest:
+        return views.order(Shown(member.name, None))
+
+
+def _row(desk: Desk, archive: Archive, member: Member, by: str | None) -> Any:
+    try:
+        called = _called(member, by)
         upload = _upload(desk, archive, member)
         check_images(desk, [upload])
     except (InvalidRequest, UnsupportedMediaType) as error:
         return Broken(error.message, custom_id=_shown(member.name), field="image")
-    return {"custom_id": member.name, "image": upload}
+    return {**called, "image": upload}
+
+
+def _called(member: Member, by: str | None) -> dict[str, Any]:
+    """What the path of a member tells of its image. Raises InvalidRequest."""
+    if by is not None and not member.flaw:
+        return views.shown(member.name, by)._asdict()
+    if len(member.name) > CUSTOM_ID_LENGTH:
+        raise InvalidRequest(f"Its path is longer than the {CUSTOM_ID_LENGTH} characters of a custom_id.")
+    return {"custom_id": member.name}
 
 
 def _upload(desk: Desk, archive: Archive, member: Member) -> Upload:
@@ -78,8 +102,6 @@ def _upload(desk: Desk, archive: Archive, member: Member) -> Upload:
         raise InvalidRequest(
             f"It unpacks to {member.byte_size:,} bytes: an image may have at most {limit:,}."
         )
-    if len(member.name) > CUSTOM_ID_LENGTH:
-        raise InvalidRequest(f"Its path is longer than the {CUSTOM_ID_LENGTH} characters of a custom_id.")
     for piece in archive.pieces(member):
         digest.update(piece)
     content = cast("BinaryIO", archive.content(member))

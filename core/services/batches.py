@@ -155,17 +155,24 @@ def page(
 
 
 def results(
-    desk: Desk, account_id: str, batch_id: str, *, after: int, limit: int, state: str | None
+    desk: Desk,
+    account_id: str,
+    batch_id: str,
+    *,
+    after: int,
+    limit: int,
+    state: str | None,
+    sku: str | None = None,
 ) -> tuple[list[Analysis], bool]:
     """A page of items in input order, behind a position, and whether there are more. Raises NotFound."""
     with desk.database.transaction() as session:
         batches.owned(session, account_id, batch_id)
-        rows = batches.items(session, batch_id, after=after, limit=limit + 1, state=state)
+        rows = batches.items(session, batch_id, after=after, limit=limit + 1, state=state, sku=sku)
     return rows[:limit], len(rows) > limit
 
 
 def all_results(
-    desk: Desk, account_id: str, batch_id: str, *, after: int = -1, state: str | None
+    desk: Desk, account_id: str, batch_id: str, *, after: int = -1, state: str | None, sku: str | None = None
 ) -> Iterator[Analysis]:
     """Every item in input order behind a position, page by page.
 
@@ -173,7 +180,7 @@ def all_results(
     """
     more = True
     while more:
-        rows, more = results(desk, account_id, batch_id, after=after, limit=PAGE, state=state)
+        rows, more = results(desk, account_id, batch_id, after=after, limit=PAGE, state=state, sku=sku)
         yield from rows
         after = rows[-1].position or 0 if rows else after
 
@@ -356,6 +363,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             batch.id,
             position,
             item.custom_id,
+            item.sku,
             "queued",
             item.preset.name,
             item.preset.version,
@@ -379,8 +387,9 @@ def _image_rows(
     items: Sequence[Item], ids: Sequence[str], fresh: Mapping[int, str]
 ) -> Iterator[tuple[Any, ...]]:
     for item, analysis_id in zip(items, ids, strict=True):
-        for position, image in enumerate(item.images):
+        for position, (image, view) in enumerate(zip(item.images, item.views, strict=True)):
             if isinstance(image, ImageUrl):
-                yield analysis_id, position, None, image.url
+                yield analysis_id, position, None, image.url, view
             else:
-                yield analysis_id, position, image if isinstance(image, str) else fresh[id(image)], None
+                file_id = image if isinstance(image, str) else fresh[id(image)]
+                yield analysis_id, position, file_id, None, view

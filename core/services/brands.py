@@ -13,7 +13,8 @@ from core.desk import Desk
 from core.errors import InvalidRequest
 from core.ids import new_id
 from core.models import Brand
-from core.services import sheets
+from core.services import idempotency, sheets
+from core.services.idempotency import Once
 from core.store import brands
 from core.store.brands import Stamp
 
@@ -35,19 +36,25 @@ _kept: dict[str, _Kept] = {}
 _lock = Lock()
 
 
-def put(desk: Desk, account_id: str, name: str, aliases: Sequence[str]) -> Brand:
-    """Store a brand, or change the one that has this name but for spelling. Raises InvalidRequest."""
+def put(desk: Desk, account_id: str, name: str, aliases: Sequence[str], once: Once | None = None) -> Brand:
+    """Store a brand, or change the one that has this name but for spelling.
+
+    What `once` has done before is not done again. Raises InvalidRequest, IdempotencyMismatch; NotFound where
+    that is gone.
+    """
     row = _row(account_id, name, aliases)
     with desk.database.transaction() as session:
-        _demand_room(brands.stamp(session, account_id)[0] + 1)
-        brands.put(session, [row])
+        if not idempotency.is_done(desk, session, once):
+            _demand_room(brands.stamp(session, account_id)[0] + 1)
+            brands.put(session, [row])
         return brands.by_key(session, account_id, row["key"])
 
 
-def import_csv(desk: Desk, account_id: str, content: bytes) -> int:
+def import_csv(desk: Desk, account_id: str, content: bytes, once: Once | None = None) -> int:
     """Store the brands of a CSV with the columns name and aliases (separated by ;), all or none; how many.
 
-    Raises InvalidRequest that tells every bad line.
+    What `once` has done before is not done again. Raises InvalidRequest that tells every bad line,
+    IdempotencyMismatch.
     """
     rows: dict[str, dict[str, Any]] = {}
     problems = []
@@ -59,8 +66,9 @@ def import_csv(desk: Desk, account_id: str, content: bytes) -> int:
             problems.append({"line": line, "field": "name", "error": error.message})
     sheets.raise_any(problems)
     with desk.database.transaction() as session:
-        _demand_room(brands.stamp(session, account_id)[0] + len(rows))
-        brands.put(session, list(rows.values()))
+        if not idempotency.is_done(desk, session, once):
+            _demand_room(brands.stamp(session, account_id)[0] + len(rows))
+            brands.put(session, list(rows.values()))
     return len(rows)
 
 

@@ -13,6 +13,8 @@ from core.models import IdempotencyKey
 from core.store import idempotency
 
 RETRY_AFTER = 1.0
+NO_ID = ""
+"""Stands for what has none: it is found by what the request says."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +49,11 @@ def earlier(desk: Desk, session: Session, once: Once | None, subject_id: str) ->
     if (made := replayed(desk, session, once)) is None:
         raise RequestInFlight(retry_after=RETRY_AFTER)
     return made
+
+
+def is_done(desk: Desk, session: Session, once: Once | None) -> bool:
+    """Whether this request was done before; the same as `earlier`, for what is known by a name of its own."""
+    return earlier(desk, session, once, NO_ID) is not None
 
 
 def replayed(desk: Desk, session: Session, once: Once) -> str | None:

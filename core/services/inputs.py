@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, dropwhile
 from typing import Any
@@ -18,8 +18,12 @@ from core.errors import InvalidRequest
 from core.media import BOM, CSV, JSONL, ZIP
 from core.models import File
 from core.services import archives
-from core.services.items import FIELDS, THERE_ARE, Broken
+from core.services.items import FIELDS, THERE_ARE
+from core.services.rows import BY_SKU, Broken
+from core.views import BY_FOLDER, BY_NAME
 
+OF_ROWS, OF_PATHS = (BY_SKU,), (BY_FOLDER, BY_NAME)
+"""What rows can be grouped by that say their SKU, and those whose path says it."""
 LONGEST_LINE = 1_000_000
 """Bytes. An image belongs into a file of its own."""
 SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
@@ -30,20 +34,33 @@ ESCAPED = "surrogateescape"
 NOT_UTF8 = "The line is not UTF-8."
 
 
-def opened(desk: Desk, file: File) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
+def opened(
+    desk: Desk, file: File, group_by: str | None = None
+) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
     """Line numbers (from 1) and what stands there: an object or Broken. Raises InvalidRequest, NotFound.
 
-    Of an archive, places by name; images that come with the rows can be read until this is left.
+    Of an archive, places by name; images that come with the rows can be read until this is left. What they
+    are grouped by must be what such a file tells of its rows.
     """
+    demand_grouping(group_by, OF_PATHS if file.media_type == ZIP else OF_ROWS)
     pieces = desk.blobs.pieces(file.digest, 0, file.byte_size)
     if file.media_type == ZIP:
-        return archives.opened(desk, pieces)
+        return archives.opened(desk, pieces, group_by)
     if file.media_type not in READERS:
         raise InvalidRequest(
             f"The file {file.name!r} is {file.media_type}: a batch is made from JSON Lines, CSV or a ZIP.",
             details={"field": "input_file_id"},
         )
     return nullcontext(READERS[file.media_type](_lines(pieces, LONGEST_LINE)))
+
+
+def demand_grouping(group_by: str | None, possible: Sequence[str]) -> None:
+    """Raises InvalidRequest unless rows can be grouped so."""
+    if group_by is not None and group_by not in possible:
+        raise InvalidRequest(
+            f"Such inputs are grouped by {' or '.join(possible)}, not by {group_by}.",
+            details={"field": "group_by"},
+        )
 
 
 def lines(desk: Desk, file: File, longest: int) -> Iterator[tuple[int, bytes]]:
@@ -166,6 +183,8 @@ def _clean(line: bytes, number: int) -> bytes:
 
 
 KINDS: dict[str, Callable[[str], Any]] = {
+    "sku": str.strip,
+    "view": str.strip,
     "max_tokens": int,
     "temperature": float,
     "metadata": json.loads,

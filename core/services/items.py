@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core import json_schemas, quality
@@ -20,17 +20,21 @@ from core.services import image_urls
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
-from core.services.presets import check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.problems import Problems
+from core.services.rows import MOST_ITEMS, Broken, Picture, Row, by_sku, given, pictures, too_many
+from core.views import SKU_LENGTH, problem_of
 
-MOST_ITEMS = 50_000
 MOST_TOKENS = 128_000
+MODEL_LENGTH = 200
 FILE_ID_LENGTH = 40
 FIELDS = frozenset(
     {
         "custom_id",
+        "sku",
         "image",
         "images",
+        "view",
         "question",
         "context",
         "preset",
@@ -38,6 +42,7 @@ FIELDS = frozenset(
         "response_format",
         "require_quality",
         "model",
+        "stronger_model",
         "max_tokens",
         "temperature",
         "detail",
@@ -47,19 +52,10 @@ FIELDS = frozenset(
 SOURCES = frozenset({"file_id", "url", "base64"})
 """Of an image: exactly one of them."""
 THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
-DEFAULTS = FIELDS - {"custom_id", "image", "images"}
+DEFAULTS = FIELDS - {"custom_id", "sku", "image", "images", "view"}
 
 Reader = Callable[[Any], Upload]
 """Makes an upload of an image that came inside the item. Raises VitrineError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A line, or a member of an archive, that is no item."""
-
-    why: str
-    custom_id: str | None = None
-    field: str = "line"
 
 
 @dataclass(slots=True)
@@ -67,7 +63,7 @@ class Item:
     """One analysis to be made."""
 
     custom_id: str
-    images: list[Image]
+    sku: str | None
     preset: Preset
     question: str | None
     context: str | None
@@ -80,6 +76,9 @@ class Item:
     response_format: dict[str, Any] | None = None
     require_quality: list[str] | None = None
     stronger_model: str | None = None
+    images: list[Image] = field(default_factory=list)
+    views: list[str | None] = field(default_factory=list)
+    """What each image shows, where that is named."""
 
 
 class Items:
@@ -91,7 +90,7 @@ class Items:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
         self._desk = desk
         self._account_id = account_id
-        self._defaults = _given(defaults)
+        self._defaults = given(defaults)
         self._read_image = read_image
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
@@ -100,14 +99,17 @@ class Items:
         self.problems = Problems()
         self._files = KnownFiles(desk, account_id, self.problems)
 
-    def read(self, rows: Iterable[tuple[int, Any]]) -> list[Item]:
-        """The items of (line, row) pairs. Raises InvalidRequest with every problem, or for none or many."""
+    def read(self, rows: Iterable[tuple[int, Any]], *, grouped: bool = False) -> list[Item]:
+        """The items of (line, row) pairs; where they are grouped, one item for all rows of a SKU.
+
+        Raises InvalidRequest with every problem, or for none or too many.
+        """
         items = []
+        if grouped:
+            rows = by_sku(rows, self._desk.settings.max_images)
         for count, (line, row) in enumerate(rows, 1):
             if count > MOST_ITEMS:
-                raise InvalidRequest(
-                    f"A batch takes at most {MOST_ITEMS:,} items.", details={"limit": MOST_ITEMS}
-                )
+                raise too_many()
             before = self.problems.count
             item = self._item(line, row)
             if item is not None and self.problems.count == before:
@@ -118,13 +120,13 @@ class Items:
             raise InvalidRequest("A batch needs at least one item.", details={"field": "inputs"})
         return items
 
-    def _item(self, line: int, row: Any) -> Item | None:
-        if not isinstance(row, dict):
-            broken = row if isinstance(row, Broken) else Broken("An item is a JSON object.")
+    def _item(self, line: int, content: Any) -> Item | None:
+        if not isinstance(content, (dict, Row)):
+            broken = content if isinstance(content, Broken) else Broken("An item is a JSON object.")
             self.problems.add(line, broken.custom_id, broken.field, broken.why)
             return None
-        row = _given(row)
-        custom_id = self._custom_id(line, row)
+        said = content if isinstance(content, Row) else Row(line, f"item-{line}", given(content), [])
+        row, custom_id = said.fields, self._custom_id(said)
 
         def problem(name: str, why: str) -> None:
             self.problems.add(line, custom_id, name, why)
@@ -136,10 +138,12 @@ class Items:
         settings = self._desk.settings
         if values.get("question") is None and values.get("preset") is None:
             problem("question", "Ask a question or name a preset.")
-        model, stronger = models_of(self._desk, preset, self._model(values.get("model"), problem))
+        wanted = self._model(values.get("model"), problem)
+        stronger = _text(values, "stronger_model", MODEL_LENGTH, problem)
+        model, stronger = models_of(self._desk, preset, wanted, stronger)
         item = Item(
             custom_id=custom_id,
-            images=self._images(row, problem),
+            sku=_text(row, "sku", SKU_LENGTH, problem, blank=False),
             preset=preset,
             question=_text(values, "question", QUESTION_LENGTH, problem, blank=False),
             context=_text(values, "context", CONTEXT_LENGTH, problem),
@@ -157,48 +161,64 @@ class Items:
         self._check_form(item, problem)
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
-        for file_id in file_ids_of([item]):
-            self._files.demand(line, custom_id, file_id)
+        self._take_images(item, said, problem)
         return item
 
-    def _custom_id(self, line: int, row: Mapping[str, Any]) -> str:
-        custom_id = row.get("custom_id", f"item-{line}")
+    def _custom_id(self, row: Row) -> str:
+        custom_id = row.fields.get("custom_id", row.name)
         if (
             not isinstance(custom_id, str)
             or not 0 < len(custom_id) <= CUSTOM_ID_LENGTH
             or not is_storable(custom_id)
         ):
-            self.problems.add(
-                line, None, "custom_id", f"Must be a text of 1 to {CUSTOM_ID_LENGTH} characters."
-            )
-            return f"item-{line}"
+            if "custom_id" in row.fields:  # else it is its SKU that is wrong, and told as such
+                why = f"Must be a text of 1 to {CUSTOM_ID_LENGTH} characters."
+                self.problems.add(row.line, None, "custom_id", why)
+            return f"item-{row.line}"
         if custom_id in self._seen:
-            self.problems.add(line, custom_id, "custom_id", "Another item has it already.")
+            self.problems.add(row.line, custom_id, "custom_id", "Another item has it already.")
         self._seen.add(custom_id)
         return custom_id
 
-    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image]:
-        if "image" in row and "images" in row:
-            problem("images", "Give either image or images, not both.")
-            return []
-        given = row.get("images", [row["image"]] if "image" in row else [])
-        if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
-            problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
-            return []
-        images = []
-        for image in given:
+    def _take_images(self, item: Item, row: Row, problem: Callable[[str, str], None]) -> None:
+        """Give an item its images; what is wrong with one is told in the line that it came in."""
+        try:
+            found, most = row.pictures or pictures(row.line, row.fields), self._desk.settings.max_images
+        except InvalidRequest as error:
+            return problem("images", error.message)
+        if not 0 < len(found) <= most:
+            return problem("images", f"Give 1 to {most} images.")
+        for picture in found:
             try:
-                images.append(self._image(image))
+                image = self._image(picture.image)
             except VitrineError as error:
-                problem("images", error.message)
-        return images
+                self.problems.add(picture.line, item.custom_id, "images", error.message)
+                continue
+            if isinstance(image, str) and image not in item.images:
+                self._files.demand(picture.line, item.custom_id, image)
+            item.views.append(self._view(item, picture))
+            item.images.append(image)
+        return None
+
+    def _view(self, item: Item, picture: Picture) -> str | None:
+        """What an image shows, unlike the item's other images."""
+        named = picture.image.get("view") if isinstance(picture.image, dict) else None
+        view = named if picture.view is None else picture.view
+        if view is None:
+            return None
+        if why := problem_of(view):
+            self.problems.add(picture.line, item.custom_id, "view", why)
+            return None
+        if any(other and other.casefold() == view.casefold() for other in item.views):
+            self.problems.add(picture.line, item.custom_id, "view", f"Another image is its {view!r} already.")
+        return str(view)
 
     def _image(self, image: Any) -> Image:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
             image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
-        image = _given(image) if isinstance(image, dict) else {}
+        image = given(image) if isinstance(image, dict) else {}
         if len(SOURCES & image.keys()) != 1:
             raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
@@ -224,7 +244,8 @@ class Items:
 
     def _check_form(self, item: Item, problem: Callable[[str, str], None]) -> None:
         """Judge options and form; most items of a batch have the same."""
-        form = (item.preset.name, json.dumps([item.preset_options, item.response_format]))
+        said = [item.preset_options, item.response_format, item.model, item.stronger_model]
+        form = (item.preset.name, json.dumps(said))
         if form not in self._forms:
             self._forms[form] = self._problem_of(item)
         if found := self._forms[form]:
@@ -235,6 +256,7 @@ class Items:
         options, form = item.preset_options, item.response_format
         try:
             check_form(self._desk, self._account_id, item.preset, options, form)
+            check_cascade(self._desk, item.preset, item.model, item.stronger_model, form)
         except InvalidRequest as error:
             return str(error.details["field"])[:100], error.message
         return None
@@ -243,11 +265,6 @@ class Items:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
         return name if isinstance(name, str) else None
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said: null is as if left out."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(
@@ -339,8 +356,3 @@ def is_storable(text: str) -> bool:
 def uploads_of(items: Sequence[Item]) -> list[Upload]:
     """The new bytes among the images, in their order."""
     return [image for item in items for image in item.images if isinstance(image, Upload)]
-
-
-def file_ids_of(items: Sequence[Item]) -> list[str]:
-    """The files from before among the images, each once."""
-    return list({image: None for item in items for image in item.images if isinstance(image, str)})

@@ -15,9 +15,10 @@ from core.errors import VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.services import chat
 from core.services.chat import ChatRequest, ReadImage
-from core.services.items import MOST_ITEMS, is_storable
+from core.services.items import is_storable
 from core.services.models import preset_finder
 from core.services.problems import MOST_PROBLEMS
+from core.services.rows import MOST_ITEMS
 
 LONGEST_LINE = 20_000_000
 """Bytes: an image of MAX_FILE_SIZE as base64, and some."""

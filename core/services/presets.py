@@ -13,11 +13,14 @@ from typing import Any
 from core import json_schemas
 from core.desk import Desk
 from core.errors import Conflict, InvalidRequest, NotFound, WrongState
+from core.ids import new_id
 from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
 from core.presets.packs import check, preset_of
-from core.services import taxonomies
+from core.presets.preset import MEASURE
+from core.services import idempotency, taxonomies
+from core.services.idempotency import Once
 from core.store import presets
 from core.store.claims import Claim
 
@@ -89,8 +92,14 @@ def versions(desk: Desk, account_id: str, name: str) -> list[Preset]:
     return desk.presets.versions(name)
 
 
-def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> Preset:
-    """Store a pack as the next version of the account's own preset. Raises InvalidRequest, Conflict."""
+def create(
+    desk: Desk, account_id: str, name: str, pack: Mapping[str, Any], once: Once | None = None
+) -> Preset:
+    """Store a pack as the next version of the account's own preset.
+
+    What `once` has made before is given instead. Raises InvalidRequest, Conflict, IdempotencyMismatch;
+    NotFound where that was deleted.
+    """
     if not NAME.fullmatch(name):
         raise InvalidRequest(
             "name: use 1 to 64 small letters, digits, _ and -, a letter or digit first.",
@@ -100,10 +109,13 @@ def create(desk: Desk, account_id: str, name: str, pack: Mapping[str, Any]) -> P
         raise Conflict(f"{name!r} is built in: give your own preset another name.", details={"field": "name"})
     check(pack)
     _check_models(desk, pack.get("models") or {})
+    preset_id = new_id("preset")
     with desk.database.transaction() as session:
+        if earlier := idempotency.earlier(desk, session, once, preset_id):
+            return _seen(presets.one(session, earlier))
         if presets.count(session, account_id) >= MOST_VERSIONS:
             raise Conflict(f"An account has at most {MOST_VERSIONS:,} versions of presets.")
-        return _own(presets.add(session, account_id, name, pack))
+        return _own(presets.add(session, preset_id, account_id, name, pack))
 
 
 def delete(desk: Desk, account_id: str, name: str) -> None:
@@ -126,8 +138,32 @@ def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:
             )
 
 
-def models_of(desk: Desk, preset: Preset, model: str | None) -> tuple[str, str | None]:
-    """The model that is asked, and the stronger one of a cascade; who names a model gets that one alone."""
+def check_cascade(
+    desk: Desk, preset: Preset, model: str | None, stronger: str | None, response_format: Any
+) -> None:
+    """Raises InvalidRequest for a stronger model that is not served, or could not be seen to be needed."""
+    if stronger is None or stronger == (preset.models or {}).get("stronger"):
+        return
+    first, _ = models_of(desk, preset, model, stronger)
+    known = desk.settings.models
+    if stronger not in known or stronger == first:
+        why = f"Must be another model than the first, {first!r}, out of: {', '.join(known)}."
+    elif preset.choices or preset.method == MEASURE or (preset.schema is None and response_format is None):
+        why = f"The preset {preset.name!r} has no cascade: nothing tells whether its first answer is enough."
+    else:
+        return
+    raise InvalidRequest(f"stronger_model: {why}", details={"field": "stronger_model"})
+
+
+def models_of(
+    desk: Desk, preset: Preset, model: str | None, stronger: str | None = None
+) -> tuple[str, str | None]:
+    """The model that is asked, and the stronger one of a cascade.
+
+    Who names a model gets that one alone, unless they name a stronger one too.
+    """
+    if stronger is not None:
+        return model or (preset.models or {}).get("first") or desk.settings.vision_model, stronger
     if model is None and preset.models is not None:
         return preset.models["first"], preset.models["stronger"]
     return model or desk.settings.vision_model, None
@@ -135,6 +171,12 @@ def models_of(desk: Desk, preset: Preset, model: str | None) -> tuple[str, str |
 
 def _own(row: OwnPreset) -> Preset:
     return preset_of(row.name, row.version, row.pack, row.id)
+
+
+def _seen(row: OwnPreset) -> Preset:
+    if row.deleted_at is not None:
+        raise NotFound(f"There is no preset {row.name!r}.")
+    return _own(row)
 
 
 def _unknown(name: str, known: list[str]) -> InvalidRequest:

@@ -8,11 +8,14 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.desk import Desk
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.models import Taxonomy
 from core.presets import Preset
-from core.services import sheets
+from core.services import idempotency, sheets
+from core.services.idempotency import Once
 from core.store import taxonomies
 from core.taxonomies import Node, Tree
 
@@ -25,8 +28,11 @@ _kept: dict[tuple[str, str], tuple[datetime, Tree]] = {}
 _lock = Lock()
 
 
-def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node]) -> Tree:
-    """Store a tree, in the place of one of that name. Raises InvalidRequest for what is none, Conflict."""
+def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node], once: Once | None = None) -> Tree:
+    """Store a tree, in the place of one of that name; what `once` has stored before is given as it is now.
+
+    Raises InvalidRequest for what is none, Conflict, IdempotencyMismatch; NotFound where that is gone.
+    """
     if not NAME.fullmatch(name):
         raise InvalidRequest(
             "name: use 1 to 64 small letters, digits, _ and -, a letter or digit first.",
@@ -34,6 +40,8 @@ def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node]) -> Tree:
         )
     tree = Tree(nodes)
     with desk.database.transaction() as session:
+        if idempotency.is_done(desk, session, once):
+            return Tree(Node(*node) for node in _found(session, account_id, name).nodes)
         others = {row.name for row in taxonomies.listing(session, account_id)} - {name}
         if len(others) >= MOST_TAXONOMIES:
             raise Conflict(f"An account has at most {MOST_TAXONOMIES} taxonomies.")
@@ -41,14 +49,14 @@ def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node]) -> Tree:
     return tree
 
 
-def import_csv(desk: Desk, account_id: str, name: str, content: bytes) -> Tree:
+def import_csv(desk: Desk, account_id: str, name: str, content: bytes, once: Once | None = None) -> Tree:
     """Store the tree of a CSV with the columns id, label and parent. Raises as `put` does."""
     rows = sheets.rows(content, ("id", "label", "parent"), ())
     nodes = [
         Node(cells["id"].strip(), cells["label"].strip(), cells["parent"].strip() or None)
         for _, cells in rows
     ]
-    return put(desk, account_id, name, nodes)
+    return put(desk, account_id, name, nodes, once)
 
 
 def tree(desk: Desk, account_id: str, name: str) -> Tree:
@@ -58,9 +66,7 @@ def tree(desk: Desk, account_id: str, name: str) -> Tree:
         kept = _kept.get((account_id, name))
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        found = taxonomies.find(session, account_id, name) if stamp else None
-        if found is None:
-            raise NotFound(f"There is no taxonomy {name[:100]!r}.", details={"field": "taxonomy"})
+        found = _found(session, account_id, name)
         read, made = found.updated_at, Tree(Node(*node) for node in found.nodes)
     with _lock:
         _kept[account_id, name] = (read, made)
@@ -80,6 +86,13 @@ def demand(desk: Desk, account_id: str, preset: Preset, options: Mapping[str, An
                 f"There is no taxonomy {name[:100]!r}: name one of yours.",
                 details={"field": f"preset_options.{preset.choices}"},
             )
+
+
+def _found(session: Session, account_id: str, name: str) -> Taxonomy:
+    found = taxonomies.find(session, account_id, name) if NAME.fullmatch(name) else None
+    if found is None:
+        raise NotFound(f"There is no taxonomy {name[:100]!r}.", details={"field": "taxonomy"})
+    return found
 
 
 def listing(desk: Desk, account_id: str) -> list[Taxonomy]:

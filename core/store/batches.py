@@ -49,6 +49,7 @@ ITEM_COLUMNS = (
     "batch_id",
     "position",
     "custom_id",
+    "sku",
     "state",
     "preset",
     "preset_version",
@@ -67,10 +68,10 @@ ITEM_COLUMNS = (
     "deadline_at",
 )
 OF_PRESETS = frozenset(
-    {"preset_id", "preset_options", "response_format", "require_quality", "stronger_model"}
+    {"sku", "preset_id", "preset_options", "response_format", "require_quality", "stronger_model"}
 )
 LINE_COLUMNS = (*(name for name in ITEM_COLUMNS if name not in OF_PRESETS), "body")
-IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")
+IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url", "view")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
 SEEN = Batch.deleted_at.is_(None)
@@ -277,12 +278,20 @@ def remove_emptied(session: Session) -> int:
 
 
 def items(
-    session: Session, batch_id: str, *, after: int, limit: int, state: str | None = None
+    session: Session,
+    batch_id: str,
+    *,
+    after: int,
+    limit: int,
+    state: str | None = None,
+    sku: str | None = None,
 ) -> list[Analysis]:
     """Items in input order, behind position `after`, with their images."""
     query = select(Analysis).where(Analysis.batch_id == batch_id, Analysis.position > after)
     if state is not None:
         query = query.where(Analysis.state == state)
+    if sku is not None:
+        query = query.where(Analysis.sku == sku)
     return list(
         session.scalars(query.order_by(Analysis.position).limit(limit).options(analyses.with_images()))
     )

@@ -31,8 +31,12 @@ def put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def by_key(session: Session, account_id: str, key: str) -> Brand:
-    """The account's brand of that key."""
-    return session.scalars(select(Brand).where(Brand.account_id == account_id, Brand.key == key)).one()
+    """The account's brand of that key. Raises NotFound."""
+    query = select(Brand).where(Brand.account_id == account_id, Brand.key == key)
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound("The brand was deleted meanwhile.")
+    return found
 
 
 def page(session: Session, account_id: str, *, after: str | None, limit: int) -> list[Brand]:

@@ -30,6 +30,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
     union_all,
     update,
@@ -88,6 +89,8 @@ class Claim:
     """The request of a chat, see core.services.chat; None for a question."""
     digests: Sequence[str | None]
     """SHA-256 of its images, in their order; None for those that are still to be fetched."""
+    views: Sequence[str | None]
+    """What each of them shows, where the client names it."""
 
 
 def _taking() -> Any:
@@ -111,17 +114,22 @@ def _taking() -> Any:
             fence=ANALYSES.c.fence + 1,
             started_at=func.coalesce(ANALYSES.c.started_at, func.now()),
         )
-        .returning(*(ANALYSES.c[name] for name in Claim.__slots__ if name != "digests"))
+        .returning(*(ANALYSES.c[name] for name in Claim.__slots__ if name not in {"digests", "views"}))
         .cte("taken")
     )
-    digests = (
-        select(func.array_agg(aggregate_order_by(File.digest, AnalysisImage.position)))
+    found = {"digests": File.digest, "views": AnalysisImage.view}
+    columns = (
+        func.coalesce(func.array_agg(aggregate_order_by(column, AnalysisImage.position)), []).label(name)
+        for name, column in found.items()
+    )
+    images = (
+        select(*columns)
         .select_from(AnalysisImage)
         .outerjoin(File, File.id == AnalysisImage.file_id)
         .where(AnalysisImage.analysis_id == taken.c.id)
-        .scalar_subquery()
+        .lateral("images")
     )
-    return select(taken, func.coalesce(digests, []).label("digests"))
+    return select(taken, images.c.digests, images.c.views).select_from(taken.join(images, true()))
 
 
 def _entering() -> Any:

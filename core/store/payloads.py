@@ -28,6 +28,7 @@ def of_analysis() -> ColumnElement[Any]:
         reason=Analysis.reason,
         batch_id=Analysis.batch_id,
         custom_id=Analysis.custom_id,
+        sku=Analysis.sku,
         metadata=Analysis.meta,
         result=_result(),
         error=case((Analysis.error_code.is_not(None), error)),

@@ -9,19 +9,18 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from core.ids import new_id
 from core.models import Account, OwnPreset
 
 SEEN = OwnPreset.deleted_at.is_(None)
 
 
-def add(session: Session, account_id: str, name: str, pack: Mapping[str, Any]) -> OwnPreset:
+def add(session: Session, preset_id: str, account_id: str, name: str, pack: Mapping[str, Any]) -> OwnPreset:
     """Store a pack as the next version of a preset; also after it was deleted, for numbers stay taken."""
     # Two that come at once would take the same number.
     session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
     before = select(func.max(OwnPreset.version)).where(_named(account_id, name))
     row = OwnPreset(
-        id=new_id("preset"),
+        id=preset_id,
         account_id=account_id,
         name=name,
         version=(session.scalar(before) or 0) + 1,

@@ -26,6 +26,7 @@ OF_ANALYSIS = {
     "response_format": "response_format",
     "require_quality": "require_quality",
     "is_trial": "is_trial",
+    "sku": "sku",
     "question": "question",
     "context": "context",
     "model": "model",
@@ -37,8 +38,9 @@ OF_ANALYSIS = {
     "body": "body",
 }
 """Attributes of an analysis that a client decides on, and their columns."""
-Source = tuple[str | None, str | None]
-"""Where an image comes from: the id of a file, or the URL that it is to be fetched from."""
+OF_IMAGE = ("file_id", "url", "view")
+Source = tuple[str | None, str | None, str | None]
+"""Where an image comes from, the id of a file or the URL that it is to be fetched from, and what it shows."""
 
 
 def _adding() -> Any:
@@ -50,11 +52,11 @@ def _adding() -> Any:
     }
     deadline = func.now() + bindparam("for_at_most", type_=Interval)
     analysis = insert(ANALYSES).values(given | {"deadline_at": deadline, "rung_at": func.now()})
-    places = (_many(f"image_{name}", IMAGES.c[name]) for name in ("file_id", "url"))
-    image = func.unnest(*places).table_valued("file_id", "url", with_ordinality="place").render_derived()
+    places = (_many(f"image_{name}", IMAGES.c[name]) for name in OF_IMAGE)
+    image = func.unnest(*places).table_valued(*OF_IMAGE, with_ordinality="place").render_derived()
     images = insert(IMAGES).from_select(
-        ["analysis_id", "position", "file_id", "url"],
-        select(given["id"], image.c.place - 1, image.c.file_id, image.c.url),
+        ["analysis_id", "position", *OF_IMAGE],
+        select(given["id"], image.c.place - 1, *(image.c[name] for name in OF_IMAGE)),
     )
     return images.add_cte(files.cte("new_files"), analysis.cte("new_analysis"))
 
@@ -83,7 +85,6 @@ def add(
         | {f"file_{name}": [getattr(file, name) for file in new] for name in OF_FILE}
         | {
             "for_at_most": deadline,
-            "image_file_id": [file_id for file_id, _ in sources],
-            "image_url": [url for _, url in sources],
+            **{f"image_{name}": [source[place] for source in sources] for place, name in enumerate(OF_IMAGE)},
         },
     )

@@ -96,6 +96,8 @@ def test_results_are_in_the_file_of_out_and_nothing_else_is_left_there(vitrine, 
         (["photos", *QUESTION, "--out", "r.csv", "--json"], "leave out --json and --csv"),
         (["photos", *QUESTION, "--out", "r.csv", "--no-wait"], "--no-wait does not wait for results"),
         (["photos", *QUESTION, "--metadata", "x"], "--metadata takes KEY=VALUE, not x."),
+        (["photos", *QUESTION, "--by", "sku"], "--by sku is for a list"),
+        (["old.csv", *QUESTION, "--by", "name"], "--by sku is for a list"),
         (["photos"], "Say what to ask about the images: --question, or --preset."),
         (["nope", *QUESTION], "There is no folder or file nope."),
         (["old.csv.txt"], "old.csv.txt is neither a folder nor a .jsonl, .csv or .zip file."),
@@ -330,3 +332,36 @@ def test_a_batch_of_somebody_else_is_not_there(vitrine, quick, nobody):
     done = vitrine("batch", "watch", "batch_01kaj3c0dpw8w0z3f6s9q2xk7v")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("vitrine: There is no batch")
+
+
+def views_of(row):
+    return row["sku"], row["custom_id"], [image["view"] for image in row["images"]]
+
+
+def test_a_folder_of_views_is_a_batch_of_products(vitrine, photo):
+    for name in ("A/back.jpg", "A/front.jpg", "머그/1.jpg", "loose.jpg"):
+        vitrine.write(f"shop/{name}", photo("red"))
+    refused = vitrine("batch", "shop", *QUESTION, "--by", "folder")
+    assert refused.returncode == 1
+    assert "loose.jpg: it lies in no folder that is called like its SKU." in refused.stderr
+    done = vitrine("batch", "shop", *QUESTION, "--by", "folder", "--skip-bad", "--json")
+    assert "1 row left out." in done.stderr
+    assert [views_of(row) for row in json_lines(done.stdout)] == [
+        ("A", "A", ["front", "back"]),
+        ("머그", "머그", ["1"]),
+    ]
+
+
+def test_rows_of_a_list_are_joined_by_their_sku_and_faults_have_the_lines_of_the_list(vitrine, photo):
+    for color in ("red", "blue"):
+        vitrine.write(f"{color}.jpg", photo(color))
+    vitrine.write("list.csv", b"sku,view,image\nA,front,red.jpg\nB,front,red.jpg\nA,front,blue.jpg\n")
+    refused = vitrine("batch", "list.csv", *QUESTION, "--by", "sku")
+    assert refused.returncode == 1
+    assert "line 4 (A): view: Another image is its 'front' already." in refused.stderr
+    vitrine.write("list.csv", b"sku,view,image\nA,front,red.jpg\nB,front,red.jpg\nA,back,blue.jpg\n")
+    done = vitrine("batch", "list.csv", *QUESTION, "--by", "sku", "--json")
+    assert [views_of(row) for row in json_lines(done.stdout)] == [
+        ("A", "A", ["front", "back"]),
+        ("B", "B", ["front"]),
+    ]

@@ -27,11 +27,6 @@ NOT_CREATING = (
     "/retry",
     "/rotate",
     "/test",
-    "/brands",
-    "/brands/import",
-    "/taxonomies",
-    "/presets",
-    "/try",
 )
 
 
@@ -103,6 +98,79 @@ def test_the_document_offers_the_header_on_every_post_that_creates_and_on_no_oth
         assert "429" in post["responses"]
         if creates:
             assert {"400", "404", "409", "422"} <= post["responses"].keys(), path
+
+
+PRESET = {"name": "shoes", "title": "Shoes", "prompt": "Look.", "question": "Which?"}
+NODES = [{"id": "1", "label": "Mugs"}]
+KNOWLEDGE = {
+    "/api/v1/presets": PRESET,
+    "/api/v1/brands": {"name": "Nike"},
+    "/api/v1/taxonomies": {"name": "shop", "nodes": NODES},
+}
+"""What a shop teaches, and the body of each."""
+
+
+def teach(client, route, body, key="k"):
+    return client.post(route, json=body, headers={"Idempotency-Key": key})
+
+
+@pytest.mark.parametrize("route", KNOWLEDGE)
+def test_what_a_shop_teaches_twice_under_one_key_is_learnt_once(client, route):
+    first, again = (teach(client, route, KNOWLEDGE[route]) for _ in range(2))
+    assert (first.status_code, again.status_code, again.json) == (201, 201, first.json)
+    assert (is_replayed(first), is_replayed(again)) == (False, True)
+    other = teach(client, route, KNOWLEDGE[route] | {"name": "another"})
+    assert (other.status_code, other.json["error_code"]) == (422, "idempotency_mismatch")
+
+
+@pytest.mark.parametrize("route", KNOWLEDGE)
+def test_a_late_copy_neither_undoes_what_was_taught_since_nor_brings_back_what_was_deleted(client, route):
+    changes = {
+        "/api/v1/presets": {"title": "Newer"},
+        "/api/v1/brands": {"aliases": ["나이키"]},
+        "/api/v1/taxonomies": {"nodes": [*NODES, {"id": "2", "label": "Cups"}]},
+    }
+    body = KNOWLEDGE[route]
+    made = teach(client, route, body).json
+    teach(client, route, body | changes[route], key="newer")
+    late = teach(client, route, body).json
+    assert late["name"] == made["name"]
+    if route != "/api/v1/presets":  # a version of one stays as it is
+        assert late != made
+    client.delete(f"{route}/{made.get('id', made['name'])}")
+    assert teach(client, route, body).status_code == 404
+
+
+def test_an_import_that_is_sent_twice_is_done_once(client):
+    def send():
+        return client.post(
+            "/api/v1/brands/import",
+            data={"file": (io.BytesIO(b"name\nNike\nPuma\n"), "brands.csv")},
+            headers={"Idempotency-Key": "k"},
+        )
+
+    def known():
+        return client.get("/api/v1/brands").json["data"]
+
+    assert (send().json["imported"], len(known())) == (2, 2)
+    client.delete(f"/api/v1/brands/{known()[0]['id']}")
+    again = send()
+    assert (again.json["imported"], is_replayed(again), len(known())) == (2, True, 1)
+
+
+def test_a_trial_that_is_paid_is_paid_once_and_one_that_is_free_uses_up_no_key(client, key, desk, photo):
+    def trial(run):
+        image = {"base64": base64.b64encode(photo("navy")).decode()}
+        body = {"images": [image], "wait": 0, "run": run}
+        answer = teach(client, "/api/v1/presets/product/try", body)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    assert trial(run=False).json["analysis"] is None
+    first, again = trial(run=True), trial(run=True)
+    assert again.json["analysis"]["id"] == first.json["analysis"]["id"]
+    assert (is_replayed(first), is_replayed(again)) == (False, True)
+    assert count(desk, key, Analysis) == 1
 
 
 def test_a_json_body_is_the_same_whatever_the_order_of_its_fields(client, key, desk, photo):

@@ -12,6 +12,7 @@ FOUND = {
     "logo_detected": True,
     "detected_brand": "나이기",
     "confidence": 0.9,
+    "logo_image": 1,
     "logo_position": {"x": 100, "y": 50, "width": 200, "height": 100},
 }
 
@@ -42,7 +43,7 @@ def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop,
     assert row.confidence == 0.9
     assert json.loads(row.answer) == FOUND
     texts = [part.get("text", "") for part in script.calls[0]["body"]["messages"][1]["content"]]
-    assert "The first photograph is 1024 pixels wide and 2048 high." in texts
+    assert "Sizes in pixels, width x height: image 1: 1024 x 2048." in texts
     assert any("Nike" in text and "data" in text for text in texts)
 
 
@@ -53,7 +54,13 @@ def test_an_unknown_brand_is_told_as_such(shop, script, photo):
 
 
 def test_no_logo_is_an_answer(shop, script, photo):
-    nothing = {"logo_detected": False, "detected_brand": None, "confidence": None, "logo_position": None}
+    nothing = {
+        "logo_detected": False,
+        "detected_brand": None,
+        "confidence": None,
+        "logo_image": None,
+        "logo_position": None,
+    }
     row = ask(shop, script, nothing, photo())
     assert (row.state, row.data["brand"], row.data["logo_position"]) == ("completed", None, None)
 

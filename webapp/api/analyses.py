@@ -50,7 +50,8 @@ blueprint = Blueprint(
 def submit(body: dict[str, Any]) -> Any:
     """Submit images and a question."""
     wait = body.pop("wait", 0)
-    submission = Submission(images=images_of(body), **body)
+    views = views_of(body)
+    submission = Submission(images=images_of(body), views=views, **body)
     found = analyses.submit(desk(), key(), submission, g.request_id, once())
     if wait:
         found = awaited(found.id, wait)
@@ -116,6 +117,15 @@ def images_of(body: dict[str, Any]) -> Sequence[Image]:
     files = [received(file) for file in body.pop("file", [])]
     given = [_given(image) for image in body.pop("images", [])]
     return [*files, *given]
+
+
+def views_of(body: dict[str, Any]) -> list[str | None]:
+    """Take what the images of a loaded body show, in their order; nothing where nobody says it."""
+    named: list[str | None] = [
+        *body.pop("view", []),
+        *(image.get("view") for image in body.get("images", [])),
+    ]
+    return named if any(named) else []
 
 
 def _given(image: dict[str, Any]) -> Image:

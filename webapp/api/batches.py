@@ -19,10 +19,11 @@ from core.models import Analysis, BudgetKind
 from core.services import batches, files
 from core.services.batches import Order, Standing
 from core.services.files import Upload
-from core.services.inputs import opened
+from core.services.inputs import OF_ROWS, demand_grouping, opened
 from core.services.items import DEFAULTS, Items
 from core.services.keys import Scope
 from core.states import AnalysisState
+from core.views import shown
 from webapp import present
 from webapp.feeds import START, Place, feeds
 from webapp.idempotency import idempotent, once
@@ -70,6 +71,8 @@ CSV_COLUMNS = (
     "total_tokens",
     "total_cost",
     "file_names",
+    "sku",
+    "views",
 )
 
 blueprint = Blueprint(
@@ -197,14 +200,13 @@ def retry(body: dict[str, Any], batch_id: str) -> Any:
 @may_answer(404)
 def results(query: dict[str, Any], batch_id: str) -> Any:
     """Read results in input order, also while it runs: a page, or all of them as NDJSON or CSV."""
-    account_id, state = key().account_id, query.get("status")
+    account_id = key().account_id
+    wanted = {"after": query["cursor"], "state": query.get("status"), "sku": query.get("sku")}
     if query["format"] != "json":
         batches.get(desk(), account_id, batch_id)  # a 404 must come before the first byte
-        everything = batches.all_results(desk(), account_id, batch_id, after=query["cursor"], state=state)
+        everything = batches.all_results(desk(), account_id, batch_id, **wanted)
         return _whole(islice(everything, query.get("limit")), query["format"], batch_id)
-    rows, more = batches.results(
-        desk(), account_id, batch_id, after=query["cursor"], limit=query.get("limit", PAGE), state=state
-    )
+    rows, more = batches.results(desk(), account_id, batch_id, limit=query.get("limit", PAGE), **wanted)
     return {
         "data": [present.item(row) for row in rows],
         "has_more": more,
@@ -256,16 +258,20 @@ def _fresh(body: dict[str, Any]) -> Standing:
         told=body.pop("told", None),
     )
     defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
-    with _rows(body) as rows:
-        items = Items(desk(), key().account_id, defaults, _sent).read(rows)
+    group_by = body.pop("group_by", None)
+    with _rows(body, group_by) as rows:
+        items = Items(desk(), key().account_id, defaults, _sent).read(rows, grouped=group_by is not None)
         return batches.submit(desk(), key(), items, order, g.request_id, once())
 
 
-def _rows(body: dict[str, Any]) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
+def _rows(body: dict[str, Any], group_by: str | None) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
     """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
     if "input_file_id" in body:
-        return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]))
-    return nullcontext(enumerate(_drained(body.pop("inputs")) if "inputs" in body else _files(body), 1))
+        return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]), group_by)
+    if "inputs" in body:
+        demand_grouping(group_by, OF_ROWS)
+        return nullcontext(enumerate(_drained(body.pop("inputs")), 1))
+    return nullcontext(enumerate(_files(body, group_by), 1))
 
 
 def _drained(rows: list[Any]) -> Iterator[Any]:
@@ -275,7 +281,7 @@ def _drained(rows: list[Any]) -> Iterator[Any]:
         yield rows.pop()
 
 
-def _files(body: dict[str, Any]) -> list[dict[str, Any]]:
+def _files(body: dict[str, Any], group_by: str | None) -> list[dict[str, Any]]:
     """The items of a form: an image each, with the question for all or the one in its place."""
     uploads = [received(file) for file in body["images"]]
     questions = body.get("questions", [])
@@ -285,8 +291,13 @@ def _files(body: dict[str, Any]) -> list[dict[str, Any]]:
             details={"field": "questions"},
         )
     asked = questions * len(uploads) if len(questions) == 1 else questions
-    rows: list[dict[str, Any]] = [{"image": upload} for upload in uploads]
+    rows: list[dict[str, Any]] = [{"image": upload, **_called(upload, group_by)} for upload in uploads]
     return [{**row, "question": text} for row, text in zip(rows, asked, strict=True)] if asked else rows
+
+
+def _called(upload: Upload, group_by: str | None) -> dict[str, Any]:
+    """The SKU and the view that the name of a file tells, where they are grouped by it."""
+    return {} if group_by is None else shown(upload.name, group_by)._asdict()
 
 
 def _answer(standing: Standing) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -328,6 +339,8 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "total_tokens": present.usage(row)["total_tokens"],
         "total_cost": present.cost(row)["total_cost"],
         "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
+        "sku": row.sku,
+        "views": "; ".join(image.view or "" for image in row.images) if row.sku else None,
     }
 
 

@@ -10,6 +10,7 @@ from core.models import Brand
 from core.services import brands
 from core.services.keys import Scope
 from webapp import present
+from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.analyses import Deleted
@@ -34,9 +35,10 @@ def listing(query: dict[str, Any]) -> Any:
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
 @takes_body(json=BrandJson)
+@idempotent
 def put(body: dict[str, Any]) -> Any:
     """Add a brand, or change the one of this name."""
-    return _shown(brands.put(desk(), key().account_id, body["name"], body["aliases"]))
+    return _shown(brands.put(desk(), key().account_id, body["name"], body["aliases"], once()))
 
 
 @blueprint.route("/brands/import", methods=["POST"])
@@ -44,11 +46,12 @@ def put(body: dict[str, Any]) -> Any:
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
 @takes_body(multipart=BrandsForm, files=1)
+@idempotent
 def import_csv(body: dict[str, Any]) -> Any:
     """Add brands from a CSV file, all of them or none."""
     upload = received(body.pop("file"))
     upload.content.seek(0)
-    imported = brands.import_csv(desk(), key().account_id, upload.content.read())
+    imported = brands.import_csv(desk(), key().account_id, upload.content.read(), once())
     return {"object": "brands", "imported": imported}
 
 

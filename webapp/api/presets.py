@@ -13,7 +13,8 @@ from core.services import analyses, presets, trials
 from core.services.analyses import Submission
 from core.services.keys import Scope
 from webapp import present
-from webapp.api.analyses import awaited, images_of
+from webapp.api.analyses import awaited, images_of, views_of
+from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
 from webapp.schemas.presets import (
@@ -43,10 +44,10 @@ def listing() -> Any:
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=PresetJson)
-@may_answer(409)
+@idempotent
 def create(body: dict[str, Any]) -> Any:
     """Store a preset of the account's own, or the next version of one."""
-    return _shown(presets.create(desk(), key().account_id, body.pop("name"), body))
+    return _shown(presets.create(desk(), key().account_id, body.pop("name"), body, once()))
 
 
 @blueprint.route("/presets/<string:name>", methods=["GET"])
@@ -79,7 +80,7 @@ def delete(name: str) -> Any:
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=TryJson)
-@may_answer(404)
+@idempotent
 def try_out(body: dict[str, Any], name: str) -> Any:
     """Show what a preset would send, and make the paid call only with `run`: a trial, and marked as one."""
     preset = presets.versions(desk(), key().account_id, name)[0]
@@ -87,8 +88,9 @@ def try_out(body: dict[str, Any], name: str) -> Any:
     runs, wait = body.pop("run"), body.pop("wait")
     found = None
     if runs:
-        submission = Submission(images=images_of(body), preset=name, is_trial=True, **body)
-        found = awaited(analyses.submit(desk(), key(), submission, g.request_id).id, wait)
+        views = views_of(body)
+        submission = Submission(images=images_of(body), views=views, preset=name, is_trial=True, **body)
+        found = awaited(analyses.submit(desk(), key(), submission, g.request_id, once()).id, wait)
     return {
         "preset": preset.name,
         "preset_version": preset.version,
@@ -116,6 +118,7 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "variants": list(preset.variants),
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
+        "box_image": preset.box_image,
         "choices": preset.choices,
         "models": preset.models,
     }

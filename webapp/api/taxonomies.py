@@ -9,6 +9,7 @@ from flask_smorest import Blueprint
 from core.services import taxonomies
 from core.services.keys import Scope
 from core.taxonomies import Node
+from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.taxonomies import (
@@ -38,16 +39,16 @@ def listing() -> Any:
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
 @takes_body(json=TaxonomyJson, multipart=TaxonomyForm, files=1)
-@may_answer(409)
+@idempotent
 def put(body: dict[str, Any]) -> Any:
     """Store a taxonomy, as JSON or CSV, in the place of one of the same name."""
     account_id, name = key().account_id, body["name"]
     if "nodes" in body:
-        tree = taxonomies.put(desk(), account_id, name, [Node(**node) for node in body["nodes"]])
+        tree = taxonomies.put(desk(), account_id, name, [Node(**node) for node in body["nodes"]], once())
     else:
         upload = received(body.pop("file"))
         upload.content.seek(0)
-        tree = taxonomies.import_csv(desk(), account_id, name, upload.content.read())
+        tree = taxonomies.import_csv(desk(), account_id, name, upload.content.read(), once())
     return _shown(name, len(tree))
 
 

@@ -16,6 +16,7 @@ from core.services.items import SOURCES
 from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
+from core.views import SKU_LENGTH, VIEW_LENGTH
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import JsonObject, Metadata, Options, Question, Real, Text, Whole
 
@@ -56,6 +57,20 @@ def decoded(text: str) -> bytes:
         raise ValidationError("Not valid base64, nor a base64 data URL.") from error
 
 
+VIEW = {"description": "What an image shows, unlike the others; the model is told it.", "example": "front"}
+SKU = {"description": "The product, as the shop calls it.", "example": "A-1", "pattern": r"\S"}
+
+
+def sku() -> Text:
+    """The shop's own key of a product."""
+    return Text(validate=[validate.Length(1, SKU_LENGTH), _says_something], metadata=SKU)
+
+
+def _says_something(text: str) -> None:
+    if not text.strip():
+        raise ValidationError("Must not be blank.")
+
+
 class ImageSchema(Schema):
     """One image: a file that was uploaded before, its bytes, or where to fetch it."""
 
@@ -69,6 +84,7 @@ class ImageSchema(Schema):
         },
     )
     name = Text(validate=validate.Length(max=255))
+    view = Text(validate=validate.Length(1, VIEW_LENGTH), metadata=VIEW)
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
@@ -145,11 +161,23 @@ def required_quality() -> fields.List[Any]:
     )
 
 
+def stronger_model() -> Text:
+    """The second of a cascade."""
+    return Text(
+        validate=validate.Length(1, 200),
+        metadata={
+            "description": "Asked too where the first answer does not fit its schema or is not sure enough."
+        },
+    )
+
+
 class SubmitJson(_Question, ToldSchema):
     """An analysis to be made."""
 
     images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
+    sku = sku()
     model = Text(validate=validate.Length(max=200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
     temperature = Real(strict=True, validate=validate.Range(0, 2), metadata={"example": 0.2})
     metadata = Metadata(metadata={"example": {"sku": "A-1"}})
@@ -173,6 +201,12 @@ class SubmitForm(_FormNumbers, ToldSchema):
     """An analysis to be made, with its images as files."""
 
     file = fields.List(file_part(), required=True, validate=validate.Length(min=1))
+    view = fields.List(
+        Text(validate=validate.Length(1, VIEW_LENGTH)),
+        metadata={"description": "What each file shows, as often as there are files.", "example": ["front"]},
+    )
+    sku = sku()
+    stronger_model = stronger_model()
     metadata = Metadata(metadata={"description": "A JSON object.", "example": {"sku": "A-1"}})
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
@@ -235,6 +269,7 @@ class PageQuery(PageSize):
     status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(max=200))
+    sku = Text(validate=validate.Length(1, SKU_LENGTH))
 
 
 class PromptDetails(Schema):
@@ -289,6 +324,9 @@ class CascadeSchema(Schema):
 class ImageView(Schema):
     """An image of an analysis, and what was done to it before it was sent."""
 
+    view = fields.String(
+        required=True, allow_none=True, metadata={"description": "What it shows, as the client calls it."}
+    )
     url = fields.String(
         required=True,
         allow_none=True,
@@ -328,6 +366,7 @@ class AnalysisView(Schema):
     require_quality = fields.List(fields.String(), required=True, allow_none=True)
     question = fields.String(required=True, allow_none=True)
     context = fields.String(required=True, allow_none=True)
+    sku = fields.String(required=True, allow_none=True)
     metadata = fields.Dict(required=True)
     trial = fields.Boolean(required=True, metadata={"description": "Whether a preset was tried with it."})
     images = fields.List(fields.Nested(ImageView), required=True)

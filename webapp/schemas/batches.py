@@ -10,8 +10,9 @@ from marshmallow import Schema, ValidationError, fields, pre_load, validate, val
 
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
-from core.services.items import MOST_ITEMS
+from core.services.rows import BY_SKU, MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
+from core.views import BY_FOLDER, BY_NAME, SKU_LENGTH
 from webapp.schemas.analyses import (
     FORM,
     MOST_TOKENS,
@@ -23,6 +24,7 @@ from webapp.schemas.analyses import (
     UsageSchema,
     file_part,
     required_quality,
+    stronger_model,
 )
 from webapp.schemas.values import Amount, JsonObject, Metadata, Options, Question, Real, Text, Whole
 
@@ -86,6 +88,7 @@ class Defaults(_NullIsAbsent):
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     temperature = Real(strict=True, validate=validate.Range(0, 2))
     detail = Text(validate=validate.OneOf(DETAILS))
@@ -113,9 +116,10 @@ class BatchJson(_NullIsAbsent, _Order):
         # Judged by the service, all of them at once, also what is no object.
         fields.Raw(allow_none=True, metadata={"type": "object"}),
         metadata={
-            "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
-            " objects with file_id, url or base64), and question, context, preset, preset_options,"
-            " response_format, require_quality, model, max_tokens, temperature, detail, metadata.",
+            "description": f"1 to {MOST_ITEMS:,} items: custom_id, sku, image or images (file ids, URLs,"
+            " or objects with file_id, url or base64, and view), view, and question, context, preset,"
+            " preset_options, response_format, require_quality, model, stronger_model, max_tokens, temperature,"
+            " detail, metadata.",
         },
     )
     input_file_id = Text(
@@ -123,6 +127,13 @@ class BatchJson(_NullIsAbsent, _Order):
         metadata={
             "description": "A file uploaded with purpose batch, instead of inputs: JSON Lines or CSV with the"
             " items, or a ZIP archive, each image of which is an item called by its path."
+        },
+    )
+    group_by = Text(
+        validate=validate.OneOf([BY_SKU, BY_FOLDER, BY_NAME]),
+        metadata={
+            "description": "Make one item of all rows with the same `sku`, each of which may name its `view`;"
+            " of a ZIP archive, of all images in one folder, or whose names begin alike: SKU_view.jpg."
         },
     )
     defaults = fields.Nested(Defaults, load_default=dict)
@@ -145,6 +156,10 @@ class _FormFields(_Order):
     model = Text(validate=validate.Length(1, 200))
     detail = Text(validate=validate.OneOf(DETAILS))
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
+    group_by = Text(
+        validate=validate.OneOf([BY_NAME]),
+        metadata={"description": "Make one item of all files whose names begin alike: SKU_view.jpg."},
+    )
 
     @validates_schema
     def _one_kind_of_question(self, data: dict[str, Any], **_: Any) -> None:
@@ -208,6 +223,7 @@ class ResultsQuery(Schema):
         metadata={"description": "next_cursor of the page before."},
     )
     status = Text(validate=validate.OneOf([state.value for state in AnalysisState]))
+    sku = Text(validate=validate.Length(1, SKU_LENGTH))
 
 
 class Counts(Schema):

@@ -71,7 +71,13 @@ class PresetJson(Schema):
     boxes = fields.List(
         Text(validate=validate.Length(1, 100)),
         validate=validate.Length(max=10),
-        metadata={"description": "Fields of its answers that are boxes on the first image."},
+        metadata={"description": "Fields of its answers that are boxes on an image."},
+    )
+    box_image = Text(
+        validate=validate.Length(1, 100),
+        metadata={
+            "description": "The field of its answers with the number of that image, from 1; else it is 1."
+        },
     )
 
 
@@ -114,6 +120,7 @@ class PresetView(Schema):
     variants = fields.List(fields.Dict(), required=True)
     brand_field = fields.String(required=True, allow_none=True)
     boxes = fields.List(fields.String(), required=True)
+    box_image = fields.String(required=True, allow_none=True)
     choices = fields.String(required=True, allow_none=True)
     models = fields.Dict(required=True, allow_none=True)
 

@@ -15,11 +15,13 @@ from webapp.api import (
     analyses,
     batches,
     brands,
+    conversing,
     files,
     health,
     image,
     metrics,
     presets,
+    sessions,
     taxonomies,
     usage,
     webhooks,
@@ -37,6 +39,7 @@ from webapp.pages import home
 from webapp.uploads import StreamedRequest
 
 API = "/api/v1"
+CONVERSATIONS = "/api"
 FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
 FORM_PARTS = 250
@@ -100,6 +103,9 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     api = make_api(app)
     for module in (analyses, batches, brands, files, image, presets, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
+    for module in (conversing, sessions):
+        api.register_blueprint(module.blueprint, url_prefix=CONVERSATIONS)
+    api.register_blueprint(conversing.one_off)
     for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
         api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)
     api.register_blueprint(health.blueprint)

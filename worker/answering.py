@@ -56,7 +56,7 @@ class Answering:
         request = chat.request(claimed, body, [image.data_url() for image in images])
         asked = self._asker.ask(claimed, request, images, bulk=claimed.batch_id is not None)
         try:
-            return answers.passed_on(asked.reply), asked.closing
+            return answers.passed_on(asked.reply, claimed.response_format), asked.closing
         except VitrineError as error:
             raise _unfit(error, asked) from error
 

@@ -6,12 +6,12 @@ The parts that never change come first, so that endpoints can cache them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.presets.brief import Brief
+from core.services.models import sampling
 from core.services.outcomes import Claim
 from worker.paths import CHAT
 
@@ -23,8 +23,6 @@ REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
-NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
-"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +47,7 @@ def request(
 ) -> Request:
     """The request for an answer to these messages; `response_format` is what the endpoint holds it to."""
     parameters: dict[str, Any] = {"model": analysis.model, "messages": list(messages)}
-    if NEWER_PARAMETERS.match(analysis.model):
-        parameters["max_completion_tokens"] = analysis.max_tokens
-    else:
-        parameters |= {"max_tokens": analysis.max_tokens, "temperature": analysis.temperature}
+    parameters |= sampling(analysis.model, analysis.max_tokens, analysis.temperature)
     if response_format is not None:
         parameters["response_format"] = response_format
     return Request(

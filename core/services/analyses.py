@@ -25,7 +25,7 @@ from core.services.image_urls import ImageUrl
 from core.services.presets import check_form, find, models_of
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, deliveries, files, submissions
+from core.store import analyses, deliveries, files, messages, submissions
 from core.store.submissions import Source
 
 QUESTION_LENGTH = 4_000
@@ -91,25 +91,49 @@ def accept(
 
     Without a preset it is passed on as it came. Raises as `submit` does.
     """
-    account_id = key.account_id
-    uploads = [image for image in images if isinstance(image, Upload)]
-    kinds = check_images(desk, uploads)
-    keep_bytes(desk, uploads)
-    fresh = [
-        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
-        for upload, kind in zip(uploads, kinds, strict=True)
-    ]
+    new = keep(desk, key.account_id, images)
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        sources = _sources(session, account_id, images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
-        deadline = timedelta(seconds=desk.settings.analysis_deadline)
-        submissions.add(session, analysis, deadline, sources, fresh)
-        webhooks.attach(session, account_id, analysis.id, told)
-        desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
-        after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
+        enter(desk, session, key, analysis, images, new, told, preset)
     return analysis.id
+
+
+def keep(desk: Desk, account_id: str, images: Sequence[Image]) -> list[File]:
+    """Keep the bytes of new images; their names, in their order, are still to be stored.
+
+    Raises InvalidImage, UnsupportedMediaType, Unavailable.
+    """
+    uploads = [image for image in images if isinstance(image, Upload)]
+    kinds = check_images(desk, uploads)
+    keep_bytes(desk, uploads)
+    return [
+        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        for upload, kind in zip(uploads, kinds, strict=True)
+    ]
+
+
+def enter(
+    desk: Desk,
+    session: Session,
+    key: ApiKey,
+    analysis: Analysis,
+    images: Sequence[Image],
+    new: Sequence[File],
+    told: Told | None = None,
+    preset: Preset | None = None,
+) -> None:
+    """Store a new analysis with its new files in a transaction that is open, after which a worker is rung.
+
+    Raises NotFound, BudgetExceeded, InvalidRequest.
+    """
+    sources = _sources(session, key.account_id, images, new)
+    budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+    deadline = timedelta(seconds=desk.settings.analysis_deadline)
+    submissions.add(session, analysis, deadline, sources, new)
+    webhooks.attach(session, key.account_id, analysis.id, told)
+    desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+    after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
@@ -156,10 +180,15 @@ def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
             return found
         if found.state in FINAL:
             raise WrongState(f"It is {found.state} already.")
-        analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
-        desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
-        metrics.ended_after_commit(session, AnalysisState.CANCELLED)
+        give_up(desk, session, analysis_id, "cancelled by the client")
         return analyses.owned(session, account_id, analysis_id)
+
+
+def give_up(desk: Desk, session: Session, analysis_id: str, why: str) -> None:
+    """Cancel an analysis in a transaction that is open. Raises WrongState where it is final."""
+    analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason=why)
+    desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
+    metrics.ended_after_commit(session, AnalysisState.CANCELLED)
 
 
 def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
@@ -168,6 +197,8 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
         found = analyses.owned(session, account_id, analysis_id)
         if found.batch_id is not None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
+        if (of := messages.session_of(session, analysis_id)) is not None:
+            raise WrongState(f"It is a turn of session {of}: delete the session, or let it expire.")
         file_ids = [image.file_id for image in found.images if image.file_id]
         analyses.remove(session, analysis_id)
         deliveries.remove_of(session, [analysis_id])

@@ -20,7 +20,9 @@ def contents(asked):
 
 
 def image_message(words, *places, detail="auto"):
-    parts = [{"type": "image_url", "image_url": {"url": f"vitrine:image/{n}", "detail": detail}} for n in places]
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"vitrine:image/{n}", "detail": detail}} for n in places
+    ]
     return [{"type": "text", "text": words}, *parts]
 
 

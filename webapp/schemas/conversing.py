@@ -121,7 +121,9 @@ class ChatForm(_Answering):
     max_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
     max_new_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata={"description": "max_tokens."})
     temperature = Real(validate=validate.Range(0, 2), metadata={"example": 0.2})
-    do_sample = fields.Boolean(metadata={"description": "false is a temperature of 0."})
+    do_sample = fields.Boolean(
+        truthy={"true"}, falsy={"false"}, metadata={"description": "false is a temperature of 0."}
+    )
 
 
 class ChatAnswer(Schema):

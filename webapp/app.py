@@ -10,13 +10,14 @@ from flask_cors import CORS
 
 from config import Settings
 from core.desk import Desk
-from webapp import errors, feeds, idempotency, limits, streams, tracing
+from webapp import errors, feeds, hearing, idempotency, limits, streams, tracing
 from webapp.api import (
     analyses,
     batches,
     brands,
     conversing,
     files,
+    following,
     health,
     image,
     metrics,
@@ -97,11 +98,12 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     openai_headers.register(app)
     limits.register(app, desk)
     feeds.register(app)
+    hearing.register(app, desk.events)
     tracing.register(app)
     errors.register(app)
     openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, brands, files, image, presets, taxonomies, usage, webhooks):
+    for module in (analyses, batches, brands, files, following, image, presets, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     for module in (conversing, sessions):
         api.register_blueprint(module.blueprint, url_prefix=CONVERSATIONS)

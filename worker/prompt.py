@@ -23,6 +23,8 @@ REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""The usage of a stream is always asked for, since it goes into the books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Request:
     """Below the endpoint's address."""
     streamed: bool = False
     """Whether somebody watches the answer being made."""
+    with_chunks: bool = False
+    """Whether they want the endpoint's own chunks, and not only the text."""
 
 
 def request(
@@ -50,11 +54,14 @@ def request(
     parameters |= sampling(analysis.model, analysis.max_tokens, analysis.temperature)
     if response_format is not None:
         parameters["response_format"] = response_format
+    if analysis.streamed:
+        parameters |= STREAMED
     return Request(
         parameters=parameters,
         text=text_of(messages) + json.dumps(response_format or ""),
         most_tokens=analysis.max_tokens,
         likely_tokens=analysis.max_tokens,
+        streamed=analysis.streamed,
     )
 
 

@@ -66,7 +66,7 @@ class Telling:
         elif name == "result":
             self.told.answer = data
             if not data.get("streamed", True):  # it was made anew, and differs from what was told
-                self._write(f"\n\n{data.get('content') or ''}")
+                self._write(f"\n\n{data.get('content') or data.get('answer') or ''}")
         elif name == "error":
             self.told.problem = wording.one_line(data.get("error"))
 

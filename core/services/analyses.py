@@ -56,6 +56,8 @@ class Submission:
     response_format: Mapping[str, Any] | None = None
     """In OpenAI's shape."""
     is_trial: bool = False
+    stream: bool = False
+    """Whether its text is told while it is made."""
     require_quality: Sequence[str] = ()
     """Names of rule sets."""
     told: Told | None = None
@@ -142,6 +144,15 @@ def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
         return analyses.owned(session, account_id, analysis_id)
 
 
+def state(desk: Desk, account_id: str, analysis_id: str) -> AnalysisState:
+    """Only how an analysis stands. Raises NotFound."""
+    with desk.database.statement() as connection:
+        found = analyses.state_of(connection, account_id, analysis_id)
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return AnalysisState(found)
+
+
 def wait(
     desk: Desk,
     account_id: str,
@@ -153,8 +164,8 @@ def wait(
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
         with desk.database.statement() as connection:
-            state = analyses.state_of(connection, account_id, analysis_id)
-        if state is None or state in FINAL:
+            found = analyses.state_of(connection, account_id, analysis_id)
+        if found is None or found in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
     return get(desk, account_id, analysis_id)
@@ -254,6 +265,7 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
         request_id=request_id,
         state=AnalysisState.QUEUED,
         is_trial=columns.pop("is_trial", False),
+        streamed=columns.pop("streamed", False),
         **columns,
     )
 
@@ -266,6 +278,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "preset_version": preset.version,
         "preset_id": preset.id,
         "is_trial": submission.is_trial,
+        "streamed": submission.stream,
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

@@ -47,6 +47,8 @@ class Turn:
     temperature: float | None = None
     response_format: Mapping[str, Any] | None = None
     """In OpenAI's shape; the answer is held against its schema."""
+    streamed: bool = False
+    """Whether its answer is told while it is made."""
     tools: Mapping[str, Any] = field(default_factory=dict)
     """The fields of a chat about tools, which go to the endpoint as they came."""
 
@@ -157,7 +159,7 @@ def _analysis(
     desk: Desk, key: ApiKey, request_id: str, turn: Turn, asked: ChatRequest, analysis_id: str
 ) -> Analysis:
     analysis = analyses.fresh(key, request_id, **chat.columns(desk, asked))
-    analysis.id, analysis.detail = analysis_id, turn.detail
+    analysis.id, analysis.detail, analysis.streamed = analysis_id, turn.detail, turn.streamed
     analysis.response_format = asked.body.get("response_format", PLAIN)
     if turn.temperature is not None:
         analysis.temperature = turn.temperature

@@ -177,6 +177,14 @@ def escalate(session: Session, analysis_id: str, fence: int, why: str) -> bool:
     return session.scalar(moved.execution_options(synchronize_session=False)) is not None
 
 
+def keep_text(session: Session, analysis_id: str, text: str | None) -> None:
+    """Keep what was received for an analysis that was final before; one that has an answer keeps that."""
+    kept = update(Analysis).where(
+        Analysis.id == analysis_id, Analysis.state.in_(FINAL), Analysis.answer.is_(None)
+    )
+    session.execute(kept.values(answer=text).execution_options(synchronize_session=False))
+
+
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
     """Take back every dead lease: the row waits again, or fails where it outlived `limit` workers."""
     dead = free(Analysis.state == AnalysisState.RUNNING, Analysis.lease_until < func.now())

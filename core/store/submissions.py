@@ -26,6 +26,7 @@ OF_ANALYSIS = {
     "response_format": "response_format",
     "require_quality": "require_quality",
     "is_trial": "is_trial",
+    "streamed": "streamed",
     "question": "question",
     "context": "context",
     "model": "model",

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0014_sessions"
-down_revision = "0010_presets"
+down_revision = "0015_streams"
 branch_labels = None
 depends_on = None
 

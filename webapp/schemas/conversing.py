@@ -18,6 +18,7 @@ from webapp.schemas.analyses import (
     ImageSchema,
     UsageSchema,
     file_part,
+    on_leave,
 )
 from webapp.schemas.sessions import CALLS
 from webapp.schemas.values import Flag, JsonObject, Question, Real, Text, Whole
@@ -124,6 +125,18 @@ class ChatForm(_Answering):
     do_sample = fields.Boolean(
         truthy={"true"}, falsy={"false"}, metadata={"description": "false is a temperature of 0."}
     )
+
+
+class ChatStreamJson(ChatJson):
+    """The same, and the answer is followed."""
+
+    on_leave = on_leave()
+
+
+class ChatStreamForm(ChatForm):
+    """The same, and the answer is followed."""
+
+    on_leave = on_leave()
 
 
 class ChatAnswer(Schema):

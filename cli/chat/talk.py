@@ -6,6 +6,7 @@ import contextlib
 import sys
 import uuid
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
@@ -57,12 +58,15 @@ class Talk:
     def converse(self, images: Sequence[LocalFile]) -> None:
         """Talk until the user leaves."""
         self._screen.note(HINT)
+        with contextlib.suppress(ImportError):  # not everywhere
+            import_module("readline")  # lines can be edited and called back from then on
         shown = list(images)
-        while (line := self._line()) is not None:
-            if line.split(maxsplit=1)[:1] == [SHOW]:
-                shown += self._images(line.split()[1:])
-            elif line.strip() and self._heard(line, shown):
-                shown = []
+        with self._client.interrupt.listening():  # one that comes just after an answer is nothing to die of
+            while (line := self._line()) is not None:
+                if line.split(maxsplit=1)[:1] == [SHOW]:
+                    shown += self._images(line.split()[1:])
+                elif line.strip() and self._heard(line, shown):
+                    shown = []
         self._farewell()
 
     def _heard(self, message: str, images: Sequence[LocalFile]) -> bool:
@@ -98,15 +102,15 @@ class Talk:
 
     def _line(self) -> str | None:
         """What the user types; None when they leave."""
-        for again in (False, True):
-            with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError):
+            for words in ("\nCtrl-C again leaves.", ""):
                 try:
-                    return input(PROMPT)
+                    with self._client.interrupt.raising():
+                        return input(PROMPT)
                 except KeyboardInterrupt:
-                    self._screen.note("" if again else "\nCtrl-C again leaves.")
-                    continue
-            click.echo()
+                    self._screen.note(words)
             return None
+        click.echo()
         return None
 
     def _images(self, paths: Sequence[str]) -> list[LocalFile]:

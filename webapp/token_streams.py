@@ -87,6 +87,7 @@ class TokenStream:
     def events(self) -> Iterator[str]:
         """Everything behind what was told, each once, up to `done`, or until client or process go."""
         try:
+            yield HEARTBEAT  # the head of an answer leaves with its first bytes
             yield from self._live()
             if stopping.has_begun():
                 yield FAREWELL
@@ -138,11 +139,13 @@ class TokenStream:
     def _news(self, entries: Sequence[dict[str, str]]) -> str:
         """What entries of the log have for this client."""
         stages = [fields["stage"] for fields in entries if "stage" in fields]
+        if self._told.stage in stages:  # a log is read from its beginning, by who comes back too
+            stages = stages[len(stages) - stages[::-1].index(self._told.stage) :]
         place, text = self._told.place, ""
         for part in (Part.of(fields) for fields in entries if "text" in fields):
             rest = part.rest(place) or ""
             place, text = place.behind(rest), text + rest
-        return (self._stage(stages[-1]) if stages else "") + self._token(text)
+        return "".join(map(self._stage, stages)) + self._token(text)
 
     def _stage(self, stage: str) -> str:
         if stage == self._told.stage:

@@ -77,6 +77,7 @@ class TokenStream:
     ) -> None:
         self._desk, self._hearing = desk, hearing
         self._account_id, self._id = found.account_id, found.id
+        self._state = AnalysisState(found.state)
         self._told = told
         self._has_left = has_left
         self._cancels = cancels
@@ -87,7 +88,6 @@ class TokenStream:
     def events(self) -> Iterator[str]:
         """Everything behind what was told, each once, up to `done`, or until client or process go."""
         try:
-            yield HEARTBEAT  # the head of an answer leaves with its first bytes
             yield from self._live()
             if stopping.has_begun():
                 yield FAREWELL
@@ -105,10 +105,11 @@ class TokenStream:
 
     def _live(self) -> Iterator[str]:
         """What is told until the analysis is final."""
-        state, looked_at, read = self._look(), time.monotonic(), 0
+        state, looked_at, read = self._state, time.monotonic(), 0
+        # The head of an answer leaves with its first bytes.
+        yield HEARTBEAT + self._stage(self._stage_of(state))
         if state in FINAL:
             return
-        yield from self._sent(self._stage(self._stage_of(state)))
         with self._hearing.following(self._id) as log:
             while state not in FINAL and not stopping.has_begun() and not self._has_left():
                 new = log.after(read, WAIT_SECONDS)

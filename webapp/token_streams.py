@@ -56,8 +56,12 @@ class Told:
         return cls(match[1], place)
 
 
+Shown = Callable[[Analysis], dict[str, Any]]
+"""What a `result` event shows of a completed analysis; `streamed` is added to it."""
+
+
 def result(found: Analysis) -> dict[str, Any]:
-    """What a `result` event shows of a completed analysis: all of it."""
+    """All of it, as `GET /analyses/{id}` shows it."""
     return dict(AnalysisView().dump(present.analysis(found)))
 
 
@@ -73,7 +77,7 @@ class TokenStream:
         has_left: Callable[[], bool],
         *,
         cancels: bool = False,
-        shown: Callable[[Analysis], dict[str, Any]] = result,
+        shown: Shown = result,
     ) -> None:
         self._desk, self._hearing = desk, hearing
         self._account_id, self._id = found.account_id, found.id

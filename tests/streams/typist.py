@@ -58,7 +58,7 @@ class Typist:
         self._keys.put(ConnectionAbortedError)
 
     def leave(self):
-        """Type no more for the call that is open: what comes is for the next one. Gives what breaks it off."""
+        """Type no more for the open call: what comes is for the next one. Gives what breaks it off."""
         keys, self._keys = self._keys, SimpleQueue()
         return lambda: keys.put(ConnectionAbortedError)
 

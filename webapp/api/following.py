@@ -14,7 +14,7 @@ from webapp.hearing import hearing
 from webapp.operations import desk, key, may_answer, signed_in, takes_headers, takes_query
 from webapp.schemas.analyses import FollowQuery
 from webapp.streams import Seat, streams, watch_for_hang_up
-from webapp.token_streams import DONE, TokenStream, Told
+from webapp.token_streams import DONE, Shown, TokenStream, Told, result
 
 EVENT_STREAM = "text/event-stream"
 EVENTS = "`status`, `token`, `result` or `error`, `done`, and `closing` events."
@@ -47,11 +47,11 @@ def told_before() -> Told:
     return Told.read(request.headers.get(LAST_EVENT_ID, ""))
 
 
-def followed(found: Analysis, told: Told, seat: Seat, *, cancels: bool) -> Response:
+def followed(found: Analysis, told: Told, seat: Seat, *, cancels: bool, shown: Shown = result) -> Response:
     """An analysis as a stream, from behind what its client was told."""
     if told.stage == DONE:  # by which browsers know not to connect again
         return Response(status=204)
-    follower = TokenStream(desk(), hearing(), found, told, watch_for_hang_up(), cancels=cancels)
+    follower = TokenStream(desk(), hearing(), found, told, watch_for_hang_up(), cancels=cancels, shown=shown)
     response = seat.response(follower.events())
     response.headers["Location"] = url_for("analyses.one", analysis_id=found.id)
     return response

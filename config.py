@@ -231,7 +231,7 @@ def _read(env: Env) -> dict[str, Any]:
         "upload_rate_limit": parsed.rate("UPLOAD_RATE_LIMIT", "3000/minute"),
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
-        "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "web_threads": env.int("WEB_THREADS", 160, validate=validate.Range(1, 512)),
         "url_images": env.bool("URL_IMAGES", True),
         "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
         "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),

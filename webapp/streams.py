@@ -34,7 +34,7 @@ class Seat:
     """The place of one stream."""
 
     def __init__(self, free: Callable[[], None]) -> None:
-        self._free = free
+        self._freeing = [free]
         self.is_taken = False
 
     def response(self, events: Iterator[str]) -> Response:
@@ -42,9 +42,14 @@ class Seat:
         response = Response(events, mimetype="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
-        response.call_on_close(self._free)
+        response.call_on_close(self.free)
         self.is_taken = True
         return response
+
+    def free(self) -> None:
+        """Give it to others, once however often a response is closed."""
+        while self._freeing:
+            self._freeing.pop()()
 
 
 class Streams:
@@ -71,7 +76,7 @@ class Streams:
             yield seat
         finally:
             if not seat.is_taken:
-                self._free.release()
+                seat.free()
 
     @contextmanager
     def place(self) -> Iterator[bool]:

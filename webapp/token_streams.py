@@ -56,8 +56,12 @@ class Told:
         return cls(match[1], place)
 
 
+Shown = Callable[[Analysis], dict[str, Any]]
+"""What a `result` event shows of a completed analysis; `streamed` is added to it."""
+
+
 def result(found: Analysis) -> dict[str, Any]:
-    """What a `result` event shows of a completed analysis: all of it."""
+    """All of it, as `GET /analyses/{id}` shows it."""
     return dict(AnalysisView().dump(present.analysis(found)))
 
 
@@ -73,10 +77,11 @@ class TokenStream:
         has_left: Callable[[], bool],
         *,
         cancels: bool = False,
-        shown: Callable[[Analysis], dict[str, Any]] = result,
+        shown: Shown = result,
     ) -> None:
         self._desk, self._hearing = desk, hearing
         self._account_id, self._id = found.account_id, found.id
+        self._state = AnalysisState(found.state)
         self._told = told
         self._has_left = has_left
         self._cancels = cancels
@@ -104,10 +109,11 @@ class TokenStream:
 
     def _live(self) -> Iterator[str]:
         """What is told until the analysis is final."""
-        state, looked_at, read = self._look(), time.monotonic(), 0
+        state, looked_at, read = self._state, time.monotonic(), 0
+        # The head of an answer leaves with its first bytes.
+        yield HEARTBEAT + self._stage(self._stage_of(state))
         if state in FINAL:
             return
-        yield from self._sent(self._stage(self._stage_of(state)))
         with self._hearing.following(self._id) as log:
             while state not in FINAL and not stopping.has_begun() and not self._has_left():
                 new = log.after(read, WAIT_SECONDS)
@@ -138,11 +144,13 @@ class TokenStream:
     def _news(self, entries: Sequence[dict[str, str]]) -> str:
         """What entries of the log have for this client."""
         stages = [fields["stage"] for fields in entries if "stage" in fields]
+        if self._told.stage in stages:  # a log is read from its beginning, by who comes back too
+            stages = stages[len(stages) - stages[::-1].index(self._told.stage) :]
         place, text = self._told.place, ""
         for part in (Part.of(fields) for fields in entries if "text" in fields):
             rest = part.rest(place) or ""
             place, text = place.behind(rest), text + rest
-        return (self._stage(stages[-1]) if stages else "") + self._token(text)
+        return "".join(map(self._stage, stages)) + self._token(text)
 
     def _stage(self, stage: str) -> str:
         if stage == self._told.stage:

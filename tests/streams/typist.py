@@ -24,16 +24,17 @@ class Typist:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
+                keys = typist._keys
                 typist.calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 if not typist.calls[-1].get("stream"):
-                    typist._say(self)
+                    typist._say(self, keys)
                     return
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    typist._type(self)
+                    typist._type(self, keys)
 
             def log_message(self, *_):
                 pass
@@ -56,13 +57,18 @@ class Typist:
         """Close the connection in the middle of the answer."""
         self._keys.put(ConnectionAbortedError)
 
+    def leave(self):
+        """Type no more for the open call: what comes is for the next one. Gives what breaks it off."""
+        keys, self._keys = self._keys, SimpleQueue()
+        return lambda: keys.put(ConnectionAbortedError)
+
     def stop(self):
         self._server.shutdown()
         self._server.server_close()
 
-    def _type(self, handler):
+    def _type(self, handler, keys):
         while True:
-            piece = self._keys.get()
+            piece = keys.get()
             if piece is ConnectionAbortedError:
                 handler.close_connection = True
                 return
@@ -76,9 +82,9 @@ class Typist:
                 self.hung_up.set()
                 raise
 
-    def _say(self, handler):
+    def _say(self, handler, keys):
         """All of it in one piece, where no stream was asked for."""
-        body = json.dumps(completion("".join(iter(self._keys.get, None)))).encode()
+        body = json.dumps(completion("".join(iter(keys.get, None)))).encode()
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Response, request, url_for
@@ -15,7 +14,7 @@ from webapp.hearing import hearing
 from webapp.operations import desk, key, may_answer, signed_in, takes_headers, takes_query
 from webapp.schemas.analyses import FollowQuery
 from webapp.streams import Seat, streams, watch_for_hang_up
-from webapp.token_streams import DONE, TokenStream, Told, result
+from webapp.token_streams import DONE, Shown, TokenStream, Told, result
 
 EVENT_STREAM = "text/event-stream"
 EVENTS = "`status`, `token`, `result` or `error`, `done`, and `closing` events."
@@ -48,15 +47,8 @@ def told_before() -> Told:
     return Told.read(request.headers.get(LAST_EVENT_ID, ""))
 
 
-def followed(
-    found: Analysis,
-    told: Told,
-    seat: Seat,
-    *,
-    cancels: bool,
-    shown: Callable[[Analysis], dict[str, Any]] = result,
-) -> Response:
-    """An analysis as a stream, from behind what its client was told; `shown` is what its `result` says."""
+def followed(found: Analysis, told: Told, seat: Seat, *, cancels: bool, shown: Shown = result) -> Response:
+    """An analysis as a stream, from behind what its client was told."""
     if told.stage == DONE:  # by which browsers know not to connect again
         return Response(status=204)
     follower = TokenStream(desk(), hearing(), found, told, watch_for_hang_up(), cancels=cancels, shown=shown)

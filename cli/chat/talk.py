@@ -16,7 +16,7 @@ from cli.chat.client import ChatClient, Message, Session
 from cli.chat.listening import Connect, heard
 from cli.chat.telling import Telling, Told
 from cli.connection import Refused
-from cli.failure import Failure, Unreachable
+from cli.failure import Failure, Interrupted, Unreachable
 from cli.images import look_at
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending
@@ -70,9 +70,9 @@ class Talk:
         self._farewell()
 
     def _heard(self, message: str, images: Sequence[LocalFile]) -> bool:
-        """Whether a message was taken; what stands in its way is told, and it can be said again."""
+        """Whether a message was answered; one that was not does not go along, and its photos wait."""
         try:
-            return self.ask(message, images).analysis_id is not None
+            return self.ask(message, images).answer is not None
         except (Refused, Unreachable) as problem:
             self._screen.note(wording.one_line(problem.message))
             return False
@@ -133,7 +133,10 @@ def one_question(talk: Talk, message: str, images: Sequence[LocalFile]) -> int:
     """Ask what came through a pipe; the exit status. Raises Failure."""
     if not message.strip():
         raise click.UsageError("Standard input is empty: pipe a question into the command.")
-    told = talk.ask(message, images)
+    try:
+        told = talk.ask(message, images)
+    except StoppedSending:
+        raise Interrupted("Stopped before anything was asked.") from None
     if told.stopped:
         return 130
     if told.problem is not None:

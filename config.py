@@ -107,6 +107,10 @@ class Settings:
     worker_lease: float
     decoder_processes: int
 
+    session_timeout: timedelta
+    max_context_messages: int
+    max_context_tokens: int
+
     result_retention: timedelta | None
     file_retention: timedelta | None
 
@@ -227,7 +231,7 @@ def _read(env: Env) -> dict[str, Any]:
         "upload_rate_limit": parsed.rate("UPLOAD_RATE_LIMIT", "3000/minute"),
         "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
         "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
-        "web_threads": env.int("WEB_THREADS", 64, validate=validate.Range(1, 512)),
+        "web_threads": env.int("WEB_THREADS", 160, validate=validate.Range(1, 512)),
         "url_images": env.bool("URL_IMAGES", True),
         "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
         "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
@@ -236,6 +240,9 @@ def _read(env: Env) -> dict[str, Any]:
         "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
         "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
         "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
+        "session_timeout": parsed.hours("SESSION_TIMEOUT_HOURS", "24"),
+        "max_context_messages": env.int("MAX_CONTEXT_MESSAGES", 50, validate=validate.Range(1, 1_000)),
+        "max_context_tokens": env.int("MAX_CONTEXT_TOKENS", 16_000, validate=validate.Range(100, 500_000)),
         "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
         "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
         "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15, validate=validate.Range(0.1, 120)),
@@ -327,6 +334,16 @@ def _days(text: str) -> timedelta | None:
     return timedelta(days=days)
 
 
+def _hours(text: str) -> timedelta:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 < hours <= MAX_DAYS * 24:
+        raise EnvError(f"must be a number of hours, more than 0 and at most {MAX_DAYS * 24}.")
+    return timedelta(hours=hours)
+
+
 def _schedule(text: str) -> tuple[float, ...]:
     waits = [WAIT.fullmatch(name) for name in _names(text)]
     seconds = tuple(int(wait[1]) * WAIT_UNITS[wait[2]] for wait in waits if wait)
@@ -397,6 +414,7 @@ PARSERS = {
     "size": _size,
     "seconds": _seconds,
     "days": _days,
+    "hours": _hours,
     "rate": _rate,
     "schedule": _schedule,
     "names": _names,

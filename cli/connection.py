@@ -55,6 +55,8 @@ class Reply:
 class Connection:
     """A way to a server's API. Safe to share between threads."""
 
+    root = "/api/v1"
+
     def __init__(
         self, server: Server, interrupt: Interrupt, note: Callable[[str], None], connections: int = 1
     ) -> None:
@@ -93,9 +95,9 @@ class Connection:
                 self.interrupt.sleep(pause)
         return self._ask(method, path, **content)
 
-    def _pieces(self, path: str, **content: Any) -> Iterator[bytes]:
+    def _pieces(self, path: str, *, method: str = "GET", **content: Any) -> Iterator[bytes]:
         """The body of an answer piece by piece as it comes. Raises Refused, and Unreachable also half way."""
-        with self._send("GET", path, stream=True, **content) as answer:
+        with self._send(method, path, stream=True, **content) as answer:
             if not answer.ok or answer.is_redirect:
                 self._reply(answer)
             with self._translated():
@@ -107,7 +109,7 @@ class Connection:
         with self._translated():
             return self._session.request(
                 method,
-                f"{self._server.url}/api/v1{path}",
+                f"{self._server.url}{self.root}{path}",
                 timeout=(CONNECT_SECONDS, patience),
                 allow_redirects=False,  # a POST would arrive as a GET
                 **content,

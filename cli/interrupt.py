@@ -21,6 +21,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked = False
+        self._raises = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -33,6 +34,15 @@ class Interrupt:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Let the first one raise KeyboardInterrupt, too: for what waits for the user."""
+        self.asked, self._raises = False, True
+        try:
+            yield
+        finally:
+            self._raises = False
+
     def sleep(self, seconds: float) -> None:
         """Sleep, but not through an interrupt."""
         end = time.monotonic() + seconds
@@ -40,6 +50,6 @@ class Interrupt:
             time.sleep(min(left, SLICE))
 
     def _handle(self, *_: Any) -> None:
-        if self.asked:
+        if self.asked or self._raises:
             raise KeyboardInterrupt
         self.asked = True

@@ -18,6 +18,7 @@ SECTIONS = {
         "ask": Lazy("cli.ask:ask", "Ask one question about one or more images."),
         "product": Lazy("cli.product:product", "Describe product photos as a table, CSV or JSON."),
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
+        "chat": Lazy("cli.chat.commands:chat", "Talk with a model; answers are printed as they are made."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
         "brands": Lazy("cli.registries.brands:brands", "Teach the server the brands that the shop knows."),

@@ -17,12 +17,19 @@ PIECE = 64 * 1024
 class Upload:
     """A multipart/form-data body of fields and files (RFC 7578); may be sent again from its beginning."""
 
-    def __init__(self, fields: Mapping[str, str], files: Sequence[LocalFile], interrupt: Interrupt) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        files: Sequence[LocalFile],
+        interrupt: Interrupt,
+        *,
+        name: str = "file",
+    ) -> None:
         self._interrupt = interrupt
         self._files = files
         self._border = secrets.token_hex(16)
-        self._fields = b"".join(self._head(name) + _bytes(value) + b"\r\n" for name, value in fields.items())
-        self._heads = [self._head("file", file.name) for file in files]
+        self._fields = b"".join(self._head(each) + _bytes(value) + b"\r\n" for each, value in fields.items())
+        self._heads = [self._head(name, file.name) for file in files]
         self._end = f"--{self._border}--\r\n".encode()
 
     @property

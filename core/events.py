@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis
 import structlog
@@ -19,6 +19,29 @@ KEEP_SECONDS = 600
 POLL_SECONDS = 0.25
 
 log = structlog.get_logger(__name__)
+
+
+Entry = tuple[str, dict[str, str]]
+"""An entry's id, and its fields."""
+
+
+class Addition(NamedTuple):
+    """An entry for the log of a subject."""
+
+    subject: str
+    fields: Mapping[str, str | int]
+    begins: bool
+    """Whether it makes the log where there is none; else it must continue one."""
+    looks: bool
+    """Whether to keep the log for longer, and to see whether its subject is final."""
+
+
+class Added(NamedTuple):
+    """What became of an addition."""
+
+    taken: bool
+    """False where the log that it continues is lost."""
+    is_final: bool
 
 
 class Events:
@@ -48,61 +71,90 @@ class Events:
             time.sleep(min(seconds, POLL_SECONDS))
             return
         try:
-            self._redis.xread({_key(subject): behind}, count=1, block=block)
+            self._redis.xread({end_of(subject): behind}, count=1, block=block)
         except redis.RedisError as error:
             self._quiet.begin()
             log.warning("events_unavailable", error=type(error).__name__)
 
-    def publish(self, subject: str, entry: Mapping[str, str | int]) -> bool:
-        """Add a part to what is made for the subject; False where Redis does not take it."""
-        return not self._quiet.now() and self._add(_parts_key(subject), entry)
+    def append(self, additions: Sequence[Addition]) -> list[Added] | None:
+        """Add to the logs of answers that are being made, all in one go; None where Redis takes nothing."""
+        if self._quiet.now():
+            return None
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for addition in additions:
+                    _queue(pipe, addition)
+                replies = iter(pipe.execute())
+        except redis.RedisError as error:
+            self._quiet.begin()
+            log.warning("parts_not_told", subjects=len(additions), error=type(error).__name__)
+            return None
+        return [_added(addition, replies) for addition in additions]
 
-    def parts(self, subject: str, behind: str, seconds: float) -> list[tuple[str, dict[str, str]]]:
-        """The parts behind an entry's id, as soon as there are some, the subject is final, or the time is up.
+    def read(self, places: Mapping[str, str], seconds: float) -> dict[str, list[Entry]] | None:
+        """What each of these keys has behind an entry's id, as soon as there is something or the time is up.
 
-        None without Redis.
+        None without Redis, after a short nap.
         """
         block = max(1, int(min(seconds, SOCKET_SECONDS - 1) * 1000))
         if self._quiet.now():
             time.sleep(min(seconds, POLL_SECONDS))
-            return []
+            return None
         try:
-            streams = {_parts_key(subject): behind, _key(subject): "0"}
-            found = cast("Any", self._redis.xread(cast("Any", streams), block=block))
+            found = cast("Any", self._redis.xread(cast("Any", dict(places)), block=block))
         except redis.RedisError as error:
             self._quiet.begin()
             log.warning("events_unavailable", error=type(error).__name__)
-            return []
-        parts = dict(found).get(_parts_key(subject).encode(), [])
-        return [(_text(entry_id), _texts(fields)) for entry_id, fields in parts]
+            return None
+        return {
+            _text(key): [(_text(entry_id), _texts(fields)) for entry_id, fields in entries]
+            for key, entries in found
+        }
+
+    def call(self, reader: str) -> None:
+        """Let whoever reads `end_of(reader)` look at once."""
+        self._tell(reader, "called")
 
     def ping(self) -> None:
         """Raises redis.RedisError unless Redis answers."""
         self._redis.ping()
 
     def _tell(self, subject: str, event: str) -> None:
-        if not self._quiet.now():
-            self._add(_key(subject), {"event": event}, maxlen=1000)
-
-    def _add(self, key: str, entry: Mapping[str, str | int], maxlen: int | None = None) -> bool:
+        if self._quiet.now():
+            return
+        key = end_of(subject)
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                pipe.xadd(key, cast("Any", entry), maxlen=maxlen, approximate=True)
+                pipe.xadd(key, {"event": event}, maxlen=1000, approximate=True)
                 pipe.expire(key, KEEP_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
             self._quiet.begin()
             log.warning("event_not_told", key=key, error=type(error).__name__)
-            return False
-        return True
 
 
-def _key(subject: str) -> str:
+def end_of(subject: str) -> str:
+    """The key where it is told what became of a subject."""
     return f"{PREFIX}events:{subject}"
 
 
-def _parts_key(subject: str) -> str:
+def log_of(subject: str) -> str:
+    """The key of what is told while an answer is made."""
     return f"{PREFIX}parts:{subject}"
+
+
+def _queue(pipe: Any, addition: Addition) -> None:
+    key = log_of(addition.subject)
+    pipe.xadd(key, addition.fields, nomkstream=not addition.begins)
+    if addition.looks:
+        pipe.expire(key, KEEP_SECONDS)
+        pipe.exists(end_of(addition.subject))
+
+
+def _added(addition: Addition, replies: Iterator[Any]) -> Added:
+    taken = next(replies) is not None
+    is_final = bool((next(replies), next(replies))[1]) if addition.looks else False
+    return Added(taken, is_final)
 
 
 def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

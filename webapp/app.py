@@ -10,16 +10,19 @@ from flask_cors import CORS
 
 from config import Settings
 from core.desk import Desk
-from webapp import errors, feeds, idempotency, limits, streams, tracing
+from webapp import errors, feeds, hearing, idempotency, limits, streams, tracing
 from webapp.api import (
     analyses,
     batches,
     brands,
+    conversing,
     files,
+    following,
     health,
     image,
     metrics,
     presets,
+    sessions,
     taxonomies,
     usage,
     webhooks,
@@ -37,6 +40,7 @@ from webapp.pages import home
 from webapp.uploads import StreamedRequest
 
 API = "/api/v1"
+CONVERSATIONS = "/api"
 FORM_FIELD_BYTES = 100_000
 """For all the text fields of a form together; a question has at most 4,000 characters, a context 8,000."""
 FORM_PARTS = 250
@@ -94,12 +98,16 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     openai_headers.register(app)
     limits.register(app, desk)
     feeds.register(app)
+    hearing.register(app, desk.events)
     tracing.register(app)
     errors.register(app)
     openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, brands, files, image, presets, taxonomies, usage, webhooks):
+    for module in (analyses, batches, brands, files, following, image, presets, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
+    for module in (conversing, sessions):
+        api.register_blueprint(module.blueprint, url_prefix=CONVERSATIONS)
+    api.register_blueprint(conversing.one_off)
     for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
         api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)
     api.register_blueprint(health.blueprint)

@@ -64,7 +64,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "data": row.data,
         "confidence": row.confidence,
         "finish_reason": row.finish_reason,
-        "error": _problem(row),
+        "error": problem(row),
         "usage": usage(row),
         "cost": cost(row),
         "cascade": _cascade(row),
@@ -148,7 +148,7 @@ def _sample(row: Analysis) -> dict[str, Any]:
         "custom_id": row.custom_id,
         "status": row.state,
         "answer": row.answer and row.answer[:SAMPLE_LENGTH],
-        "error": _problem(row),
+        "error": problem(row),
     }
 
 
@@ -254,6 +254,6 @@ def _spent(model: str, amount: Decimal | float | None) -> dict[str, Any]:
     return {"model": model, "total_cost": None if amount is None else float(amount)}
 
 
-def _problem(row: Analysis) -> dict[str, Any] | None:
+def problem(row: Analysis) -> dict[str, Any] | None:
     """Why there is no answer, in the shape of Problem."""
     return {"code": row.error_code, "message": row.error_message} if row.error_code else None

@@ -30,6 +30,28 @@ class StreamsFull(Unavailable):
     """This server has as many live streams open as it can: poll, or try again shortly."""
 
 
+class Seat:
+    """The place of one stream."""
+
+    def __init__(self, free: Callable[[], None]) -> None:
+        self._freeing = [free]
+        self.is_taken = False
+
+    def response(self, events: Iterator[str]) -> Response:
+        """A response that streams the events, and keeps the place for as long."""
+        response = Response(events, mimetype="text/event-stream")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+        response.call_on_close(self.free)
+        self.is_taken = True
+        return response
+
+    def free(self) -> None:
+        """Give it to others, once however often a response is closed."""
+        while self._freeing:
+            self._freeing.pop()()
+
+
 class Streams:
     """Counts the open streams of this process, and the requests that wait for an answer."""
 
@@ -38,13 +60,23 @@ class Streams:
 
     def response(self, events: Iterator[str]) -> Response:
         """A response that streams the events. Raises StreamsFull where there are too many already."""
+        with self.seat() as seat:
+            return seat.response(events)
+
+    @contextmanager
+    def seat(self) -> Iterator[Seat]:
+        """A place for a stream, taken before anything is asked; free again where no response was made of it.
+
+        Raises StreamsFull.
+        """
         if not self._free.acquire(blocking=False):
             raise StreamsFull(retry_after=RETRY_AFTER)
-        response = Response(events, mimetype="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
-        response.call_on_close(self._free.release)
-        return response
+        seat = Seat(self._free.release)
+        try:
+            yield seat
+        finally:
+            if not seat.is_taken:
+                seat.free()
 
     @contextmanager
     def place(self) -> Iterator[bool]:

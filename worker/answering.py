@@ -35,6 +35,7 @@ class Answering:
 
         Raises Ended, Stopping, WrongState, or what stands in the way.
         """
+        self._asker.tell_preparing(claimed)
         if claimed.body is not None:
             return self._pass_on(claimed, claimed.body)
         brief = presets.brief_of(self._desk, claimed)
@@ -56,7 +57,7 @@ class Answering:
         request = chat.request(claimed, body, [image.data_url() for image in images])
         asked = self._asker.ask(claimed, request, images, bulk=claimed.batch_id is not None)
         try:
-            return answers.passed_on(asked.reply), asked.closing
+            return answers.passed_on(asked.reply, claimed.response_format), asked.closing
         except VitrineError as error:
             raise _unfit(error, asked) from error
 
@@ -66,7 +67,7 @@ class Answering:
         """The first model's answer where that is enough, else the stronger one's."""
         stronger = claimed.stronger_model or claimed.model
         try:
-            answer, closing = self._converse(claimed, brief, images, said, repairs=False)
+            answer, closing = self._converse(_untold(claimed), brief, images, said, repairs=False)
             why = cascade.why_stronger(brief.models or {}, answer)
             if why is None:
                 return answer, cascade.saving(self._desk.prices, closing, stronger)
@@ -89,7 +90,7 @@ class Answering:
             choice = tree.choice(below)
             narrowed = choosing.narrowed(brief, choice)
             hints = [*said, choosing.listed(tree, choice)]
-            answer, closing = self._converse(claimed, narrowed, images, hints, bulk=step == 1)
+            answer, closing = self._converse(_untold(claimed), narrowed, images, hints, bulk=step == 1)
             below = choosing.chosen(answer)
             if below is None or tree.is_end(below):
                 return choosing.finish(tree, answer, step), closing
@@ -121,7 +122,7 @@ class Answering:
         except VitrineError as error:
             raise _unfit(error, asked) from error
         # What is half paid for goes first.
-        repaired = self._asker.ask_for(claimed, brief, messages, images, bulk=False)
+        repaired = self._asker.ask_for(_untold(claimed), brief, messages, images, bulk=False)
         try:
             return self._finished(claimed, brief, images, repaired), repaired.closing
         except VitrineError as error:
@@ -130,6 +131,11 @@ class Answering:
     def _finished(self, claimed: Claim, brief: Brief, images: list[Prepared], asked: Asked) -> Answer:
         fitting = answers.fit(brief, asked.reply)
         return finishing.finish(self._desk, claimed, brief, images, fitting)
+
+
+def _untold(claimed: Claim) -> Claim:
+    """For a call whose text is, or may be, not the answer: nobody is told it piece by piece."""
+    return replace(claimed, streamed=False)
 
 
 def _unfit(error: VitrineError, asked: Asked) -> Ended:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from core import json_schemas
 from core.errors import AnswerTruncated, ContentPolicyViolation, InvalidOutput, ModelError
 from core.presets.brief import Brief
 from core.services.outcomes import Answer
@@ -29,21 +31,31 @@ def fit(brief: Brief, reply: Reply) -> Answer:
     Raises ContentPolicyViolation for a refusal, EmptyReply, AnswerTruncated, InvalidOutput for what does
     not fit the schema.
     """
-    if reply.refusal or reply.finish_reason == "content_filter":
-        raise ContentPolicyViolation(reply.refusal)
-    if not reply.text.strip():
-        raise EmptyReply
-    data = None if brief.schema is None else _structured(brief.schema, reply)
+    data = _fitting(brief.schema, reply)
     return Answer(reply.text, data, _confidence(data), reply.finish_reason)
 
 
-def passed_on(reply: Reply) -> Answer:
-    """The answer to a chat: whatever the endpoint said. Raises ModelError for what cannot be stored."""
+def passed_on(reply: Reply, response_format: Mapping[str, Any] | None = None) -> Answer:
+    """The answer to a chat: whatever the endpoint said, unless Vitrine was to see that it has a form.
+
+    Raises ModelError for what cannot be stored, and as `fit` does where there is a form, but for tool calls.
+    """
     try:
         json.dumps(reply.completion, allow_nan=False)
     except ValueError as error:
         raise ModelError("The model's answer is not JSON.") from error
-    return Answer(reply.text, None, None, reply.finish_reason, reply.completion)
+    data = None
+    if response_format is not None and not reply.completion["choices"][0]["message"].get("tool_calls"):
+        data = _fitting(json_schemas.schema_of(response_format), reply)
+    return Answer(reply.text, data, _confidence(data), reply.finish_reason, reply.completion)
+
+
+def _fitting(schema: dict[str, Any] | None, reply: Reply) -> Any:
+    if reply.refusal or reply.finish_reason == "content_filter":
+        raise ContentPolicyViolation(reply.refusal)
+    if not reply.text.strip():
+        raise EmptyReply
+    return None if schema is None else _structured(schema, reply)
 
 
 def _structured(schema: dict[str, Any], reply: Reply) -> Any:

@@ -8,6 +8,7 @@ import structlog
 
 from core import metrics
 from core.desk import Desk
+from core.errors import WrongState
 from core.presets.brief import Brief
 from core.pricing import likely_tokens
 from core.services import outcomes
@@ -18,9 +19,11 @@ from worker.forms import Forms
 from worker.imaging import Prepared
 from worker.prompt import Message, Request
 from worker.recording import record
-from worker.telling import Telling
+from worker.telling import ASKING, PREPARING, Teller, Telling, Unwanted
 from worker.throttle import Busy, Throttle, Turn
 from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
+
+NOT_WANTED = WrongState("It was cancelled while it was answered.")
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +43,13 @@ class Asker:
         self._desk = desk
         self._vision = vision
         self._throttle = throttle
+        self._teller = Teller(desk.events)
         self._forms = Forms(desk.settings)
+
+    def tell_preparing(self, claimed: Claim) -> None:
+        """Its images are about to be prepared: tell that where it is followed."""
+        if claimed.streamed:
+            self._teller.stage(claimed.id, PREPARING)
 
     def ask_for(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
@@ -84,20 +93,35 @@ class Asker:
 
     def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:
         turn.left = True
-        telling = Telling(self._desk.events, claimed.id, call_id)
+        if claimed.streamed:
+            self._teller.stage(claimed.id, ASKING)
+        telling = Telling(self._teller, claimed.id, call_id, with_chunks=request.with_chunks)
         ask = Ask(path=request.path, parameters=request.parameters, request_id=claimed.request_id)
         try:
-            reply = self._vision.stream(ask, telling.tell) if request.streamed else self._vision.ask(ask)
+            reply = self._stream(ask, telling) if request.streamed else self._vision.ask(ask)
+        except Unwanted as unwanted:
+            closing = Closing.unknown(call_id, NOT_WANTED)
+            raise Ended(NOT_WANTED, closing, received=telling.text or None) from unwanted
         except CallFailed as failure:
             turn.heard(failure.signals)
             closed = Closing.refused if failure.billed is False else Closing.unknown
             closing = closed(call_id, failure.error)
             refusal = failure.refusal if claimed.body is not None else None
             again = failure.again and not telling.has_begun  # another answer would not begin as this one did
+            received = telling.text or None
             raise Ended(
-                failure.error, closing, again=again, counts=failure.counts, refusal=refusal
+                failure.error,
+                closing,
+                again=again,
+                counts=failure.counts,
+                received=received,
+                refusal=refusal,
             ) from failure
-        if request.streamed:
-            telling.tell([], last=True)
         turn.heard(reply.signals, reply.usage.prompt_tokens + reply.usage.completion_tokens or None)
+        return reply
+
+    def _stream(self, ask: Ask, telling: Telling) -> Reply:
+        """The reply, told while it comes. Raises CallFailed, or Unwanted."""
+        reply = self._vision.stream(ask, telling.tell)
+        telling.end()
         return reply

@@ -9,7 +9,7 @@ from core.services import body_costs
 from core.services.chat import REFERENCE
 from core.services.outcomes import Claim
 from worker.paths import EMBEDDINGS
-from worker.prompt import Request
+from worker.prompt import STREAMED, Request
 
 STREAMING = ("stream", "stream_options")
 
@@ -18,7 +18,8 @@ def request(claim: Claim, body: Mapping[str, Any], images: Sequence[str]) -> Req
     """The request of a chat, or of embeddings; images are data URLs in their order."""
     if "messages" not in body:
         return _embedding(claim, body)
-    streamed = bool(body.get("stream")) and claim.batch_id is None
+    with_chunks = bool(body.get("stream")) and claim.batch_id is None
+    streamed = with_chunks or claim.streamed
     kept = {name: value for name, value in body.items() if name not in STREAMING}
     messages = [_restored(message, images) for message in body["messages"]]
     return Request(
@@ -29,6 +30,7 @@ def request(claim: Claim, body: Mapping[str, Any], images: Sequence[str]) -> Req
         most_tokens=body_costs.most_tokens(body),
         likely_tokens=(body.get("n") or 1) * claim.max_tokens,
         streamed=streamed,
+        with_chunks=with_chunks,
     )
 
 
@@ -48,9 +50,9 @@ def _embedding(claim: Claim, body: Mapping[str, Any]) -> Request:
 
 
 def _streaming(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a stream: its usage is always asked for, since it goes into the books."""
-    options = {**(body.get("stream_options") or {}), "include_usage": True}
-    return {"stream": True, "stream_options": options}
+    """The fields of a stream, with what the client asks of it."""
+    options = {**(body.get("stream_options") or {}), **STREAMED["stream_options"]}
+    return {**STREAMED, "stream_options": options}
 
 
 def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -6,12 +6,12 @@ The parts that never change come first, so that endpoints can cache them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.presets.brief import Brief
+from core.services.models import sampling
 from core.services.outcomes import Claim
 from worker.paths import CHAT
 
@@ -23,8 +23,8 @@ REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
-NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
-"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""The usage of a stream is always asked for, since it goes into the books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class Request:
     """Below the endpoint's address."""
     streamed: bool = False
     """Whether somebody watches the answer being made."""
+    with_chunks: bool = False
+    """Whether they want the endpoint's own chunks, and not only the text."""
 
 
 def request(
@@ -49,17 +51,17 @@ def request(
 ) -> Request:
     """The request for an answer to these messages; `response_format` is what the endpoint holds it to."""
     parameters: dict[str, Any] = {"model": analysis.model, "messages": list(messages)}
-    if NEWER_PARAMETERS.match(analysis.model):
-        parameters["max_completion_tokens"] = analysis.max_tokens
-    else:
-        parameters |= {"max_tokens": analysis.max_tokens, "temperature": analysis.temperature}
+    parameters |= sampling(analysis.model, analysis.max_tokens, analysis.temperature)
     if response_format is not None:
         parameters["response_format"] = response_format
+    if analysis.streamed:
+        parameters |= STREAMED
     return Request(
         parameters=parameters,
         text=text_of(messages) + json.dumps(response_format or ""),
         most_tokens=analysis.max_tokens,
         likely_tokens=analysis.max_tokens,
+        streamed=analysis.streamed,
     )
 
 

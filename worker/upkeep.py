@@ -12,7 +12,7 @@ import structlog
 from core.desk import Desk
 from core.leader import Leader
 from core.queue import INTERACTIVE
-from core.services import dispatching, files, fleet, idempotency, outcomes, retention
+from core.services import dispatching, files, fleet, idempotency, outcomes, retention, sessions
 from core.services.dispatching import Pace
 from worker.throttle import Throttle
 from worker.timetable import Timetable, done, for_a_while, only_if
@@ -104,6 +104,8 @@ class Upkeep:
             retention.forget_analyses,
             retention.hide_batches,
             retention.forget_items,
+            sessions.hide_unused,
+            sessions.forget,
             files.collect_abandoned,
         ):
             for_a_while(partial(chore, self._desk), TIDY_AT_MOST)

@@ -12,11 +12,10 @@ import json
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar, cast
 
 import httpx2
@@ -36,6 +35,7 @@ from core.errors import (
     UpstreamError,
     VitrineError,
 )
+from core.live_text import storable
 from core.pricing import Usage
 from worker import limits
 from worker.assembly import Assembly
@@ -51,7 +51,7 @@ MOST_TOKENS = 2**31 - 1
 EVENT_STREAM = "text/event-stream"
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
-TIMEOUTS = (openai.APITimeoutError, TimeoutError, httpx2.TimeoutException, Empty)
+TIMEOUTS = (openai.APITimeoutError, TimeoutError, httpx2.TimeoutException)
 
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
 
@@ -135,16 +135,12 @@ class Vision:
             raise _translated(error) from error
         return _reply(ask.path, response.text, limits.read(response.status_code, response.headers))
 
-    def stream(self, ask: Ask, tell: Callable[[Sequence[dict[str, Any]]], None]) -> Reply:
-        """As `ask`, telling chunks as they come. Raises CallFailed and nothing else."""
-        chunks: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    def stream(self, ask: Ask, tell: Callable[[dict[str, Any]], None]) -> Reply:
+        """As `ask`, telling chunks as they come; `tell` must not wait. Raises CallFailed, and as it does."""
         try:
             with _measured():
-                answer = self._start(self._stream(ask, chunks.put), self._timeout)
-                while (chunk := chunks.get(timeout=self._timeout + HAND_OVER_SECONDS)) is not None:
-                    tell([chunk])
-                completion, signals = answer.result()
-        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError, Empty) as error:
+                completion, signals = self._run(self._stream(ask, tell), self._timeout)
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError) as error:
             raise _translated(error) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _senseless() from error
@@ -175,29 +171,26 @@ class Vision:
             options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
         )
 
-    async def _stream(self, ask: Ask, put: Callable[[dict[str, Any] | None], None]) -> tuple[str, Signals]:
-        """The whole completion, as JSON. Puts every chunk, and None at the end, whichever it is."""
+    async def _stream(self, ask: Ask, tell: Callable[[dict[str, Any]], None]) -> tuple[str, Signals]:
+        """The whole completion, as JSON."""
         assembly = Assembly()
-        try:
-            async with await self._client.post(
-                ask.path,
-                cast_to=object,
-                content=_encoded(ask.parameters),
-                options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-            ) as stream:
-                signals = limits.read(stream.response.status_code, stream.response.headers)
-                if not stream.response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
-                    return (await stream.response.aread()).decode(), signals
-                async for chunk in stream:
-                    assembly.add(cast("dict[str, Any]", chunk))
-                    put(cast("dict[str, Any]", chunk))
-            if not assembly.is_whole():
-                raise CallFailed(UpstreamError("The endpoint broke off its answer."), again=True, billed=None)
-            return json.dumps(assembly.completion()), signals
-        finally:
-            put(None)
+        async with await self._client.post(
+            ask.path,
+            cast_to=object,
+            content=_encoded(ask.parameters),
+            options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        ) as stream:
+            signals = limits.read(stream.response.status_code, stream.response.headers)
+            if not stream.response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+                return (await stream.response.aread()).decode(), signals
+            async for chunk in stream:
+                assembly.add(cast("dict[str, Any]", chunk))
+                tell(cast("dict[str, Any]", chunk))
+        if not assembly.is_whole():
+            raise CallFailed(UpstreamError("The endpoint broke off its answer."), again=True, billed=None)
+        return json.dumps(assembly.completion()), signals
 
     def _run(self, work: Awaitable[T], seconds: float) -> T:
         return self._start(work, seconds).result(seconds + HAND_OVER_SECONDS)
@@ -276,7 +269,7 @@ def _senseless() -> CallFailed:
 def _text(content: Any) -> str:
     if content is not None and not isinstance(content, str):
         raise TypeError("content is not text")
-    return (content or "").replace("\0", "").encode("utf-8", "replace").decode()  # no unpaired surrogates
+    return storable(content or "")
 
 
 def _usage(usage: dict[str, Any]) -> Usage:

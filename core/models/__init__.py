@@ -11,6 +11,7 @@ from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.preset import OwnPreset
+from core.models.session import ChatSession, Message
 from core.models.taxonomy import Taxonomy
 from core.models.webhook import Attempt, Delivery, Webhook
 from core.models.worker import Worker
@@ -28,11 +29,13 @@ __all__ = [
     "Budget",
     "BudgetKind",
     "Call",
+    "ChatSession",
     "Delivery",
     "Dispatch",
     "Fetch",
     "File",
     "IdempotencyKey",
+    "Message",
     "OwnPreset",
     "Taxonomy",
     "Webhook",

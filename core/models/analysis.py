@@ -108,6 +108,8 @@ class Analysis(UsageColumns, Base):
     """Rule sets that its images must keep to, or nothing is asked."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")
     is_trial: Mapped[bool] = mapped_column(server_default="false")
+    streamed: Mapped[bool] = mapped_column(server_default="false")
+    """Whether its text is told while it is made, to whoever follows it."""
     body: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     """A chat's request as it came, but each image in it a reference to its position; None for a question.
 

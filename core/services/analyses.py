@@ -26,7 +26,7 @@ from core.services.image_urls import ImageUrl
 from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, deliveries, files, submissions
+from core.store import analyses, deliveries, files, messages, submissions
 from core.store.submissions import Source
 from core.views import problem_of
 
@@ -63,6 +63,8 @@ class Submission:
     response_format: Mapping[str, Any] | None = None
     """In OpenAI's shape."""
     is_trial: bool = False
+    stream: bool = False
+    """Whether its text is told while it is made."""
     require_quality: Sequence[str] = ()
     """Names of rule sets."""
     told: Told | None = None
@@ -100,31 +102,65 @@ def accept(
 
     Without a preset it is passed on as it came. Raises as `submit` does.
     """
-    account_id = key.account_id
-    uploads = [image for image in images if isinstance(image, Upload)]
-    kinds = check_images(desk, uploads)
-    keep_bytes(desk, uploads)
-    fresh = [
-        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
-        for upload, kind in zip(uploads, kinds, strict=True)
-    ]
+    new = keep(desk, key.account_id, images)
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        sources = _sources(session, account_id, images, fresh, views)
-        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
-        deadline = timedelta(seconds=desk.settings.analysis_deadline)
-        submissions.add(session, analysis, deadline, sources, fresh)
-        webhooks.attach(session, account_id, analysis.id, told)
-        desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
-        after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
+        enter(desk, session, key, analysis, images, new, told, preset, views)
     return analysis.id
+
+
+def keep(desk: Desk, account_id: str, images: Sequence[Image]) -> list[File]:
+    """Keep the bytes of new images; their names, in their order, are still to be stored.
+
+    Raises InvalidImage, UnsupportedMediaType, Unavailable.
+    """
+    uploads = [image for image in images if isinstance(image, Upload)]
+    kinds = check_images(desk, uploads)
+    keep_bytes(desk, uploads)
+    return [
+        named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
+        for upload, kind in zip(uploads, kinds, strict=True)
+    ]
+
+
+def enter(
+    desk: Desk,
+    session: Session,
+    key: ApiKey,
+    analysis: Analysis,
+    images: Sequence[Image],
+    new: Sequence[File],
+    told: Told | None = None,
+    preset: Preset | None = None,
+    views: Sequence[str | None] = (),
+) -> None:
+    """Store a new analysis with its new files in a transaction that is open, after which a worker is rung.
+
+    Raises NotFound, BudgetExceeded, InvalidRequest.
+    """
+    sources = _sources(session, key.account_id, images, new, views)
+    budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+    deadline = timedelta(seconds=desk.settings.analysis_deadline)
+    submissions.add(session, analysis, deadline, sources, new)
+    webhooks.attach(session, key.account_id, analysis.id, told)
+    desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+    after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
     """One analysis. Raises NotFound."""
     with desk.database.transaction() as session:
         return analyses.owned(session, account_id, analysis_id)
+
+
+def state(desk: Desk, account_id: str, analysis_id: str) -> AnalysisState:
+    """Only how an analysis stands. Raises NotFound."""
+    with desk.database.statement() as connection:
+        found = analyses.state_of(connection, account_id, analysis_id)
+    if found is None:
+        raise NotFound(f"There is no analysis {analysis_id!r}.")
+    return AnalysisState(found)
 
 
 def wait(
@@ -138,8 +174,8 @@ def wait(
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
         with desk.database.statement() as connection:
-            state = analyses.state_of(connection, account_id, analysis_id)
-        if state is None or state in FINAL:
+            found = analyses.state_of(connection, account_id, analysis_id)
+        if found is None or found in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
     return get(desk, account_id, analysis_id)
@@ -165,10 +201,15 @@ def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
             return found
         if found.state in FINAL:
             raise WrongState(f"It is {found.state} already.")
-        analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
-        desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
-        metrics.ended_after_commit(session, AnalysisState.CANCELLED)
+        give_up(desk, session, analysis_id, "cancelled by the client")
         return analyses.owned(session, account_id, analysis_id)
+
+
+def give_up(desk: Desk, session: Session, analysis_id: str, why: str) -> None:
+    """Cancel an analysis in a transaction that is open. Raises WrongState where it is final."""
+    analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason=why)
+    desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
+    metrics.ended_after_commit(session, AnalysisState.CANCELLED)
 
 
 def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
@@ -177,6 +218,8 @@ def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
         found = analyses.owned(session, account_id, analysis_id)
         if found.batch_id is not None:
             raise WrongState(f"It is an item of batch {found.batch_id}, whose counts it belongs to.")
+        if (of := messages.session_of(session, analysis_id)) is not None:
+            raise WrongState(f"It is a turn of session {of}: delete the session, or let it expire.")
         file_ids = [image.file_id for image in found.images if image.file_id]
         analyses.remove(session, analysis_id)
         deliveries.remove_of(session, [analysis_id])
@@ -257,6 +300,7 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
         request_id=request_id,
         state=AnalysisState.QUEUED,
         is_trial=columns.pop("is_trial", False),
+        streamed=columns.pop("streamed", False),
         **columns,
     )
 
@@ -270,6 +314,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "preset_id": preset.id,
         "is_trial": submission.is_trial,
         "sku": submission.sku,
+        "streamed": submission.stream,
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

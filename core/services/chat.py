@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
+from core.errors import InvalidImage, InvalidRequest, ModelNotFound, WrongState
 from core.models import ApiKey
-from core.services import analyses, image_urls, models
+from core.services import analyses, image_urls, models, tool_calls
 from core.services.analyses import LOOK_SECONDS, Image
 from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
@@ -70,7 +70,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_prese
         for place, message in enumerate(_filled_list(body.get("messages"), "messages"))
     ]
     _check_count(desk, images)
-    _check_tool_calls(messages)
+    tool_calls.check(messages)
     _whole(body, "n", MOST_CHOICES)
     limits = [_whole(body, name, MOST_TOKENS) for name in ("max_completion_tokens", "max_tokens")]
     stream, options = _flag(body, "stream"), body.get("stream_options") or {}
@@ -81,7 +81,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_prese
     return ChatRequest(
         body=stored,
         images=images,
-        model=_model(desk, stored.get("model")),
+        model=model_of(desk, stored.get("model")),
         max_tokens=next((limit for limit in limits if limit is not None), None),
         stream=stream,
         include_usage=_flag(options, "include_usage"),
@@ -200,48 +200,8 @@ def _check_count(desk: Desk, images: Sequence[Image]) -> None:
         raise _invalid(f"A chat takes at most {most} images.", "messages")
 
 
-def _check_tool_calls(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Every call is answered by one message of the tool, before anything else is said."""
-    waiting: set[str] = set()
-    for place, message in enumerate(messages):
-        param = f"messages[{place}]"
-        if message["role"] == "tool":
-            call_id = message.get("tool_call_id")
-            if not isinstance(call_id, str) or call_id not in waiting:
-                raise InvalidToolCall(
-                    f"{param}.tool_call_id answers no tool call of the message before, or one that has"
-                    " been answered.",
-                    details={"field": f"{param}.tool_call_id"},
-                )
-            waiting.remove(call_id)
-            continue
-        _demand_answers(waiting, param)
-        waiting = _tool_calls(message, param)
-    _demand_answers(waiting, "messages")
-
-
-def _demand_answers(waiting: set[str], param: str) -> None:
-    if waiting:
-        raise InvalidToolCall(
-            f"Each tool call is answered by a tool's message; not so: {', '.join(sorted(waiting))}.",
-            details={"field": param},
-        )
-
-
-def _tool_calls(message: Mapping[str, Any], param: str) -> set[str]:
-    """The ids of a message's tool calls."""
-    if message["role"] != "assistant" or message.get("tool_calls") is None:
-        return set()
-    calls = _filled_list(message["tool_calls"], f"{param}.tool_calls")
-    ids = [call.get("id") if isinstance(call, dict) else None for call in calls]
-    if not all(isinstance(call_id, str) and call_id for call_id in ids) or len(set(ids)) < len(ids):
-        raise InvalidToolCall(
-            f"Each of {param}.tool_calls needs an id of its own.", details={"field": f"{param}.tool_calls"}
-        )
-    return {str(call_id) for call_id in ids}
-
-
-def _model(desk: Desk, name: Any) -> str:
+def model_of(desk: Desk, name: Any) -> str:
+    """The model that a chat names, the default where it names none. Raises ModelNotFound."""
     settings = desk.settings
     if name is None:
         return settings.vision_model

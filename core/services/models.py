@@ -5,6 +5,7 @@ Of presets, those whose words and schema are all of it; the others take more tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,8 @@ from core.pricing import Price
 from core.services import presets
 
 PREFIX = "vitrine/"
+NEWER_PARAMETERS = re.compile(r"(gpt-5|o\d)")
+"""Take max_completion_tokens and refuse a temperature (platform.openai.com/docs/guides/reasoning)."""
 OURS, THEIRS = "vitrine", "endpoint"
 
 FindPreset = Callable[[str], Preset | None]
@@ -84,6 +87,13 @@ def with_preset(desk: Desk, body: dict[str, Any], find_preset: FindPreset) -> di
     form = {"response_format": asked.response_format} if asked.response_format else {}
     said = {"model": desk.settings.vision_model, "messages": [prompt, *body["messages"]]}
     return {**form, **body, **said}
+
+
+def sampling(model: str, max_tokens: int, temperature: float) -> dict[str, Any]:
+    """The fields that tell a model how long its answer may be, and how free."""
+    if NEWER_PARAMETERS.match(model):
+        return {"max_completion_tokens": max_tokens}
+    return {"max_tokens": max_tokens, "temperature": temperature}
 
 
 def _unknown(name: str) -> ModelNotFound:

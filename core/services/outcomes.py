@@ -298,6 +298,8 @@ def _record(
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         if not moved:
             log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
+            if claimed.streamed:
+                analyses.keep_text(session, claimed.id, values.get("answer"))
             analyses.sum_usage(session, [claimed.id])
         elif to in FINAL:
             desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)

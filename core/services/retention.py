@@ -22,7 +22,7 @@ def forget_analyses(desk: Desk, limit: int = AT_ONCE) -> int:
     if (age := desk.settings.result_retention) is None:
         return 0
     with desk.database.transaction() as session:
-        return _remove(session, analyses.finished_before(age, limit))
+        return len(remove(session, analyses.finished_before(age, limit)))
 
 
 def hide_batches(desk: Desk, limit: int = AT_ONCE) -> int:
@@ -36,11 +36,12 @@ def hide_batches(desk: Desk, limit: int = AT_ONCE) -> int:
 def forget_items(desk: Desk, limit: int = AT_ONCE) -> int:
     """Remove items of batches that are gone for everyone, at last the batches themselves; how many."""
     with desk.database.transaction() as session:
-        removed = _remove(session, batches.items_of_hidden(limit))
-        return removed or batches.remove_emptied(session)
+        removed = remove(session, batches.items_of_hidden(limit))
+        return len(removed) or batches.remove_emptied(session)
 
 
-def _remove(session: Session, ids: Select[str]) -> int:
+def remove(session: Session, ids: Select[str]) -> list[str]:
+    """Remove the analyses that a query names, and the files that came with them; which."""
     removed, file_ids = analyses.remove_some(session, ids)
     files.remove_unused(session, file_ids, WITH_ANALYSIS)
     return removed

@@ -92,15 +92,15 @@ def remove(session: Session, analysis_id: str) -> None:
         raise WrongState(f"It is {state}: cancel it first.")
 
 
-def remove_some(session: Session, ids: Select[str]) -> tuple[int, list[str]]:
-    """Remove the analyses that a query names and nobody holds: how many, and the files that they used."""
+def remove_some(session: Session, ids: Select[str]) -> tuple[list[str], list[str]]:
+    """Remove the analyses that a query names and nobody holds: which, and the files that they used."""
     held = list(session.scalars(ids.with_for_update(of=Analysis, skip_locked=True)))
     of_theirs = AnalysisImage.analysis_id.in_(held)
     files = select(AnalysisImage.file_id).where(of_theirs, AnalysisImage.file_id.is_not(None))
     used = [file_id for file_id in session.scalars(files.distinct()) if file_id]
     gone = delete(Analysis).where(Analysis.id.in_(held))
     session.execute(gone.execution_options(synchronize_session=False))
-    return len(held), used
+    return held, used
 
 
 def finished_before(age: timedelta, limit: int) -> Select[str]:
@@ -175,6 +175,14 @@ def escalate(session: Session, analysis_id: str, fence: int, why: str) -> bool:
     }
     moved = update(Analysis).where(*held).values(values).returning(Analysis.id)
     return session.scalar(moved.execution_options(synchronize_session=False)) is not None
+
+
+def keep_text(session: Session, analysis_id: str, text: str | None) -> None:
+    """Keep what was received for an analysis that was final before; one that has an answer keeps that."""
+    kept = update(Analysis).where(
+        Analysis.id == analysis_id, Analysis.state.in_(FINAL), Analysis.answer.is_(None)
+    )
+    session.execute(kept.values(answer=text).execution_options(synchronize_session=False))
 
 
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:

@@ -85,6 +85,7 @@ class Claim:
     max_tokens: int
     temperature: float
     detail: str
+    streamed: bool
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
     digests: Sequence[str | None]

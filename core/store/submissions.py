@@ -27,6 +27,7 @@ OF_ANALYSIS = {
     "require_quality": "require_quality",
     "is_trial": "is_trial",
     "sku": "sku",
+    "streamed": "streamed",
     "question": "question",
     "context": "context",
     "model": "model",

@@ -29,6 +29,13 @@ class Answer:
         """Give the same answer with nothing in it, as some endpoints return now and then."""
         return replace(self, text="", calls=(), finish_reason="stop", completion_tokens=0)
 
+    def repeated(self, times: int) -> "Answer":
+        """Give the same answer with its text said so many times."""
+        if times == 1 or not self.text:
+            return self
+        text = " ".join([self.text] * times)
+        return replace(self, text=text, completion_tokens=self.completion_tokens * times)
+
 
 @dataclass(frozen=True)
 class Work:

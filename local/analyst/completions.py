@@ -132,7 +132,8 @@ class CompletionsHandler(JsonHandler):
 
     async def _complete(self, work: Work, *, empty: bool) -> None:
         self.call.id = f"chatcmpl-{uuid4().hex}"
-        reply = Reply(self.call.id, int(time.time()), work.answer.emptied() if empty else work.answer)
+        answer = work.answer.emptied() if empty else work.answer.repeated(self.desk.knobs.repeats)
+        reply = Reply(self.call.id, int(time.time()), answer)
         if work.request.stream:
             await self._stream(reply, include_usage=work.request.include_usage)
         else:
@@ -146,8 +147,14 @@ class CompletionsHandler(JsonHandler):
     async def _stream(self, reply: Reply, *, include_usage: bool) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
-        for chunk in reply.chunks(include_usage=include_usage):
+        chunks = list(reply.chunks(include_usage=include_usage))
+        knobs = self.desk.knobs
+        for place, chunk in enumerate(chunks):
+            if place == len(chunks) // 2 and knobs.breaks(self.call.n):
+                self.detach().close()
+                raise ClientLeftError
             self.write(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n")
             await self.flush()
+            await self._wait(knobs.token_pace)
         self.desk.ledger.close(self.call, HTTPStatus.OK)
         await self.finish("data: [DONE]\n\n")

@@ -20,6 +20,9 @@ class Knobs:
 
     latency: float = _knob(0.0, 0, 3600, "seconds each answer takes at least")
     latency_jitter: float = _knob(0.0, 0, 3600, "up to so many seconds more, drawn per call")
+    token_pace: float = _knob(0.0, 0, 60, "seconds between two pieces of a stream")
+    repeats: int = _knob(1, 1, 10_000, "times that a text is said in an answer")
+    break_rate: float = _knob(0.0, 0, 1, "share of streams that are broken off in the middle")
     requests_per_minute: int = _knob(0, 0, None, "limit of requests, a token bucket; 0 is none")
     tokens_per_minute: int = _knob(0, 0, None, "limit of tokens, prompt and answer; 0 is none")
     rate_burst: float = _knob(60.0, 0, 60, "seconds of those limits that may be used at once")
@@ -48,6 +51,10 @@ class Knobs:
     def delay(self, number: int) -> float:
         """Give the seconds that call `number` takes."""
         return self.latency + self.latency_jitter * self._draw(number, "latency")
+
+    def breaks(self, number: int) -> bool:
+        """Say whether the stream of call `number` is broken off."""
+        return self._draw(number, "break") < self.break_rate
 
     def fault(self, number: int) -> Fault | None:
         """Say what goes wrong with call `number`, if anything."""

@@ -8,6 +8,7 @@ import pytest
 from endpoint import completion
 
 from core.errors import UpstreamError
+from core.events import Addition
 from core.pricing import Usage, WorstCase
 from core.services import analyses, outcomes
 from core.services.outcomes import Answer, Closing
@@ -28,7 +29,8 @@ class Worker:
 
     def tell(self, number, *chunks, last=0, call=None):
         entry = {"call": call or self.call_id, "number": number, "chunks": json.dumps(chunks), "last": last}
-        assert self.desk.events.publish(self.claimed.id, entry)
+        [added] = self.desk.events.append([Addition(self.claimed.id, entry, begins=True, looks=True)])
+        assert added.taken
 
     def wait_until_seen(self):
         """Until the client has the first event: what is final before that is not relayed at all."""
@@ -110,6 +112,19 @@ def test_where_nothing_was_told_the_finished_answer_is_cut_into_chunks(stream):
     assert done == "[DONE]"
     assert "".join(text or "" for text in texts(chunks)) == "A red mug. " * 40
     assert len(chunks) > 3
+
+
+def test_a_log_that_was_lost_and_is_told_anew_is_shown_once(stream):
+    def work(worker):
+        worker.tell(0, said("A "))
+        worker.wait_until_seen()
+        worker.tell(0, said("A "), said("red "))
+        worker.tell(1, said("red "), said("mug."))
+        worker.tell(3, last=1)
+        worker.succeed("A red mug.")
+
+    *chunks, done = stream(work)
+    assert (texts(chunks), done) == (["A ", "red ", "mug."], "[DONE]")
 
 
 @pytest.mark.parametrize(("number", "call"), [(2, None), (0, "call_of_another")])

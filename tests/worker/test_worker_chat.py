@@ -3,11 +3,13 @@
 import json
 from base64 import b64decode, b64encode
 from io import BytesIO
+from itertools import accumulate
 
 import pytest
 from endpoint import completion
 from PIL import Image
 
+from core.events import log_of
 from core.services import chat
 from core.services.models import preset_finder
 from webapp.openai_api.chat import read_image
@@ -146,7 +148,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
 def told(shop, row):
-    parts = [part for _, part in shop.desk.events.parts(row.id, "0", 0)]
+    parts = [part for _, part in shop.desk.events.read({log_of(row.id): "0"}, 0).get(log_of(row.id), [])]
     return [one for part in parts for one in json.loads(part["chunks"])], parts
 
 
@@ -170,8 +172,10 @@ def test_a_streamed_answer_is_told_as_it_comes_and_recorded_whole_with_its_usage
     assert [token["token"] for token in choice["logprobs"]["content"]] == ["A", "mug"]
     chunks, parts = told(shop, row)
     assert chunks == [*CHUNKS, last]
-    assert [part["number"] for part in parts] == [str(number) for number in range(len(parts))]
-    assert [part["last"] for part in parts][-2:] == ["0", "1"]
+    assert "".join(part["text"] for part in parts) == row.answer
+    counts = [len(json.loads(part["chunks"])) for part in parts]
+    assert [int(part["number"]) for part in parts] == list(accumulate(counts, initial=0))[:-1]
+    assert [part["last"] for part in parts][-1] == "1"
 
 
 @pytest.mark.parametrize("broken", [sse(*CHUNKS[:3]), sse(*CHUNKS[:3]) + "data: {\n\n", sse(CHUNKS[0], 5)])

@@ -16,11 +16,13 @@ from core.services.keys import Scope
 from core.states import FINAL, AnalysisState
 from webapp import present
 from webapp.api.analyses import awaited, headers_of
+from webapp.api.following import CANCEL, EVENT_STREAM, EVENTS, LAST_EVENT_ID, followed, told_before
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
-from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body
-from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm
+from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_headers
+from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm, StreamForm
 from webapp.schemas.plain import PlainAnswer, PlainData, PlainPending
+from webapp.streams import streams
 from webapp.uploads import received
 
 FAILURES = (400, 409, 429, 500, 502, 503, 504)
@@ -39,6 +41,24 @@ blueprint = Blueprint("image", __name__, description="Ask about one image and wa
 def analyze(body: dict[str, Any]) -> Any:
     """Ask a question about an image."""
     return _answered(Submission(images=[received(body.pop("file"))], **body))
+
+
+@blueprint.route("/image/analyze-stream", methods=["POST"])
+@blueprint.response(200, content_type=EVENT_STREAM, description=EVENTS, headers=MADE)
+@blueprint.alt_response(204, description="All of it was told before.", success=True)
+@signed_in(Scope.WRITE)
+@limited(Counted.SUBMISSIONS)
+@takes_body(multipart=StreamForm, files=1)
+@idempotent
+@takes_headers(LAST_EVENT_ID)
+@may_answer(409, 429, 503)
+def analyze_stream(body: dict[str, Any]) -> Response:
+    """Ask a question about an image, and see the answer being made."""
+    cancels, told = body.pop("on_leave") == CANCEL, told_before()
+    with streams().seat() as seat:
+        submission = Submission(images=[received(body.pop("file"))], stream=True, **body)
+        found = analyses.submit(desk(), key(), submission, g.request_id, once())
+        return followed(found, told, seat, cancels=cancels)
 
 
 @blueprint.route("/image/analyze-with-context", methods=["POST"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Response, g
@@ -14,6 +15,7 @@ from core.services.files import Upload
 from core.services.keys import Scope
 from core.services.models import preset_finder
 from core.states import FINAL, AnalysisState
+from webapp.hearing import hearing
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.openai_api.errors import OpenAIBlueprint
@@ -22,7 +24,7 @@ from webapp.openai_api.waiting import Waiting, answer, place, waiting_for
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.analyses import decoded
 from webapp.schemas.chat import ChatBody, ChatCompletion
-from webapp.streams import StreamsFull, streams
+from webapp.streams import streams
 from webapp.uploads import spooled
 
 FAILURES = (404, 409, 500, 502, 504)
@@ -40,8 +42,10 @@ blueprint = OpenAIBlueprint("chat", __name__, description="OpenAI's chat API ove
 def create(body: dict[str, Any]) -> Response:
     """Ask about texts and images, and wait for the answer; `stream` gives it as server-sent events."""
     asked = chat.parse(desk(), body, read_image, preset_finder(desk(), key().account_id))
+    if asked.stream:
+        return _streamed(asked)
     with place():
-        return _streamed(asked) if asked.stream else _whole(asked)
+        return answer(_submitted(asked).final())
 
 
 def read_image(url: str) -> Upload:
@@ -52,22 +56,17 @@ def read_image(url: str) -> Upload:
         raise InvalidImage("An image is no base64 data URL, or its base64 is not valid.") from error
 
 
-def _whole(asked: ChatRequest) -> Response:
-    return answer(_submitted(asked).final())
-
-
 def _streamed(asked: ChatRequest) -> Response:
     """A stream; what fails soon is refused with a status of its own, as it would be without one."""
-    waiting = _submitted(asked)
-    stream = ChatStream(waiting, include_usage=asked.include_usage)
-    found = stream.begin()
-    if found.state in FINAL and found.state != AnalysisState.COMPLETED:
-        return answer(found)
-    try:
-        return streams().response(stream.events())
-    except StreamsFull:
-        waiting.give_up()
-        raise
+    with streams().seat() as seat, ExitStack() as otherwise:
+        stream = ChatStream(_submitted(asked), hearing(), include_usage=asked.include_usage)
+        otherwise.callback(stream.close)
+        found = stream.begin()
+        if found.state in FINAL and found.state != AnalysisState.COMPLETED:
+            return answer(found)
+        response = seat.response(stream.events())
+        response.call_on_close(otherwise.pop_all().close)
+        return response
 
 
 def _submitted(asked: ChatRequest) -> Waiting:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.events import Events
+from webapp.hearing import Log
 
 
 class Relay:
-    """Reads the chunks of one call in their order, and notices where one is missing."""
+    """Reads the chunks of one call in their order, each once, and notices where one is missing."""
 
-    def __init__(self, events: Events, analysis_id: str) -> None:
-        self._events = events
-        self._analysis_id = analysis_id
-        self._behind = "0"
-        self._expected: tuple[str, int] | None = None
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._read = 0
+        self._call: str | None = None
+        self._expected = 0
+        """The number of the next chunk."""
         self.is_complete = False
         self.is_broken = False
         """A part is lost, or another call has begun the answer anew."""
@@ -23,7 +24,7 @@ class Relay:
     @property
     def has_begun(self) -> bool:
         """Whether anything of the answer has come."""
-        return self._expected is not None
+        return self._call is not None
 
     @property
     def is_over(self) -> bool:
@@ -33,12 +34,16 @@ class Relay:
     def read(self, seconds: float) -> list[dict[str, Any]]:
         """What is new, as soon as there is something or the time is up."""
         chunks: list[dict[str, Any]] = []
-        for entry_id, part in self._events.parts(self._analysis_id, self._behind, seconds):
-            self._behind, here = entry_id, (part["call"], int(part["number"]))
-            if here != (self._expected or (here[0], 0)):
+        entries = self._log.after(self._read, seconds)
+        self._read += len(entries)
+        for part in (fields for fields in entries if "chunks" in fields):
+            call, number = part["call"], int(part["number"])
+            if call != (self._call or call) or number > self._expected:
                 self.is_broken = True
                 break
-            self._expected = (here[0], here[1] + 1)
+            self._call = call
+            new = json.loads(part["chunks"])[self._expected - number :]  # a lost log is told once more
+            self._expected += len(new)
             self.is_complete = part["last"] == "1"
-            chunks += json.loads(part["chunks"])
+            chunks += new
         return chunks

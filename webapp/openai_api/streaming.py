@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from core.errors import UpstreamError, VitrineError
 from core.services.chat import Standing
 from core.states import FINAL
+from webapp.hearing import Hearing
 from webapp.openai_api import replies
 from webapp.openai_api.chunks import DONE, chunks, data
 from webapp.openai_api.errors import detail
@@ -27,13 +29,18 @@ LOOK_SECONDS = 1.0
 class ChatStream:
     """The events of one chat for one client."""
 
-    def __init__(self, waiting: Waiting, *, include_usage: bool) -> None:
+    def __init__(self, waiting: Waiting, hearing: Hearing, *, include_usage: bool) -> None:
         self._waiting = waiting
         self._include_usage = include_usage
-        self._relay = Relay(waiting.desk.events, waiting.analysis_id)
+        self._following = ExitStack()
+        self._relay = Relay(self._following.enter_context(hearing.following(waiting.analysis_id)))
         self._first: list[dict[str, Any]] = []
         self._final = False
         """Whether it is so before anything was relayed: then all of it comes from the database."""
+
+    def close(self) -> None:
+        """Follow it no longer."""
+        self._following.close()
 
     def begin(self) -> Standing:
         """The analysis when its first chunk is there, or it is final, or it takes longer than a heartbeat."""

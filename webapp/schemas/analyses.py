@@ -149,6 +149,7 @@ FORM = {
         },
     },
 }
+STREAM = "Tell its text while it is made, to whoever follows /analyses/{id}/stream."
 OPTIONS = {"description": "Options of the preset, which says what they are.", "example": {}}
 
 
@@ -184,6 +185,7 @@ class SubmitJson(_Question, ToldSchema):
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
     require_quality = required_quality()
+    stream = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": STREAM, "example": False})
     wait = Real(
         strict=True,
         validate=validate.Range(0, LONGEST_WAIT),
@@ -211,6 +213,9 @@ class SubmitForm(_FormNumbers, ToldSchema):
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
     require_quality = required_quality()
+    stream = fields.Boolean(
+        truthy={"true"}, falsy={"false"}, metadata={"description": STREAM, "example": False}
+    )
     wait = Real(validate=validate.Range(0, LONGEST_WAIT), metadata={"example": 10})
 
 
@@ -228,6 +233,27 @@ class AskForm(_FormNumbers):
         """The preset and context are fixed."""
 
         exclude = ("preset", "context")
+
+
+def on_leave() -> Text:
+    """What becomes of an analysis whose client leaves its stream."""
+    return Text(
+        load_default="continue",
+        validate=validate.OneOf(["continue", "cancel"]),
+        metadata={"description": "When the client leaves: go on all the same, or cancel and keep what came."},
+    )
+
+
+class StreamForm(AskForm):
+    """A question about one image, whose answer is followed."""
+
+    on_leave = on_leave()
+
+
+class FollowQuery(Schema):
+    """How to follow an analysis."""
+
+    on_leave = on_leave()
 
 
 class AskWithContextForm(AskForm):

@@ -1,0 +1,145 @@
+"""Conversations with the whole system: web processes, workers, and an endpoint that measures photos."""
+
+import base64
+import io
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from PIL import Image
+from sqlalchemy import func, select
+
+from core.models import Analysis
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "parameters": {"type": "object", "properties": properties, "required": list(properties)},
+        },
+    }
+    for name, properties in {
+        "note_colors": {"dominant_colors": {"type": "array", "items": {"type": "string"}}},
+        "note_size": {"width": {"type": "integer"}, "height": {"type": "integer"}},
+    }.items()
+]
+
+
+def red():
+    buffer = io.BytesIO()
+    Image.new("RGB", (320, 240), (220, 20, 30)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+class Talker:
+    """A client with sessions of its own."""
+
+    def __init__(self, live, session):
+        self.live, self.session = live, session
+
+    def begin(self, **options):
+        return self.session.post(f"{self.live.url}/api/sessions", json=options, timeout=30).json()["id"]
+
+    def say(self, session_id, message=None, **body):
+        body |= {} if message is None else {"message": message}
+        return self.session.post(
+            f"{self.live.url}/api/chat", json={"session_id": session_id, **body}, timeout=60
+        )
+
+    def listed(self, session_id):
+        path = f"{self.live.url}/api/sessions/{session_id}/messages?limit=100"
+        return self.session.get(path, timeout=30).json()["data"]
+
+
+@pytest.fixture
+def talker(quick):
+    return Talker(quick, quick.session())
+
+
+def test_a_photo_is_talked_about_over_several_turns_each_with_its_usage_and_cost(talker):
+    session = talker.begin(system="You are brief.")
+    image = {"base64": base64.b64encode(red()).decode(), "name": "red.jpg"}
+    first = talker.say(session, "What colour is it?", images=[image])
+    second = talker.say(session, "무슨 색이에요? 👩‍👩‍👧‍👦")
+    assert (first.status_code, second.status_code) == (200, 200), first.text + second.text
+    assert "red" in first.json()["content"]
+    rows = talker.listed(session)
+    assert [row["role"] for row in rows] == ["user", "assistant"] * 2
+    assert rows[3]["content"] == second.json()["content"]
+    assert rows[2]["content"] == "무슨 색이에요? 👩‍👩‍👧‍👦"
+    assert second.json()["usage"]["prompt_tokens"] > first.json()["usage"]["prompt_tokens"]
+    assert second.json()["usage"]["prompt_tokens_details"]["image_tokens"] > 0
+    assert second.json()["cost"]["total_cost"] == 0
+
+
+def test_two_tools_are_called_at_once_and_their_answers_answered(talker):
+    session = talker.begin()
+    image = {"base64": base64.b64encode(red()).decode()}
+    called = talker.say(session, "Note it.", images=[image], tools=TOOLS, tool_choice="required")
+    calls = called.json()["tool_calls"]
+    assert [call["function"]["name"] for call in calls] == ["note_colors", "note_size"]
+    answers = [{"role": "tool", "tool_call_id": call["id"], "content": "noted"} for call in calls]
+    refused = talker.say(session, messages=answers[:1], tools=TOOLS)
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "invalid_tool_call")
+    done = talker.say(session, messages=answers, tools=TOOLS)
+    assert done.status_code == 200, done.text
+    assert done.json()["content"]
+    assert [row["role"] for row in talker.listed(session)] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+    ]
+
+
+def test_an_answer_with_a_form_comes_as_data(talker):
+    session = talker.begin()
+    schema = {"type": "object", "properties": {"width": {"type": "integer"}}, "required": ["width"]}
+    form = {"type": "json_schema", "json_schema": {"name": "size", "schema": schema}}
+    image = {"base64": base64.b64encode(red()).decode()}
+    answer = talker.say(session, "How wide?", images=[image], response_format=form)
+    assert answer.json()["data"] == {"width": 320}
+
+
+def test_of_fifty_posts_at_once_one_is_answered_and_none_comes_between(quick, talker):
+    quick.analyst.turn(latency=1)
+    session = talker.begin()
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda number: talker.say(session, f"{number}?"), range(50)))
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {200, 202, 409, 503}, set(statuses)
+    rows = talker.listed(session)
+    assert [row["role"] for row in rows] == ["user", "assistant"] * (len(rows) // 2)
+    assert len(rows) // 2 == sum(status in {200, 202} for status in statuses) >= 1
+    assert all("wait for that answer" in each.json()["error"] for each in answers if each.status_code == 409)
+
+
+def test_a_killed_worker_locks_no_session(quick, talker):
+    quick.start_worker("doomed", WORKER_LEASE="10")
+    quick.wait_for(lambda: "3 seen" in requests.get(f"{quick.url}/api/health", timeout=5).text, seconds=60)
+    quick.analyst.turn(latency=3)
+    sessions = [talker.begin() for _ in range(12)]
+    mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")
+
+    def held():
+        with quick.desk.database.transaction() as database:
+            return database.scalar(select(func.count()).where(mine))
+
+    with ThreadPoolExecutor(12) as pool:
+        saying = [pool.submit(talker.say, session, "?") for session in sessions]
+        quick.wait_for(held)
+        os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
+        quick.processes.pop("doomed").wait()
+        quick.analyst.turn(latency=0)
+        assert {future.result().status_code for future in saying} <= {200, 202}
+
+    def answered(session):
+        return [row["status"] for row in talker.listed(session)] == ["completed"] * 2
+
+    for session in sessions:
+        quick.wait_for(lambda each=session: answered(each), seconds=90)
+        assert talker.say(session, "And?").status_code == 200

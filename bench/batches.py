@@ -37,7 +37,8 @@ API = "/api/v1"
 BATCH_COLUMNS = "account_id, key_id, request_id, state, metadata, total, priority, start_tag, deadline_at"
 ITEM_COLUMNS = (
     "id, batch_id, account_id, key_id, request_id, position, custom_id, state, preset, preset_version,"
-    " question, context, model, max_tokens, temperature, detail, metadata, deadline_at"
+    " question, context, model, max_tokens, temperature, detail, metadata, deadline_at, cache_seconds,"
+    " fingerprint"
 )
 IMAGE_COLUMNS = "analysis_id, position, file_id"
 PHOTOS = 400

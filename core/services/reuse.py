@@ -23,7 +23,7 @@ from core.queue import Task
 from core.reuse import Common
 from core.services import presets
 from core.states import AnalysisState
-from core.store import analyses, brands, outbox, reuse, taxonomies
+from core.store import analyses, brands, flights, outbox, reuse, taxonomies
 from core.store.claims import Claim
 from core.store.reuse import Settled
 
@@ -112,7 +112,7 @@ def settle(desk: Desk, session: Session, ids: Sequence[str]) -> set[str]:
     _told(desk, session, settled)
     answered = {row.id for row in settled}
     rest = [analysis_id for analysis_id in ids if analysis_id not in answered]
-    return answered | reuse.follow(session, rest) if rest else answered
+    return answered | flights.follow(session, rest) if rest else answered
 
 
 def settle_one(desk: Desk, analysis_id: str) -> None:
@@ -138,12 +138,12 @@ def let_followers_go(desk: Desk, session: Session, leader_id: str, ended: Analys
     """
     if ended == AnalysisState.COMPLETED:
         _told(desk, session, reuse.settle_followers(session, [leader_id]))
-    _ring(desk, session, reuse.let_go(session, [leader_id], alone=ended == AnalysisState.FAILED))
+    _ring(desk, session, flights.let_go(session, [leader_id], alone=ended == AnalysisState.FAILED))
 
 
 def mend(session: Session) -> None:
     """Let go who waits in vain: its leader ended unseen, or is held back with its batch."""
-    if count := reuse.let_abandoned_go(session):
+    if count := flights.let_abandoned_go(session):
         log.info("followers_let_go", count=count)
 
 
@@ -161,12 +161,12 @@ def identify(desk: Desk, claimed: Claim) -> None:
     if found is None:
         return
     with desk.database.statement() as connection:
-        standing = reuse.identify(connection, claimed.id, claimed.fence, found)
+        standing = flights.identify(connection, claimed.id, claimed.fence, found)
     if standing is None:
         raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
-    if standing == reuse.ANSWERED:
+    if standing == flights.ANSWERED:
         raise Answered
-    if standing == reuse.LED:
+    if standing == flights.LED:
         _step_back(desk, claimed, found)
         raise Following
 
@@ -177,7 +177,7 @@ def _step_back(desk: Desk, claimed: Claim, fingerprint: bytes) -> None:
     In two transactions: heartbeats lock rows in another order.
     """
     with desk.database.statement() as connection:
-        reuse.step_back(connection, claimed.id, claimed.fence, fingerprint)
+        flights.step_back(connection, claimed.id, claimed.fence, fingerprint)
     with desk.database.transaction() as session:
         if not settle(desk, session, [claimed.id]) and claimed.batch_id is None:
             _ring(desk, session, [claimed.id])

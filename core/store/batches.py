@@ -378,6 +378,7 @@ def retry_items(session: Session, batch_id: str, states: Sequence[AnalysisState]
             error_message=None,
             answer=None,
             attempts=0,
+            is_alone=False,
             lease_expiries=0,
             finished_at=None,
             finish_xid=None,

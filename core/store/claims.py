@@ -41,7 +41,7 @@ from sqlalchemy.orm import Session
 
 from core.models import Analysis, AnalysisImage, Base, Batch, File
 from core.states import FINAL, AnalysisState, BatchState, CallState
-from core.store import analyses, budgets, calls, outbox, reuse
+from core.store import analyses, budgets, calls, flights, outbox, reuse
 from core.store.analyses import USAGE
 from core.store.calls import CallEnd
 
@@ -112,7 +112,7 @@ def _taking() -> Any:
             ANALYSES.c.deadline_at > func.now(),
             ANALYSES.c.lease_expiries < bindparam("most_expiries", type_=Integer),
             or_(ANALYSES.c.batch_id.is_(None), batch_runs),
-            ~reuse.is_led(),
+            ~flights.is_led(),
         )
         .values(
             state=AnalysisState.RUNNING,

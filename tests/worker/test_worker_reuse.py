@@ -344,14 +344,15 @@ def items_of(shop, batch_id):
     return rows
 
 
-def dispatch(shop):
-    return dispatching.turn(shop.desk, Pace(), 1.0)
+def dispatch(shop, turns=5):
+    """Bells that are rung; a turn on a slow machine ends before it has passed over everything."""
+    return sum(dispatching.turn(shop.desk, Pace(), 1.0) for _ in range(turns))
 
 
 def test_a_batch_that_was_answered_before_needs_neither_bell_nor_worker(shop, told, batch, agreed):
     paid = [shop.run(row.id) for row in items_of(shop, batch("One?", "Two?"))]
     again = batch(*["One?", "Two?"] * 300)
-    assert dispatch(shop) == 0
+    assert dispatch(shop, turns=50) == 0
     rows = items_of(shop, again)
     assert [row.cached_from for row in rows] == [paid[0].id, paid[1].id] * 300
     assert {row.finish_xid is None for row in rows} == {False}

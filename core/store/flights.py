@@ -1,6 +1,7 @@
 """Who asks the very same at the same time: one leads, the others follow.
 
-Statements without entities, made once. Of rows with one fingerprint, one at most is running: the unique index `uq_analyses_leading` says so.
+Of rows with one fingerprint, one at most is running: the unique index `uq_analyses_leading` says so. These
+are statements without entities, made once.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from cli.client import SUBMIT_WAIT, Analysis, Client
 from cli.failure import Interrupted
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending, Upload
+from core import reuse
 from core.states import FINAL
 
 FIRST_PAUSES = (0.5, 1.0)
@@ -39,10 +40,24 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
             callback=_preset_options,
             help="An option of the preset; repeat for several, or for a list.",
         ),
+        click.option(
+            "--cache",
+            callback=_cache,
+            metavar="auto|off|refresh|SECONDS",
+            help="Whether an earlier answer to the very same may be given, and how old it may be.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _cache(_context: click.Context, _parameter: click.Parameter, value: str | None) -> reuse.Cache | None:
+    """What --cache means. Raises BadParameter."""
+    try:
+        return None if value is None else reuse.parsed(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from core.desk import Desk
@@ -38,7 +39,7 @@ class Images:
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
             self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
-            for digest, detail in zip(self._digests(claimed), details, strict=True)
+            for digest, detail in zip(_known(claimed), details, strict=True)
         ]
         if self._is_stopping():
             raise Stopping
@@ -47,19 +48,20 @@ class Images:
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
         policy, blobs = self._policy(quality.SIDE), self._desk.blobs
-        measures = [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
+        measures = [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
         return judged(rules, measures, claimed.views)
 
-    def _digests(self, claimed: Claim) -> list[str]:
-        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
-        known = [digest for digest in claimed.digests if digest]
-        if len(known) == len(claimed.digests):
-            return known
+    def fetched(self, claimed: Claim) -> Claim:
+        """The same with SHA-256 of all images, those named by a URL fetched.
+
+        Raises Ended, Stopping, WrongState.
+        """
         sources = fetching.sources(self._desk, claimed)
-        return [
+        digests = [
             digest or self._fetch(claimed, position, url or "")
             for position, (digest, url) in enumerate(sources)
         ]
+        return replace(claimed, digests=digests)
 
     def _fetch(self, claimed: Claim, position: int, url: str) -> str:
         if self._is_stopping():
@@ -77,6 +79,10 @@ class Images:
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
+
+
+def _known(claimed: Claim) -> list[str]:
+    return [digest for digest in claimed.digests if digest]
 
 
 def _best_side(detail: str) -> int:

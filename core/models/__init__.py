@@ -11,6 +11,7 @@ from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.preset import OwnPreset
+from core.models.reuse import Reuse
 from core.models.session import ChatSession, Message
 from core.models.taxonomy import Taxonomy
 from core.models.webhook import Attempt, Delivery, Webhook
@@ -37,6 +38,7 @@ __all__ = [
     "IdempotencyKey",
     "Message",
     "OwnPreset",
+    "Reuse",
     "Taxonomy",
     "Webhook",
     "Worker",

@@ -19,11 +19,13 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
-from core.services import budgets, idempotency, webhooks
+from core.reuse import AUTO, Cache, Common, fingerprint
+from core.services import budgets, idempotency, reuse, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
 from core.services.presets import check_cascade, check_form, find, models_of
+from core.services.reuse import Fingerprints
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
 from core.store import analyses, deliveries, files, messages, submissions
@@ -67,6 +69,8 @@ class Submission:
     """Whether its text is told while it is made."""
     require_quality: Sequence[str] = ()
     """Names of rule sets."""
+    cache: Cache = AUTO
+    """Whether an earlier answer will do."""
     told: Told | None = None
     """Who is to be told how it ends."""
 
@@ -103,10 +107,11 @@ def accept(
     Without a preset it is passed on as it came. Raises as `submit` does.
     """
     new = keep(desk, key.account_id, images)
+    common = _common(desk, analysis, preset)
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        enter(desk, session, key, analysis, images, new, told, preset, views)
+        enter(desk, session, key, analysis, images, new, told, preset, views, common)
     return analysis.id
 
 
@@ -134,17 +139,22 @@ def enter(
     told: Told | None = None,
     preset: Preset | None = None,
     views: Sequence[str | None] = (),
+    common: Common | None = None,
 ) -> None:
     """Store a new analysis with its new files in a transaction that is open, after which a worker is rung.
 
-    Raises NotFound, BudgetExceeded, InvalidRequest.
+    With what it has in common with others, an answer that is there already will do. Raises NotFound,
+    BudgetExceeded, InvalidRequest.
     """
-    sources = _sources(session, key.account_id, images, new, views)
-    budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+    sources, digests = _sources(session, key.account_id, images, new, views)
+    if common and all(digests):
+        analysis.fingerprint = fingerprint(common, analysis.question, analysis.context, digests, views)
     deadline = timedelta(seconds=desk.settings.analysis_deadline)
     submissions.add(session, analysis, deadline, sources, new)
     webhooks.attach(session, key.account_id, analysis.id, told)
-    desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+    if not analysis.fingerprint or not reuse.settle(desk, session, [analysis.id]):
+        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+        desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
     after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
 
 
@@ -210,6 +220,7 @@ def give_up(desk: Desk, session: Session, analysis_id: str, why: str) -> None:
     analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason=why)
     desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
     metrics.ended_after_commit(session, AnalysisState.CANCELLED)
+    reuse.let_followers_go(desk, session, analysis_id, AnalysisState.CANCELLED)
 
 
 def delete(desk: Desk, account_id: str, analysis_id: str) -> None:
@@ -271,8 +282,8 @@ def _sources(
     images: Sequence[Image],
     fresh: Sequence[File],
     views: Sequence[str | None],
-) -> list[Source]:
-    """Where the images of a submission come from, and what they show.
+) -> tuple[list[Source], list[str]]:
+    """Where images come from, and what they show; SHA-256 of each, '' of those that are still to be fetched.
 
     Raises NotFound for ids that are not the account's.
     """
@@ -283,12 +294,21 @@ def _sources(
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
 
-    def source(image: Image, view: str | None) -> Source:
+    def source(image: Image, view: str | None) -> tuple[Source, str]:
         if isinstance(image, ImageUrl):
-            return None, image.url, view
-        return (image if isinstance(image, str) else next(new).id), None, view
+            return (None, image.url, view), ""
+        file = known[image] if isinstance(image, str) else next(new)
+        return (file.id, None, view), file.digest
 
-    return [source(image, view) for image, view in zip_longest(images, views)]
+    found = [source(image, view) for image, view in zip_longest(images, views)]
+    return [where for where, _ in found], [digest for _, digest in found]
+
+
+def _common(desk: Desk, analysis: Analysis, preset: Preset | None) -> Common | None:
+    """What a new analysis asks beside its question and images; None where no answer is given again."""
+    if analysis.cache_seconds is None:
+        return None
+    return Fingerprints(desk, analysis.account_id).common(analysis, preset, analysis.body)
 
 
 def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
@@ -315,6 +335,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "is_trial": submission.is_trial,
         "sku": submission.sku,
         "streamed": submission.stream,
+        "cache_seconds": None if submission.is_trial else reuse.max_age(desk, submission.cache),
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

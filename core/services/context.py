@@ -7,7 +7,7 @@ can, a history begins with something that the user said.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate
@@ -102,7 +102,7 @@ def open_calls(history: Sequence[Said]) -> set[str]:
     return {call["id"] for call in history[-1].calls} if history else set()
 
 
-def with_images(history: Sequence[Said], again: Again, most: int, files: set[str]) -> list[Said]:
+def with_images(history: Sequence[Said], again: Again, most: int, files: Collection[str]) -> list[Said]:
     """The history with the images that are shown again, at most so many, of files that are still there."""
     chosen, left = list(history), 0 if again == Again.NONE else most
     for place in reversed(range(len(history))):

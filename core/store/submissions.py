@@ -37,6 +37,8 @@ OF_ANALYSIS = {
     "detail": "detail",
     "meta": "metadata",
     "body": "body",
+    "cache_seconds": "cache_seconds",
+    "fingerprint": "fingerprint",
 }
 """Attributes of an analysis that a client decides on, and their columns."""
 OF_IMAGE = ("file_id", "url", "view")

@@ -39,11 +39,8 @@ SCHEMES = {
 }
 MADE = {"Location": {"schema": {"type": "string"}}, **DOCUMENTED}
 """Headers of an answer that tells where to find what was made; all routes that make something are limited."""
-TOO_LONG: dict[str, Any] = {
-    "schema": {"type": "string"},
-    "content_type": "text/html",
-    "description": "The address with its query is longer than gunicorn reads.",
-}
+TOO_LONG = "TOO_LONG"
+"""The answer to an address whose query is longer than gunicorn reads: its own, and so in HTML."""
 MULTIPART_SLACK = 64 * 1024
 """Bytes allowed for the fields and borders around the files of a multipart body."""
 
@@ -132,7 +129,7 @@ def takes_query(schema: type[Schema]) -> Callable[[View], View]:
             return view(*args, _loaded(schema(), request.args.to_dict()), **kwargs)
 
         described = documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
-        return cast("View", Blueprint.alt_response(414, **TOO_LONG)(described))
+        return cast("View", Blueprint.alt_response(cast("Any", None), 414, response=TOO_LONG)(described))
 
     return decorator
 

@@ -23,6 +23,7 @@ threads = ours.web_threads
 preload_app = False  # obstore and database pools do not survive a fork
 graceful_timeout = 30
 keepalive = 30
+limit_request_line = 8190  # the most there is; what is longer gets a 414 before it comes to us
 umask = 0o077  # what shops upload is nobody else's on this machine
 accesslog = None  # webapp.tracing writes a line per request
 errorlog = "-"

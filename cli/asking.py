@@ -25,6 +25,9 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
         click.option("--model", metavar="NAME", help="Another model than the server's default."),
         click.option(
+            "--stronger-model", metavar="NAME", help="Asked too where the answer is not sure enough."
+        ),
+        click.option(
             "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
         ),
         click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),

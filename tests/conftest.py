@@ -152,7 +152,7 @@ def live(servers, folder, settings):
         system.start("web", [BIN / "gunicorn", "wsgi:app"])
         for number in (1, 2):
             system.start_worker(f"worker-{number}")
-        system.wait_for(lambda: _ready(system), seconds=60)
+        system.wait_for(lambda: _ready(system), seconds=180)
         yield system
 
 

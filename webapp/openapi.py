@@ -12,7 +12,7 @@ from werkzeug.routing import BaseConverter, Map
 
 from core.ids import ALPHABET, LENGTH
 from webapp.errors import ErrorSchema
-from webapp.operations import SCHEMES
+from webapp.operations import SCHEMES, TOO_LONG
 
 DOCUMENT = "/openapi.json"
 DOCS = "/docs"
@@ -63,6 +63,8 @@ def make_api(app: Flask) -> Any:
     del api.spec.components.schemas["PaginationMetadata"]  # of a kind of paging that is not used here
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
+    html = {"text/html": {"schema": {"type": "string"}}}
+    api.spec.components.response(TOO_LONG, {"description": "The query is too long.", "content": html})
     app.register_blueprint(
         get_swaggerui_blueprint(DOCS, DOCUMENT, config={"app_name": "Vitrine", "validatorUrl": None})
     )

@@ -39,6 +39,8 @@ SCHEMES = {
 }
 MADE = {"Location": {"schema": {"type": "string"}}, **DOCUMENTED}
 """Headers of an answer that tells where to find what was made; all routes that make something are limited."""
+TOO_LONG = "TOO_LONG"
+"""The answer to an address whose query is longer than gunicorn reads: its own, and so in HTML."""
 MULTIPART_SLACK = 64 * 1024
 """Bytes allowed for the fields and borders around the files of a multipart body."""
 
@@ -126,7 +128,8 @@ def takes_query(schema: type[Schema]) -> Callable[[View], View]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             return view(*args, _loaded(schema(), request.args.to_dict()), **kwargs)
 
-        return documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
+        described = documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
+        return cast("View", Blueprint.alt_response(cast("Any", None), 414, response=TOO_LONG)(described))
 
     return decorator
 

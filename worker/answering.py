@@ -46,7 +46,7 @@ class Answering:
         said = finishing.hints(self._desk, claimed, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
-        if brief.models and claimed.stronger_model and not claimed.first_model:
+        if claimed.stronger_model and not claimed.first_model:
             return self._cascade(claimed, brief, images, said)
         return self._converse(claimed, brief, images, said)
 

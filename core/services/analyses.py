@@ -23,7 +23,7 @@ from core.services import budgets, idempotency, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
-from core.services.presets import check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
 from core.store import analyses, deliveries, files, submissions
@@ -53,6 +53,8 @@ class Submission:
     context: str | None = None
     preset: str | None = None
     model: str | None = None
+    stronger_model: str | None = None
+    """Asked too where the model's answer is not enough."""
     max_tokens: int | None = None
     temperature: float | None = None
     detail: str | None = None
@@ -78,6 +80,7 @@ def submit(
     preset = find(desk, key.account_id, submission.preset)
     _check(desk, submission)
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
+    check_cascade(desk, preset, submission.model, submission.stronger_model, submission.response_format)
     analysis = fresh(key, request_id, **_columns(desk, submission, preset))
     made = accept(desk, key, analysis, submission.images, once, submission.told, preset, submission.views)
     return get(desk, key.account_id, made)
@@ -260,7 +263,7 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
 
 def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, Any]:
     settings, temperature = desk.settings, submission.temperature
-    model, stronger = models_of(desk, preset, submission.model)
+    model, stronger = models_of(desk, preset, submission.model, submission.stronger_model)
     return {
         "preset": preset.name,
         "preset_version": preset.version,

@@ -20,12 +20,13 @@ from core.services import image_urls
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
-from core.services.presets import check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.problems import Problems
 from core.services.rows import MOST_ITEMS, Broken, Picture, Row, by_sku, given, pictures, too_many
 from core.views import SKU_LENGTH, problem_of
 
 MOST_TOKENS = 128_000
+MODEL_LENGTH = 200
 FILE_ID_LENGTH = 40
 FIELDS = frozenset(
     {
@@ -41,6 +42,7 @@ FIELDS = frozenset(
         "response_format",
         "require_quality",
         "model",
+        "stronger_model",
         "max_tokens",
         "temperature",
         "detail",
@@ -136,7 +138,9 @@ class Items:
         settings = self._desk.settings
         if values.get("question") is None and values.get("preset") is None:
             problem("question", "Ask a question or name a preset.")
-        model, stronger = models_of(self._desk, preset, self._model(values.get("model"), problem))
+        wanted = self._model(values.get("model"), problem)
+        stronger = _text(values, "stronger_model", MODEL_LENGTH, problem)
+        model, stronger = models_of(self._desk, preset, wanted, stronger)
         item = Item(
             custom_id=custom_id,
             sku=_text(row, "sku", SKU_LENGTH, problem, blank=False),
@@ -240,7 +244,8 @@ class Items:
 
     def _check_form(self, item: Item, problem: Callable[[str, str], None]) -> None:
         """Judge options and form; most items of a batch have the same."""
-        form = (item.preset.name, json.dumps([item.preset_options, item.response_format]))
+        said = [item.preset_options, item.response_format, item.model, item.stronger_model]
+        form = (item.preset.name, json.dumps(said))
         if form not in self._forms:
             self._forms[form] = self._problem_of(item)
         if found := self._forms[form]:
@@ -251,6 +256,7 @@ class Items:
         options, form = item.preset_options, item.response_format
         try:
             check_form(self._desk, self._account_id, item.preset, options, form)
+            check_cascade(self._desk, item.preset, item.model, item.stronger_model, form)
         except InvalidRequest as error:
             return str(error.details["field"])[:100], error.message
         return None

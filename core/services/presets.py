@@ -18,6 +18,7 @@ from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
 from core.presets.packs import check, preset_of
+from core.presets.preset import MEASURE
 from core.services import idempotency, taxonomies
 from core.services.idempotency import Once
 from core.store import presets
@@ -137,8 +138,32 @@ def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:
             )
 
 
-def models_of(desk: Desk, preset: Preset, model: str | None) -> tuple[str, str | None]:
-    """The model that is asked, and the stronger one of a cascade; who names a model gets that one alone."""
+def check_cascade(
+    desk: Desk, preset: Preset, model: str | None, stronger: str | None, response_format: Any
+) -> None:
+    """Raises InvalidRequest for a stronger model that is not served, or could not be seen to be needed."""
+    if stronger is None or stronger == (preset.models or {}).get("stronger"):
+        return
+    first, _ = models_of(desk, preset, model, stronger)
+    known = desk.settings.models
+    if stronger not in known or stronger == first:
+        why = f"Must be another model than the first, {first!r}, out of: {', '.join(known)}."
+    elif preset.choices or preset.method == MEASURE or (preset.schema is None and response_format is None):
+        why = f"The preset {preset.name!r} has no cascade: nothing tells whether its first answer is enough."
+    else:
+        return
+    raise InvalidRequest(f"stronger_model: {why}", details={"field": "stronger_model"})
+
+
+def models_of(
+    desk: Desk, preset: Preset, model: str | None, stronger: str | None = None
+) -> tuple[str, str | None]:
+    """The model that is asked, and the stronger one of a cascade.
+
+    Who names a model gets that one alone, unless they name a stronger one too.
+    """
+    if stronger is not None:
+        return model or (preset.models or {}).get("first") or desk.settings.vision_model, stronger
     if model is None and preset.models is not None:
         return preset.models["first"], preset.models["stronger"]
     return model or desk.settings.vision_model, None

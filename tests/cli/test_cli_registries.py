@@ -13,7 +13,7 @@ def test_brands_are_imported_added_listed_and_deleted(vitrine):
     assert vitrine("brands", "import", "brands.csv").stdout == "2 brands added or changed.\n"
     made = vitrine("brands", "add", "Zzyzx", "--alias", "Zz").stdout.strip()
     rows = [json.loads(line) for line in vitrine("brands", "list", "--json").stdout.splitlines()]
-    assert [(row["name"], row["aliases"]) for row in rows] == [
+    assert sorted((row["name"], row["aliases"]) for row in rows) == [
         ("Nike", ["나이키", "ナイキ"]),
         ("Puma", []),
         ("Zzyzx", ["Zz"]),

@@ -157,3 +157,39 @@ def test_two_hundred_items_cost_less_and_usage_tells_how_much(shop, script, phot
     assert group == {"calls": 240, "cascade_saved": Decimal("0.336")}
     spent = batches.get(shop.desk, shop.key.account_id, batch.id).tally.taken
     assert spent["prompt_cost"] + spent["completion_cost"] == Decimal("0.56") - Decimal("0.336")
+
+
+FORM = {"type": "json_schema", "json_schema": {"name": "kind", "schema": PACK["schema"]}}
+CASCADE = {"model": CHEAP, "stronger_model": STRONG}
+
+
+def test_a_submission_may_name_a_stronger_model_where_its_preset_names_none(shop, script):
+    script.say(said("mug", 0.3))
+    script.say(said("cup", 0.9))
+    row = shop.ask(question="Which kind?", response_format=FORM, **CASCADE)
+    assert (models(script), row.data["kind"]) == ([CHEAP, STRONG], "cup")
+    assert row.escalation == "confidence 0.3 is below 0.7"
+
+
+def test_items_of_a_batch_may_name_one_too_in_their_defaults(shop):
+    defaults = {"preset": "product", **CASCADE}
+    reader = Items(shop.desk, shop.key.account_id, defaults, None)
+    [item] = reader.read([(1, {"image": {"url": "https://8.8.8.8/1.jpg"}})])
+    assert (item.model, item.stronger_model) == (CHEAP, STRONG)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"question": "Which kind?"},
+        {"preset": "quality"},
+        {"preset": "product", "stronger_model": "gpt-17"},
+        {"preset": "product", "stronger_model": CHEAP},
+    ],
+)
+def test_a_stronger_model_that_could_not_be_needed_is_refused(shop, wrong):
+    with pytest.raises(InvalidRequest, match="stronger_model"):
+        shop.submit(**{"question": None, **CASCADE, **wrong})
+    reader = Items(shop.desk, shop.key.account_id, {**CASCADE, **wrong}, None)
+    with pytest.raises(InvalidRequest, match="stronger_model"):
+        reader.read([(1, {"image": {"url": "https://8.8.8.8/1.jpg"}})])

@@ -161,12 +161,23 @@ def required_quality() -> fields.List[Any]:
     )
 
 
+def stronger_model() -> Text:
+    """The second of a cascade."""
+    return Text(
+        validate=validate.Length(1, 200),
+        metadata={
+            "description": "Asked too where the first answer does not fit its schema or is not sure enough."
+        },
+    )
+
+
 class SubmitJson(_Question, ToldSchema):
     """An analysis to be made."""
 
     images = fields.List(fields.Nested(ImageSchema), required=True, validate=validate.Length(min=1))
     sku = sku()
     model = Text(validate=validate.Length(max=200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
     temperature = Real(strict=True, validate=validate.Range(0, 2), metadata={"example": 0.2})
     metadata = Metadata(metadata={"example": {"sku": "A-1"}})
@@ -195,6 +206,7 @@ class SubmitForm(_FormNumbers, ToldSchema):
         metadata={"description": "What each file shows, as often as there are files.", "example": ["front"]},
     )
     sku = sku()
+    stronger_model = stronger_model()
     metadata = Metadata(metadata={"description": "A JSON object.", "example": {"sku": "A-1"}})
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)

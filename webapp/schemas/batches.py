@@ -24,6 +24,7 @@ from webapp.schemas.analyses import (
     UsageSchema,
     file_part,
     required_quality,
+    stronger_model,
 )
 from webapp.schemas.values import Amount, JsonObject, Metadata, Options, Question, Real, Text, Whole
 
@@ -87,6 +88,7 @@ class Defaults(_NullIsAbsent):
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     temperature = Real(strict=True, validate=validate.Range(0, 2))
     detail = Text(validate=validate.OneOf(DETAILS))
@@ -116,8 +118,8 @@ class BatchJson(_NullIsAbsent, _Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, sku, image or images (file ids, URLs,"
             " or objects with file_id, url or base64, and view), view, and question, context, preset,"
-            " preset_options, response_format, require_quality, model, max_tokens, temperature, detail,"
-            " metadata.",
+            " preset_options, response_format, require_quality, model, stronger_model, max_tokens,"
+            " temperature, detail, metadata.",
         },
     )
     input_file_id = Text(

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from statistics import median, quantiles
 from typing import Any
@@ -35,6 +36,7 @@ REPEATS = 25
 """Times that the analyst says its answer of some 28 words: 35 seconds of tokens."""
 HEALTH_EVERY = 0.1
 BOUNDARY = "vitrine"
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
 QUESTION = "What colour is it?"
 PREPARATION = """\
 SELECT extract(epoch FROM c.created_at - a.started_at) FROM calls c JOIN analyses a ON a.id = c.analysis_id
@@ -67,6 +69,8 @@ class Crowd:
 
     streams: list[Seen]
     health: list[float] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds of each part of Vitrine while they ran."""
 
 
 def main() -> None:
@@ -81,7 +85,8 @@ def main() -> None:
         authorization = str(vitrine.session("a shop").headers["Authorization"])
         through, straight = _through(vitrine, authorization), _straight(vitrine)
         asyncio.run(_one_by_one({"warm": through}, 10))
-        firsts = asyncio.run(_one_by_one({"direct": straight, "Vitrine": through}, rounds))
+        ways = {"direct": straight, "Vitrine": through, "Vitrine, the whole": _whole(vitrine, authorization)}
+        firsts = asyncio.run(_one_by_one(ways, rounds))
         preparation = _preparation(vitrine, rounds)
         vitrine.turn(token_pace=1 / TOKENS_PER_SECOND, repeats=REPEATS)
         crowds = {
@@ -90,13 +95,26 @@ def main() -> None:
         }
     Console().print(_first_tokens(firsts, preparation))
     Console().print(_crowds(crowds))
+    Console().print(_cpu(crowds["Vitrine"]))
 
 
 Ask = Callable[[], AsyncIterator[str]]
 """Asks, and gives the texts of an answer as they come."""
 
 
+def _whole(vitrine: System, authorization: str) -> Ask:
+    """The same without a stream, when all of the answer is there."""
+    url = f"{vitrine.url}/api/v1/image/analyze"
+    return lambda: _texts(url, _form(), FORM, authorization, lambda data: data.get("answer"))
+
+
 def _through(vitrine: System, authorization: str) -> Ask:
+    url = f"{vitrine.url}/api/v1/image/analyze-stream"
+    return lambda: _texts(url, _form(), FORM, authorization, lambda data: data.get("text"))
+
+
+@cache
+def _form() -> bytes:
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="question"\r\n\r\n{QUESTION}\r\n'.encode(),
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="p.jpg"\r\n'
@@ -104,9 +122,7 @@ def _through(vitrine: System, authorization: str) -> Ask:
         _image(),
         f"\r\n--{BOUNDARY}--\r\n".encode(),
     ]
-    kind = f"multipart/form-data; boundary={BOUNDARY}"
-    body, path = b"".join(parts), "/api/v1/image/analyze-stream"
-    return lambda: _texts(vitrine.url + path, body, kind, authorization, lambda data: data.get("text"))
+    return b"".join(parts)
 
 
 def _straight(vitrine: System) -> Ask:
@@ -137,7 +153,8 @@ async def _texts(
         if b" 200 " not in await reader.readline():
             raise ConnectionRefusedError((await reader.read(2_000)).decode())
         async for line in reader:
-            if line.startswith(b"data: {") and (text := read(json.loads(line[6:]))):
+            data = line.removeprefix(b"data: ").strip()
+            if data.startswith(b"{") and (text := read(json.loads(data))):
                 yield text
     finally:
         writer.close()
@@ -161,7 +178,7 @@ async def _one_by_one(ways: dict[str, Ask], rounds: int) -> dict[str, list[float
 
 async def _at_once(ask: Ask, count: int, vitrine: System) -> Crowd:
     """So many streams, begun within two seconds."""
-    crowd = Crowd([])
+    crowd, before = Crowd([]), vitrine.cpu_seconds()
     beside = asyncio.create_task(_health(vitrine, crowd.health))
     watching = []
     for _ in range(count):
@@ -169,6 +186,7 @@ async def _at_once(ask: Ask, count: int, vitrine: System) -> Crowd:
         await asyncio.sleep(2 / count)
     crowd.streams += await asyncio.gather(*watching)
     beside.cancel()
+    crowd.cpu = {part: seconds - before[part] for part, seconds in vitrine.cpu_seconds().items()}
     return crowd
 
 
@@ -226,6 +244,16 @@ def _crowds(crowds: dict[str, Crowd]) -> Table:
             _ms(median(crowd.health)),
             _ms(quantiles(crowd.health, n=100)[-1]),
         )
+    return table
+
+
+def _cpu(crowd: Crowd) -> Table:
+    """Of a busy machine the one figure that says little of its other guests."""
+    table = Table(title="CPU of each part for a second of one stream", caption=_machine())
+    for part in crowd.cpu:
+        table.add_column(part, justify="right")
+    of_streams = sum(seen.last - seen.first for seen in crowd.streams)
+    table.add_row(*(_ms(seconds / of_streams) for seconds in crowd.cpu.values()))
     return table
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 from flask import Flask, current_app
 
 from core.events import Entry, Events, end_of, log_of
@@ -19,6 +20,8 @@ from core.ids import new_id
 WAIT_SECONDS = 2.0
 PACE_SECONDS, LONGEST_PACE = 0.0002, 0.025
 """Between two reads, for each log: what comes meanwhile is read together."""
+
+log = structlog.get_logger(__name__)
 
 
 class Log:
@@ -67,8 +70,8 @@ class Hearing:
         """The log of a subject while the block runs."""
         with self._changed:
             is_new = subject not in self._logs
-            log = self._logs.setdefault(subject, Log())
-            log.followers += 1
+            followed = self._logs.setdefault(subject, Log())
+            followed.followers += 1
             self._changed.notify()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="hearing", daemon=True)
@@ -76,11 +79,11 @@ class Hearing:
         if is_new:
             self._events.call(self._name)  # the thread is waiting for the others
         try:
-            yield log
+            yield followed
         finally:
             with self._changed:
-                log.followers -= 1
-                if not log.followers:
+                followed.followers -= 1
+                if not followed.followers:
                     del self._logs[subject]
 
     def _run(self) -> None:
@@ -88,19 +91,23 @@ class Hearing:
             with self._changed:
                 self._changed.wait_for(lambda: self._logs)
                 logs = dict(self._logs)
-            self._read(logs)
+            try:
+                self._read(logs)
+            except Exception:
+                log.exception("hearing_broke")  # who follows goes by the database meanwhile
+                time.sleep(WAIT_SECONDS)
             time.sleep(min(LONGEST_PACE, PACE_SECONDS * len(logs)))
 
     def _read(self, logs: dict[str, Log]) -> None:
-        places = {log_of(subject): log.behind for subject, log in logs.items()}
-        places |= {end_of(subject): "0" for subject, log in logs.items() if not log.is_over}
+        places = {log_of(subject): one.behind for subject, one in logs.items()}
+        places |= {end_of(subject): "0" for subject, one in logs.items() if not one.is_over}
         found = self._events.read(places | {end_of(self._name): self._called}, WAIT_SECONDS) or {}
         if called := found.get(end_of(self._name)):
             self._called = called[-1][0]
-        for subject, log in logs.items():
+        for subject, one in logs.items():
             told, is_over = found.get(log_of(subject), []), end_of(subject) in found
             if told or is_over:
-                log.add(told, is_over=is_over)
+                one.add(told, is_over=is_over)
 
 
 def register(app: Flask, events: Events) -> None:

@@ -147,10 +147,17 @@ class TokenStream:
         if self._told.stage in stages:  # a log is read from its beginning, by who comes back too
             stages = stages[len(stages) - stages[::-1].index(self._told.stage) :]
         place, text = self._told.place, ""
-        for part in (Part.of(fields) for fields in entries if "text" in fields):
+        for part in self._readable([Part.of(fields) for fields in entries if "text" in fields]):
             rest = part.rest(place) or ""
             place, text = place.behind(rest), text + rest
         return "".join(map(self._stage, stages)) + self._token(text)
+
+    def _readable(self, parts: list[Part]) -> list[Part]:
+        """Of an answer that was begun more than once the last, for a client that has seen nothing of it."""
+        if self._told.place != START:
+            return parts
+        begun = [place for place, part in enumerate(parts) if part.place == START]
+        return parts[begun[-1] :] if begun else parts
 
     def _stage(self, stage: str) -> str:
         if stage == self._told.stage:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import structlog
+
 from core.events import Added, Addition, Events
 from core.live_text import START, Part, Pieces
 
@@ -22,6 +24,8 @@ PACE_SECONDS, LONGEST_PACE = 0.0002, 0.025
 """Between two trips to Redis, for each of those told in the last: what comes meanwhile goes together."""
 TOLD_SECONDS = 2.0
 """How long a call waits until its end is told."""
+
+log = structlog.get_logger(__name__)
 
 
 class Unwanted(Exception):
@@ -69,10 +73,13 @@ class Teller:
             time.sleep(min(LONGEST_PACE, PACE_SECONDS * len(news)))
 
     def _tell(self, news: list[News]) -> None:
-        added = self._events.append([one.take() for one in news])
-        for place, one in enumerate(news):
-            if one.told(added[place] if added else None):
-                self.signal(one)
+        try:
+            added = self._events.append([one.take() for one in news])
+            for place, one in enumerate(news):
+                if one.told(added[place] if added else None):
+                    self.signal(one)
+        except Exception:
+            log.exception("telling_broke")  # what comes next must be told all the same
 
 
 class Stage:
@@ -105,8 +112,8 @@ class Telling:
         self._chunks: list[Mapping[str, Any]] = []
         self._place = START
         self._pieces_told = self._chunks_told = 0
-        self._taking = (START, 0, 0)
-        """Where it will have come to with what was taken last."""
+        self._taking = (START, 0, 0, False)
+        """Where it will be with what was taken last: the place, the counts, whether it is the end."""
         self._looks, self._looked_at = True, 0.0
         self._is_unwanted = self._has_ended = False
         self._settled = threading.Event()
@@ -134,6 +141,8 @@ class Telling:
 
     def end(self) -> None:
         """The answer is complete: returns when all is told, so that nothing is told behind its outcome."""
+        if not self.has_begun:
+            return  # it came in one piece, or with nothing to tell: the database has it
         self._has_ended = True
         self._teller.signal(self)
         self._settled.wait(TOLD_SECONDS)
@@ -146,7 +155,7 @@ class Telling:
         if self._with_chunks:
             new = self._chunks[self._chunks_told : chunks]
             fields |= {"number": self._chunks_told, "chunks": json.dumps(new)}
-        self._taking = (part.place.behind(part.text), pieces, chunks)
+        self._taking = (part.place.behind(part.text), pieces, chunks, has_ended)
         self._looks = time.monotonic() - self._looked_at > LOOK_SECONDS
         is_first = self._pieces_told == self._chunks_told == 0
         return Addition(self._subject, fields, begins=is_first, looks=self._looks)
@@ -159,10 +168,10 @@ class Telling:
         if not added.taken:
             self._place, self._pieces_told, self._chunks_told = START, 0, 0
             return True
-        self._place, self._pieces_told, self._chunks_told = self._taking
+        self._place, self._pieces_told, self._chunks_told, is_end = self._taking
         if self._looks:
             self._looked_at, self._is_unwanted = time.monotonic(), added.is_final
-        if self._has_ended and self._pieces_told == len(self._pieces):
+        if is_end:
             self._settled.set()
         return False
 

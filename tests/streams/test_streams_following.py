@@ -4,7 +4,9 @@ import io
 import json
 
 import pytest
+import requests
 from typist import events, stages_of, text_of
+from webprocess import WebProcess
 
 PIECES = ["A ", "red ", "mug ", "with ", "a ", "white ", "rim."]
 
@@ -281,3 +283,55 @@ def test_a_structured_answer_is_streamed_and_its_repair_is_in_the_result(shop, t
 
 def open_photo(shop):
     return io.BytesIO(shop.photo())
+
+
+def test_whoever_comes_new_to_an_answer_begun_anew_is_told_the_new_one(shop, typist):
+    analysis_id, _, told = shop.ask()
+    first = shop.work(analysis_id)
+    typist.type("An answer ", "of a worker ")
+    seen = until(told, "token")
+    while text_of(seen) != "An answer of a worker ":
+        seen += until(told, "token")
+    shop.make_due(analysis_id, state="queued", lease_until=None, fence=99)
+    break_off_first = typist.leave()
+    second = shop.work(analysis_id)
+    typist.type(*PIECES)
+    typist.end()
+    second.join(60)
+    new = list(shop.follow(analysis_id))
+    assert text_of(new) == "".join(PIECES)
+    break_off_first()
+    first.join(60)
+
+
+def test_an_endpoint_that_does_not_stream_is_followed_all_the_same(shop, typist):
+    analysis_id, _, told = shop.ask()
+    typist.streams = False
+    shop.work(analysis_id)
+    typist.type(*PIECES)
+    typist.end()
+    seen = list(told)
+    assert text_of(seen) == "".join(PIECES)
+    assert seen[-2].data["streamed"] is True
+
+
+def test_a_process_that_stops_ends_its_streams_with_a_word_and_another_goes_on(
+    shop, typist, environment, folder, key
+):
+    server = WebProcess(environment, folder)
+    url = f"{server.url}/api/v1/image/analyze-stream"
+    files, fields = {"file": ("p.jpg", shop.photo())}, {"question": "?!", "on_leave": "cancel"}
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    with requests.post(url, headers=headers, files=files, data=fields, stream=True, timeout=60) as answer:
+        analysis_id = answer.headers["Location"].rsplit("/", 1)[1]
+        shop.work(analysis_id)
+        typist.type("A red ")
+        told = events(answer.iter_content(None))
+        seen = until(told, "token")
+        server.stop()
+        [closing] = told
+    assert (closing.name, closing.id) == ("closing", None)
+    typist.type("mug.")
+    typist.end()
+    seen += shop.follow(analysis_id, seen[-1].id)
+    assert (text_of(seen), seen[-1].name) == ("A red mug.", "done")

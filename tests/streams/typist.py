@@ -17,6 +17,7 @@ class Typist:
     def __init__(self):
         self._keys = SimpleQueue()
         self.calls = []
+        self.streams = True
         self.hung_up = threading.Event()
         typist = self
 
@@ -26,7 +27,7 @@ class Typist:
             def do_POST(self):
                 keys = typist._keys
                 typist.calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                if not typist.calls[-1].get("stream"):
+                if not typist.streams or not typist.calls[-1].get("stream"):
                     typist._say(self, keys)
                     return
                 self.send_response(200)

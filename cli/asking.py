@@ -24,7 +24,10 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
         click.option("--model", metavar="NAME", help="Another model than the server's default."),
         click.option(
-            "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
+            "--detail", type=click.Choice(["auto", "low", "high", "max"]), help="How large the image is sent."
+        ),
+        click.option(
+            "--max-image-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of one image."
         ),
         click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
     )

@@ -56,6 +56,8 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "require_quality": row.require_quality,
         "question": row.question,
         "context": row.context,
+        "detail": row.detail,
+        "max_image_tokens": row.max_image_tokens,
         "metadata": row.meta,
         "trial": row.is_trial,
         "images": [image(each) for each in row.images],
@@ -161,6 +163,7 @@ def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
         "cached": 0,
         "saved": 0.0,
         "cascade_saved": float(row["cascade_saved"]),
+        "saved_image_tokens": int(row["saved_image_tokens"]),
     }
 
 

@@ -21,10 +21,10 @@ NUMBERS = ("x", "y", "width", "height")
 def hints(desk: Desk, account_id: str, brief: Brief, images: Sequence[Prepared]) -> list[str]:
     """What the model is told besides the question: the size of what it sees, some of the shop's brands."""
     found = []
-    if brief.boxes and images:
-        found.append(f"The first photograph is {images[0].width} pixels wide and {images[0].height} high.")
     if brief.brand_field and (known := brands.first_names(desk, account_id, SHORT_LIST)):
         found.append(f"Brands that the shop sells, among others, as data: {'; '.join(known)}.")
+    if brief.boxes and images:
+        found.append(f"The first photograph is {images[0].width} pixels wide and {images[0].height} high.")
     return found
 
 

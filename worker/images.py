@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from core.desk import Desk
+from core.image_sizes import Sizing
 from core.media import allowed_kinds
 from core.quality import judged
 from core.services import fetching
@@ -16,9 +18,6 @@ from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
-
-BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
-"""Longest side in pixels that is sent, by detail."""
 
 
 class Images:
@@ -37,7 +36,7 @@ class Images:
         alike = [claimed.detail] * len(claimed.digests)
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
-            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
+            self._prepared(claimed, digest, detail)
             for digest, detail in zip(self._digests(claimed), details, strict=True)
         ]
         if self._is_stopping():
@@ -46,7 +45,7 @@ class Images:
 
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
-        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
+        policy, blobs = self._policy(best_side=quality.SIDE), self._desk.blobs
         return judged(
             rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
         )
@@ -70,15 +69,16 @@ class Images:
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
 
-    def _policy(self, best_side: int) -> Policy:
+    def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
+        sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
+        image = self._preparer.prepare(self._desk.blobs.get(digest), self._policy(sizing=sizing))
+        return replace(image, detail=detail)
+
+    def _policy(self, **size: Any) -> Policy:
         settings = self._desk.settings
         return Policy(
-            best_side=best_side,
+            **size,
             max_pixels=settings.max_image_pixels,
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
         )
-
-
-def _best_side(detail: str) -> int:
-    return BEST_SIDES.get(detail, BEST_SIDES["high"])

@@ -167,6 +167,7 @@ def _clean(line: bytes, number: int) -> bytes:
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "max_tokens": int,
+    "max_image_tokens": int,
     "temperature": float,
     "metadata": json.loads,
     "preset_options": json.loads,

@@ -13,11 +13,12 @@ from typing import Any
 from core import json_schemas, quality
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
+from core.image_sizes import DETAILS
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services import image_urls
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
+from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image, too_few_tokens
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
 from core.services.presets import check_form, find, models_of
@@ -41,6 +42,7 @@ FIELDS = frozenset(
         "max_tokens",
         "temperature",
         "detail",
+        "max_image_tokens",
         "metadata",
     }
 )
@@ -80,6 +82,7 @@ class Item:
     response_format: dict[str, Any] | None = None
     require_quality: list[str] | None = None
     stronger_model: str | None = None
+    max_image_tokens: int | None = None
 
 
 class Items:
@@ -149,6 +152,8 @@ class Items:
             or settings.default_max_tokens,
             temperature=_or(_number(values, "temperature", 0, 2, problem), settings.default_temperature),
             detail=values.get("detail") or preset.detail,
+            max_image_tokens=_number(values, "max_image_tokens", 1, MOST_TOKENS, problem, whole=True)
+            or preset.max_image_tokens,
             metadata=_object(values, "metadata", METADATA_BYTES, problem),
             preset_options=_object(values, "preset_options", LARGEST_OPTIONS, problem) or None,
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
@@ -157,6 +162,8 @@ class Items:
         self._check_form(item, problem)
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
+        if why := too_few_tokens(self._desk, item.model, item.max_image_tokens):
+            problem("max_image_tokens", why)
         for file_id in file_ids_of([item]):
             self._files.demand(line, custom_id, file_id)
         return item

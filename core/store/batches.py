@@ -63,11 +63,19 @@ ITEM_COLUMNS = (
     "max_tokens",
     "temperature",
     "detail",
+    "max_image_tokens",
     "metadata",
     "deadline_at",
 )
 OF_PRESETS = frozenset(
-    {"preset_id", "preset_options", "response_format", "require_quality", "stronger_model"}
+    {
+        "preset_id",
+        "preset_options",
+        "response_format",
+        "require_quality",
+        "stronger_model",
+        "max_image_tokens",
+    }
 )
 LINE_COLUMNS = (*(name for name in ITEM_COLUMNS if name not in OF_PRESETS), "body")
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")

@@ -84,6 +84,7 @@ class Claim:
     max_tokens: int
     temperature: float
     detail: str
+    max_image_tokens: int | None
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
     digests: Sequence[str | None]

@@ -39,6 +39,7 @@ def page(
             Call.state,
             Call.reserved_cost,
             Call.saved_cost,
+            Call.saved_image_tokens,
             *(getattr(Call, name) for name in USAGE),
         )
         .where(Call.account_id == account_id, Call.created_at >= since, Call.created_at < until)
@@ -65,4 +66,5 @@ def _counts(call: Any) -> list[Any]:
         func.count().filter(unknown).label("unknown_cost_calls"),
         func.coalesce(open_ones, 0).label("reserved_cost"),
         func.coalesce(func.sum(call.saved_cost), 0).label("cascade_saved"),
+        func.coalesce(func.sum(call.saved_image_tokens), 0).label("saved_image_tokens"),
     ]

@@ -8,12 +8,15 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.image_sizes import DETAILS
+from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.items import MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
 from webapp.schemas.analyses import (
+    DETAIL,
     FORM,
+    IMAGE_TOKENS,
     MOST_TOKENS,
     OPTIONS,
     AnalysisView,
@@ -88,7 +91,8 @@ class Defaults(_NullIsAbsent):
     model = Text(validate=validate.Length(1, 200))
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     temperature = Real(strict=True, validate=validate.Range(0, 2))
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
+    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     metadata = Metadata()
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
@@ -115,7 +119,8 @@ class BatchJson(_NullIsAbsent, _Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
             " objects with file_id, url or base64), and question, context, preset, preset_options,"
-            " response_format, require_quality, model, max_tokens, temperature, detail, metadata.",
+            " response_format, require_quality, model, max_tokens, temperature, detail, max_image_tokens,"
+            " metadata.",
         },
     )
     input_file_id = Text(
@@ -143,7 +148,8 @@ class _FormFields(_Order):
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
+    max_image_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
 
     @validates_schema

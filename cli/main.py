@@ -18,6 +18,7 @@ SECTIONS = {
         "ask": Lazy("cli.ask:ask", "Ask one question about one or more images."),
         "product": Lazy("cli.product:product", "Describe product photos as a table, CSV or JSON."),
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
+        "estimate": Lazy("cli.estimate:estimate", "Estimate tokens, cost and time, and run nothing."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
         "webhooks": Lazy(

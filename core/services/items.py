@@ -48,8 +48,12 @@ FIELDS = frozenset(
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
 """Of an image: exactly one of them."""
+SIZE = frozenset({"width", "height"})
 THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "image", "images"}
+
+LARGEST_SIDE = 100_000
+"""px that an image known by its size may say."""
 
 Reader = Callable[[Any], Upload]
 """Makes an upload of an image that came inside the item. Raises VitrineError."""
@@ -64,12 +68,20 @@ class Broken:
     field: str = "line"
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An image that is only known by its size in px, which is enough for an estimate."""
+
+    width: int
+    height: int
+
+
 @dataclass(slots=True)
 class Item:
     """One analysis to be made."""
 
     custom_id: str
-    images: list[Image]
+    images: list[Image | Measured]
     preset: Preset
     question: str | None
     context: str | None
@@ -86,9 +98,20 @@ class Item:
 
 
 class Items:
-    """Reads items of an account under the defaults of their batch."""
+    """Reads items of an account under the defaults of their batch.
 
-    def __init__(self, desk: Desk, account_id: str, defaults: Mapping[str, Any], read_image: Reader) -> None:
+    Where nothing is to be run, images may be `measured`: known by their size alone.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        account_id: str,
+        defaults: Mapping[str, Any],
+        read_image: Reader,
+        *,
+        measured: bool = False,
+    ) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
         if unknown:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
@@ -96,6 +119,7 @@ class Items:
         self._account_id = account_id
         self._defaults = _given(defaults)
         self._read_image = read_image
+        self._measured = measured
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
         self._forms: dict[tuple[str, str], tuple[str, str] | None] = {}
@@ -184,7 +208,7 @@ class Items:
         self._seen.add(custom_id)
         return custom_id
 
-    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image]:
+    def _images(self, row: Mapping[str, Any], problem: Callable[[str, str], None]) -> list[Image | Measured]:
         if "image" in row and "images" in row:
             problem("images", "Give either image or images, not both.")
             return []
@@ -192,7 +216,7 @@ class Items:
         if not isinstance(given, list) or not 0 < len(given) <= self._desk.settings.max_images:
             problem("images", f"Give 1 to {self._desk.settings.max_images} images.")
             return []
-        images = []
+        images: list[Image | Measured] = []
         for image in given:
             try:
                 images.append(self._image(image))
@@ -200,12 +224,14 @@ class Items:
                 problem("images", error.message)
         return images
 
-    def _image(self, image: Any) -> Image:
+    def _image(self, image: Any) -> Image | Measured:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
             image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
         image = _given(image) if isinstance(image, dict) else {}
+        if self._measured and image.keys() >= SIZE:
+            return _measured(image)
         if len(SOURCES & image.keys()) != 1:
             raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
@@ -250,6 +276,13 @@ class Items:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
         return name if isinstance(name, str) else None
+
+
+def _measured(image: Mapping[str, Any]) -> Measured:
+    sides = image["width"], image["height"]
+    if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
+        raise InvalidRequest(f"width and height must be whole numbers from 1 to {LARGEST_SIDE:,}.")
+    return Measured(*sides)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        samples = _write_samples(Path(folder))
+        samples = [(path.name, path.read_bytes()) for path in write_samples(Path(folder))]
         console.print(_compare_ways(samples, rounds=3 if quick else 11))
     photo = dict(samples)["3 Mpx JPEG"]
     console.print(_measure_processes(photo, rounds=15 if quick else 60))
@@ -70,8 +70,8 @@ def photo(width: int, height: int, seed: int = 1) -> Image.Image:
     return Image.blend(colour, Image.merge("RGB", [texture] * 3), 0.4)
 
 
-def _write_samples(folder: Path) -> list[Sample]:
-    """Name and bytes of every sample, through files in `folder` as a person would look at them."""
+def write_samples(folder: Path) -> list[Path]:
+    """Every sample as a file in `folder`."""
     see_through = photo(2310, 1732)
     see_through.putalpha(Image.radial_gradient("L").resize(see_through.size))
     pictures: list[tuple[str, Image.Image, dict[str, Any]]] = [
@@ -82,12 +82,9 @@ def _write_samples(folder: Path) -> list[Sample]:
         ("4 Mpx PNG, alpha", see_through, {"format": "PNG", "compress_level": 3}),
         ("3 Mpx WEBP", photo(*THREE_MEGAPIXELS), {"format": "WEBP", "quality": 85, "method": 1}),
     ]
-    samples = []
     for name, picture, options in pictures:
-        path = folder / name.replace(" ", "-")
-        picture.save(path, **{"format": "JPEG", **options})
-        samples.append((name, path.read_bytes()))
-    return samples
+        picture.save(folder / name, **{"format": "JPEG", **options})
+    return [folder / name for name, _, _ in pictures]
 
 
 def _compare_ways(samples: list[Sample], rounds: int) -> Table:

@@ -29,7 +29,10 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--stronger-model", metavar="NAME", help="Asked too where the answer is not sure enough."
         ),
         click.option(
-            "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
+            "--detail", type=click.Choice(["auto", "low", "high", "max"]), help="How large the image is sent."
+        ),
+        click.option(
+            "--max-image-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of one image."
         ),
         click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
         click.option(

@@ -19,6 +19,7 @@ SECTIONS = {
         "product": Lazy("cli.product:product", "Describe product photos as a table, CSV or JSON."),
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
         "chat": Lazy("cli.chat.commands:chat", "Talk with a model; answers are printed as they are made."),
+        "estimate": Lazy("cli.estimate:estimate", "Estimate tokens, cost and time, and run nothing."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
         "brands": Lazy("cli.registries.brands:brands", "Teach the server the brands that the shop knows."),

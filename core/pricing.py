@@ -8,7 +8,6 @@ cost is null, never a guess.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from config import ConfigurationError
+from core.image_tokens import Counting, counting, own
 
 BUILT_IN = Path(__file__).with_name("prices.json")
 PER_MILLION = Decimal(1_000_000)
 CURRENCY = "USD"
 MESSAGE_TOKENS = 100
 """For what an endpoint adds around the text: roles, separators, the wrapping of a schema."""
-TILES = {"base": 85, "tile": 170}
-"""How images are counted where the table does not say."""
+BYTES_PER_TOKEN = 4
+"""Of English text; about what OpenAI's tokenizers give."""
+Size = tuple[int, int]
+"""Width and height in px."""
 REVISION = r"(-\d{4}-\d{2}-\d{2}|-latest)?"
 
 
@@ -69,7 +71,8 @@ class Price:
     input: Decimal
     cached_input: Decimal
     output: Decimal
-    image: dict[str, Any]
+    counting: Counting | None
+    """How its images are counted, where an operator's table says so."""
     as_of: str
     source: str
 
@@ -106,45 +109,42 @@ class PriceTable:
             (p for name, p in self._prices.items() if re.fullmatch(re.escape(name) + REVISION, model)), None
         )
 
-    def worst_case(
-        self, model: str, text: str, sizes: Iterable[tuple[int, int]], max_tokens: int
-    ) -> WorstCase:
+    def counting(self, model: str) -> Counting:
+        """How a model counts images."""
+        price = self.find(model)
+        return (price and price.counting) or counting(model)
+
+    def worst_case(self, model: str, text: str, sizes: Iterable[Size], max_tokens: int) -> WorstCase:
         """The most that one call can take: nothing cached, the answer as long as it may be.
 
-        What images take of a model without a price is a guess, in tiles.
+        What images take of a model that no table knows is a guess, in tiles.
         """
-        price = self.find(model)
-        images = sum(image_tokens(width, height, price.image if price else TILES) for width, height in sizes)
         # No tokenizer makes more tokens than there are UTF-8 bytes; English has four bytes to a token.
-        prompt = len(text.encode()) + MESSAGE_TOKENS + images
+        prompt = len(text.encode()) + MESSAGE_TOKENS + self.image_tokens(model, sizes)
+        price = self.find(model)
         cost = price.cost(Usage(prompt_tokens=prompt, completion_tokens=max_tokens)).total if price else None
         return WorstCase(prompt + max_tokens, cost)
 
+    def likely_tokens(self, model: str, text: str, sizes: Iterable[Size], max_tokens: int) -> int:
+        """What a rate limit will count for a call: four bytes to a token, and the longest answer."""
+        return text_tokens(text) + MESSAGE_TOKENS + self.image_tokens(model, sizes) + max_tokens
 
-def likely_tokens(text: str, sizes: Iterable[tuple[int, int]], max_tokens: int, price: Price | None) -> int:
-    """What a rate limit will count for a call: four bytes to a token, and the longest answer."""
-    images = sum(image_tokens(width, height, price.image if price else TILES) for width, height in sizes)
-    return len(text.encode()) // 4 + MESSAGE_TOKENS + images + max_tokens
+    def image_tokens(self, model: str, sizes: Iterable[Size], detail: str = "auto") -> int:
+        """Tokens that images of these sizes take together, sent with that `detail`."""
+        see = self.counting(model).rule.see
+        return sum(see(width, height, detail).tokens for width, height in sizes)
 
 
-def image_tokens(width: int, height: int, rule: dict[str, Any]) -> int:
-    """Tokens that an image of this size takes, in tiles or in patches.
-
-    Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs (read 2026-06).
-    """
-    if "patch" in rule:
-        patches = min(math.ceil(width / 32) * math.ceil(height / 32), 1536)
-        return math.ceil(patches * Decimal(rule["patch"]))
-    fit = min(1.0, 2048 / max(width, height))
-    fit *= min(1.0, 768 / (min(width, height) * fit))
-    tiles = math.ceil(width * fit / 512) * math.ceil(height * fit / 512)
-    return int(rule["base"]) + int(rule["tile"]) * tiles
+def text_tokens(text: str) -> int:
+    """Tokens that a text is likely to take."""
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def _price(model: str, line: dict[str, Any]) -> Price:
     amounts = {name: Decimal(str(line[name])) for name in ("input", "cached_input", "output")}
     if any(not amount.is_finite() or amount < 0 for amount in amounts.values()):
         raise ValueError(f"{model}: prices are numbers of USD per 1,000,000 tokens, not below 0")
-    image = line.get("image", TILES)
-    image_tokens(1, 1, image)
-    return Price(model, **amounts, image=image, as_of=line.get("as_of", ""), source=line.get("source", ""))
+    counted = own(line["image"]) if "image" in line else None
+    return Price(
+        model, **amounts, counting=counted, as_of=line.get("as_of", ""), source=line.get("source", "")
+    )

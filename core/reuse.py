@@ -64,6 +64,7 @@ class Common(NamedTuple):
     max_tokens: int
     temperature: float
     detail: str
+    max_image_tokens: int | None
     body: str
     """Of a chat: its digest."""
 

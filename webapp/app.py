@@ -16,6 +16,7 @@ from webapp.api import (
     batches,
     brands,
     conversing,
+    estimates,
     files,
     following,
     health,
@@ -103,7 +104,8 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     errors.register(app)
     openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, brands, files, following, image, presets, taxonomies, usage, webhooks):
+    submitting = (analyses, batches, estimates, following, image)
+    for module in (*submitting, brands, files, presets, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     for module in (conversing, sessions):
         api.register_blueprint(module.blueprint, url_prefix=CONVERSATIONS)

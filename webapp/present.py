@@ -11,6 +11,7 @@ from core.pricing import CURRENCY
 from core.services import batches
 from core.services.batches import PRIORITIES, Standing
 from core.services.budgets import Spending, counted
+from core.services.estimates import Estimate
 from core.services.usage import GROUPS
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
@@ -57,6 +58,8 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "question": row.question,
         "context": row.context,
         "sku": row.sku,
+        "detail": row.detail,
+        "max_image_tokens": row.max_image_tokens,
         "metadata": row.meta,
         "trial": row.is_trial,
         "images": [image(each) for each in row.images],
@@ -165,6 +168,7 @@ def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
         "cached": row["cached"],
         "saved": float(row["saved"]),
         "cascade_saved": float(row["cascade_saved"]),
+        "saved_image_tokens": int(row["saved_image_tokens"]),
     }
 
 
@@ -187,6 +191,25 @@ def budgets(spendings: Sequence[Spending]) -> dict[str, Any]:
             "resets_at": spending.resets_at,
         }
     return shown
+
+
+def estimate(found: Estimate) -> dict[str, Any]:
+    """An estimate, in the shape of EstimateView."""
+    cost = found.cost
+    taken = {"prompt_tokens": found.usage.prompt_tokens}
+    amounts = {"prompt_cost": cost and cost.prompt, "completion_cost": cost and cost.completion}
+    return {
+        "object": "estimate",
+        "items": found.items,
+        "calls": found.calls,
+        "usage": tokens({name: getattr(found.usage, name) for name in TOKENS}),
+        "cost": money(taken | amounts),
+        "saved_image_tokens": found.saved_image_tokens,
+        "seconds": None if found.seconds is None else round(found.seconds, 1),
+        "images": found.images,
+        "images_measured": found.images_measured,
+        "answers": found.answers,
+    }
 
 
 def usage(row: Analysis) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -9,8 +10,8 @@ import structlog
 from core import metrics
 from core.desk import Desk
 from core.errors import WrongState
+from core.image_tokens import Counting
 from core.presets.brief import Brief
-from core.pricing import likely_tokens
 from core.services import outcomes
 from core.services.outcomes import Claim, Closing
 from worker import prompt
@@ -72,18 +73,22 @@ class Asker:
         """One paid call: waits its turn, is in the books before it leaves. Raises Ended, or WrongState."""
         prices, model = self._desk.prices, claimed.model
         price = prices.find(model)
+        counting = prices.counting(model)
         sizes = [(image.width, image.height) for image in images]
         worst = prices.worst_case(model, request.text, sizes, request.most_tokens)
-        tokens = likely_tokens(request.text, sizes, request.likely_tokens, price)
+        tokens = prices.likely_tokens(model, request.text, sizes, request.likely_tokens)
         try:
             with self._throttle.turn(tokens, bulk=bulk) as turn:
-                call_id = outcomes.reserve(self._desk, claimed, worst, [image.report() for image in images])
+                call_id = outcomes.reserve(
+                    self._desk, claimed, worst, [image.report(counting) for image in images]
+                )
                 reply = self._call(call_id, claimed, request, turn)
         except Busy as busy:
             raise Ended(busy.error, again=True, counts=False) from busy
         cost = price.cost(reply.usage) if price else None
         metrics.count_usage(claimed.model, self._desk.settings.models, reply.usage, cost)
-        return Asked(reply, Closing.settled(call_id, reply.usage, cost, reply.upstream_id))
+        settled = Closing.settled(call_id, reply.usage, cost, reply.upstream_id)
+        return Asked(reply, settled.noting(saved_image_tokens=_saved(images, counting)))
 
     def _ask_in_words(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
@@ -125,3 +130,9 @@ class Asker:
         reply = self._vision.stream(ask, telling.tell)
         telling.end()
         return reply
+
+
+def _saved(images: Sequence[Prepared], counting: Counting) -> int:
+    """Tokens that images would have taken more as they came."""
+    both = [image.tokens(counting) for image in images]
+    return sum(came - goes for came, goes in both)

@@ -134,6 +134,12 @@ class LocalBucket:
         """Seconds that the endpoint still wants to be left alone; not above 0 where it does not."""
         return self._blocked - self._clock()
 
+    @property
+    def limits(self) -> PerMinute:
+        """The endpoint's limits, set or learned; 0 where there is none that is known."""
+        with self._lock:
+            return PerMinute(self._known(0), self._known(1))
+
     def take(self, tokens: int, *, bulk: bool, placed: bool = False) -> float:
         """See Bucket."""
         with self._lock:

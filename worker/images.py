@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.desk import Desk
+from core.image_sizes import Sizing
 from core.media import allowed_kinds
 from core.quality import judged
 from core.services import fetching
@@ -17,9 +18,6 @@ from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
-
-BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
-"""Longest side in pixels that is sent, by detail."""
 
 
 class Images:
@@ -38,7 +36,7 @@ class Images:
         alike = [claimed.detail] * len(claimed.digests)
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
-            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
+            self._prepared(claimed, digest, detail)
             for digest, detail in zip(_known(claimed), details, strict=True)
         ]
         if self._is_stopping():
@@ -47,7 +45,7 @@ class Images:
 
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
-        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
+        policy, blobs = self._policy(best_side=quality.SIDE), self._desk.blobs
         measures = [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
         return judged(rules, measures, claimed.views)
 
@@ -71,10 +69,15 @@ class Images:
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
 
-    def _policy(self, best_side: int) -> Policy:
+    def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
+        sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
+        image = self._preparer.prepare(self._desk.blobs.get(digest), self._policy(sizing=sizing))
+        return replace(image, detail=detail)
+
+    def _policy(self, **size: Any) -> Policy:
         settings = self._desk.settings
         return Policy(
-            best_side=best_side,
+            **size,
             max_pixels=settings.max_image_pixels,
             max_bytes=settings.endpoint_image_bytes,
             formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
@@ -83,7 +86,3 @@ class Images:
 
 def _known(claimed: Claim) -> list[str]:
     return [digest for digest in claimed.digests if digest]
-
-
-def _best_side(detail: str) -> int:
-    return BEST_SIDES.get(detail, BEST_SIDES["high"])

@@ -19,6 +19,8 @@ from PIL import Image, ImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from core.errors import ImageError, ImageTooLarge, ImageUndecodable
+from core.image_sizes import DCT_SCALES, Sizing
+from core.image_tokens import Counting
 from worker.colour import flattened, in_smooth_mode, in_srgb
 from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
 
@@ -28,7 +30,7 @@ _SHRINK_STEP = 0.75
 _SMALLEST_SIDE = 64  # px: below this there is nothing left to ask about
 
 # A whole-number reduction within 5 % below the asked side is taken as it is: a 4,032 px photo becomes
-# 1,008 px without a second resampling, at half the CPU (bench/imaging.py, "12 Mpx").
+# 1,008 px without a second resampling, at half the CPU (bench/imaging.py, "12 Mpx"). A `Sizing` goes further.
 _NEAR_ENOUGH = 0.95
 
 _UPRIGHT = {
@@ -50,6 +52,8 @@ class Policy:
 
     best_side: int = 1024
     """px: the longest side afterwards. It may come out up to 5 % smaller, and is never enlarged."""
+    sizing: Sizing | None = None
+    """Decides in the place of `best_side` where a model is to see the image."""
     max_pixels: int = 25_000_000
     """An image that declares more is refused from its header, before it is decoded."""
     max_bytes: int = 5_000_000
@@ -58,6 +62,12 @@ class Policy:
     """Pillow's names of what is accepted; what is not in FORMATS is never decoded."""
     measured: bool = False
     """Whether a decoder process gives the measures of the picture, and not the picture."""
+
+    def target(self, source: ImageFile.ImageFile) -> tuple[int, int]:
+        """The size in px that a picture is to get."""
+        if self.sizing is None:
+            return fitted(*source.size, self.best_side)
+        return self.sizing.size(*source.size, is_jpeg=source.format == "JPEG")
 
 
 @dataclass(frozen=True)
@@ -79,19 +89,28 @@ class Prepared:
     """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc."""
     orientation: int = 1
     """EXIF's, 1 to 8: how the stored pixels were turned."""
+    detail: str = "auto"
+    """What the endpoint is told of how closely to look."""
 
     def data_url(self) -> str:
         """The content as a `data:` URL (RFC 2397)."""
         return f"data:{self.media_type};base64,{pybase64.b64encode_as_string(self.content)}"
 
-    def report(self) -> dict[str, Any]:
+    def tokens(self, counting: Counting) -> tuple[int, int]:
+        """What the image takes of a model, as it came and as it is sent."""
+        came = counting.rule.see(self.original_width, self.original_height, self.detail)
+        return came.tokens, counting.rule.see(self.width, self.height, self.detail).tokens
+
+    def report(self, counting: Counting) -> dict[str, Any]:
         """What came in, what goes out, and what was done between, for JSON."""
+        came, goes = self.tokens(counting)
         return {
             "original": {
                 "width": self.original_width,
                 "height": self.original_height,
                 "format": self.original_format,
                 "bytes": self.original_bytes,
+                "tokens": came,
             },
             "sent": {
                 "width": self.width,
@@ -99,7 +118,9 @@ class Prepared:
                 "bytes": len(self.content),
                 "media_type": self.media_type,
                 "quality": self.quality,
+                "tokens": goes,
             },
+            "tokens_counted_as": counting.name,
             "scale": round(max(self.width, self.height) / max(self.original_width, self.original_height), 4),
             "actions": list(self.actions),
         }
@@ -146,7 +167,7 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         stored = source.size
         orientation = _orientation(source)
         actions = ["first_frame"] if _has_more_frames(source, content) else []
-        image = _shrunk(source, policy.best_side, actions)
+        image = _shrunk(source, policy.target(source), actions)
     if orientation in _UPRIGHT:
         actions.append("rotated")
         if name != "TIFF":  # its decoder has turned the pixels, and swapped the size it declared
@@ -196,10 +217,9 @@ def _has_more_frames(source: ImageFile.ImageFile, content: bytes) -> bool:
     return bool(getattr(source, "is_animated", False))
 
 
-def _shrunk(source: ImageFile.ImageFile, best_side: int, actions: list[str]) -> Image.Image:
+def _shrunk(source: ImageFile.ImageFile, target: tuple[int, int], actions: list[str]) -> Image.Image:
     """Decode, at a fraction of the size where the format can, and resample to the size to be sent."""
-    target = fitted(*source.size, best_side)
-    drafted = source.draft(None, target) if target != source.size else None
+    drafted = source.draft(None, _draft(source.size, target)) if target != source.size else None
     source.load()
     image = in_smooth_mode(source, actions)
     if image.size == target:
@@ -209,6 +229,14 @@ def _shrunk(source: ImageFile.ImageFile, best_side: int, actions: list[str]) -> 
     return image.resize(
         target, Image.Resampling.BICUBIC, box=drafted[1] if drafted else None, reducing_gap=1.0
     )
+
+
+def _draft(whole: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """What to ask the decoder for: it rounds up, and shrinks no further than to what it was asked for."""
+    for scale in DCT_SCALES:
+        if target == (-(-whole[0] // scale), -(-whole[1] // scale)):
+            return max(1, whole[0] // scale), max(1, whole[1] // scale)
+    return target
 
 
 def _encoded(image: Image.Image, max_bytes: int) -> tuple[bytes, tuple[int, int], int]:

@@ -19,6 +19,8 @@ IN_WORDS = "Answer with one JSON value that fits this JSON Schema, and with noth
 
 Message = dict[str, Any]
 
+DETAILS_SENT = {"max": "high"}
+"""How endpoints call what they have no name for."""
 REPAIR = (
     "That answer does not fit the schema: {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
@@ -66,10 +68,14 @@ def request(
 
 
 def build(brief: Brief, analysis: Claim, hints: Sequence[str], images: Sequence[str]) -> list[Message]:
-    """The messages of a first call; images are data URLs in their order."""
-    said = [*brief.said(analysis.question, analysis.context), *hints]
+    """The messages of a first call; images are data URLs in their order.
+
+    What is the same for all of a batch comes before what is not: endpoints cache how prompts begin.
+    """
+    said = [*brief.asked(analysis.question), *hints, *brief.background(analysis.context)]
     parts = [{"type": "text", "text": text} for text in said]
-    pictures = [{"type": "image_url", "image_url": {"url": url, "detail": analysis.detail}} for url in images]
+    detail = DETAILS_SENT.get(analysis.detail, analysis.detail)
+    pictures = [{"type": "image_url", "image_url": {"url": url, "detail": detail}} for url in images]
     shown = _labelled(pictures, analysis.views) if any(analysis.views) else pictures
     return [{"role": "system", "content": brief.prompt}, {"role": "user", "content": [*parts, *shown]}]
 

@@ -95,6 +95,11 @@ class Throttle:
         metrics.BREAKER_OPEN.set(rest > 0)
         return rest
 
+    def limits(self) -> dict[str, float]:
+        """What is known of the endpoint's limits, by their names; 0 where there is none."""
+        known = self._alone.limits
+        return {"requests_per_minute": known.requests, "tokens_per_minute": known.tokens}
+
     def share_with(self, workers: int) -> None:
         """How many workers there are, this one included: what it may take of the limits without Redis."""
         self._alone.workers = max(1, workers)

@@ -86,7 +86,7 @@ class Upkeep:
 
     def _report(self) -> None:
         slots = self._desk.settings.worker_concurrency
-        endpoint = self._endpoint | {"rest": round(self._throttle.rest(), 1)}
+        endpoint = self._endpoint | self._throttle.limits() | {"rest": round(self._throttle.rest(), 1)}
         fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
         self._throttle.share_with(len(fleet.seen(self._desk)))
 

@@ -109,6 +109,8 @@ class Analysis(UsageColumns, Base):
     max_tokens: Mapped[int]
     temperature: Mapped[float]
     detail: Mapped[str] = mapped_column(String(10))
+    max_image_tokens: Mapped[int | None]
+    """That each image may take; None leaves it to the detail."""
     require_quality: Mapped[list[str] | None] = mapped_column(ARRAY(String(64)))
     """Rule sets that its images must keep to, or nothing is asked."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata")

@@ -40,6 +40,8 @@ class Call(UsageColumns, Base):
     """The worst case in tokens."""
     saved_cost: Mapped[Decimal | None] = mapped_column(Money)
     """Of a cascade's first model: what not asking the stronger one saved in USD, below 0 where it was."""
+    saved_image_tokens: Mapped[int | None]
+    """What its images would have taken more as they came, by the table of core/image_tokens.json."""
     upstream_id: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(60))
 

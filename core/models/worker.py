@@ -21,5 +21,5 @@ class Worker(Base):
     slots: Mapped[int]
     """Analyses that it can do at once; 0 where it only delivers to webhooks."""
     endpoint: Mapped[dict[str, Any]]
-    """{"ok": bool, "latency_ms": float, "error": str | None, "rest": float}; rest is how
-    many seconds it is left alone for."""
+    """{"ok": bool, "latency_ms": float, "error": str | None, "rest": float, "requests_per_minute": float,
+    "tokens_per_minute": float}; rest is how many seconds it is left alone for, and a limit of 0 is none."""

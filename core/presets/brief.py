@@ -37,8 +37,16 @@ class Brief:
 
     def said(self, question: str | None, context: str | None) -> list[str]:
         """The texts of the user's message."""
-        background = [BACKGROUND + context] if context else []
-        return [question or self.question, *self.options_told, *background]
+        return [*self.asked(question), *self.background(context)]
+
+    def asked(self, question: str | None) -> list[str]:
+        """What is asked, and how."""
+        return [question or self.question, *self.options_told]
+
+    @staticmethod
+    def background(context: str | None) -> list[str]:
+        """What the shop knows of this one."""
+        return [BACKGROUND + context] if context else []
 
     @property
     def options_told(self) -> list[str]:

@@ -28,6 +28,7 @@ class Preset:
     question: str
     """Asked in the user's place when the submission has no question."""
     detail: str = "auto"
+    max_image_tokens: int | None = None
     schema: dict[str, Any] | None = None
     options: dict[str, Any] | None = None
     """JSON Schema of the options that a submission may give; none where there is no schema."""

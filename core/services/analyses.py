@@ -16,6 +16,7 @@ from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
+from core.image_sizes import SMALLEST_SIDE
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
@@ -35,7 +36,6 @@ from core.views import problem_of
 QUESTION_LENGTH = 4_000
 CONTEXT_LENGTH = 8_000
 METADATA_BYTES = 16_384
-DETAILS = ("auto", "low", "high")
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 
@@ -60,6 +60,7 @@ class Submission:
     max_tokens: int | None = None
     temperature: float | None = None
     detail: str | None = None
+    max_image_tokens: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     preset_options: Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
@@ -87,7 +88,10 @@ def submit(
     _check(desk, submission)
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
     check_cascade(desk, preset, submission.model, submission.stronger_model, submission.response_format)
-    analysis = fresh(key, request_id, **_columns(desk, submission, preset))
+    columns = _columns(desk, submission, preset)
+    if problem := too_few_tokens(desk, columns["model"], columns["max_image_tokens"]):
+        raise InvalidRequest(problem, details={"field": "max_image_tokens"})
+    analysis = fresh(key, request_id, **columns)
     made = accept(desk, key, analysis, submission.images, once, submission.told, preset, submission.views)
     return get(desk, key.account_id, made)
 
@@ -276,6 +280,14 @@ def _check_views(views: Sequence[str | None], images: int) -> None:
         )
 
 
+def too_few_tokens(desk: Desk, model: str, most: int | None) -> str | None:
+    """Why no image can be made to take so few tokens of a model; None where one can."""
+    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)])
+    if most is None or most >= least:
+        return None
+    return f"The smallest image takes {least:,} tokens of {model}, by how it is known to count."
+
+
 def _sources(
     session: Session,
     account_id: str,
@@ -346,5 +358,6 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "max_tokens": submission.max_tokens or settings.default_max_tokens,
         "temperature": settings.default_temperature if temperature is None else temperature,
         "detail": submission.detail or preset.detail,
+        "max_image_tokens": submission.max_image_tokens or preset.max_image_tokens,
         "meta": dict(submission.metadata),
     }

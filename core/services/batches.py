@@ -378,6 +378,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.max_tokens,
             item.temperature,
             item.detail,
+            item.max_image_tokens,
             batches.as_json(item.metadata),
             batch.deadline_at,
             item.cache_seconds,

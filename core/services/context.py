@@ -13,7 +13,8 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from core.pricing import TILES, PriceTable, image_tokens
+from core.models import Analysis
+from core.pricing import PriceTable, text_tokens
 from core.services import tool_calls
 from core.services.chat import REFERENCE
 from core.store import messages
@@ -22,8 +23,6 @@ from core.store.messages import Spoken
 USER, TOOL, ASSISTANT = "user", "tool", messages.ASSISTANT
 FRAME_TOKENS = 4
 """For what stands around each message."""
-BYTES_PER_TOKEN = 4
-"""Of English; other scripts take more bytes and about as many tokens to a letter."""
 
 
 class Again(StrEnum):
@@ -87,11 +86,6 @@ def image_part(position: int, detail: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"{REFERENCE}{position}", "detail": detail}}
 
 
-def text_tokens(text: str) -> int:
-    """About as many tokens as a text takes."""
-    return len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN
-
-
 def read(rows: Sequence[Spoken], prices: PriceTable) -> list[Said]:
     """The history as it was said."""
     return [_said(row, prices) for row in rows]
@@ -132,19 +126,18 @@ def _said(row: Spoken, prices: PriceTable) -> Said:
     message, analysis = row.message, row.analysis
     if message.role == ASSISTANT:
         return Said(ASSISTANT, analysis.answer, calls=tool_calls.of(row))
-    price = prices.find(analysis.model)
-    rule = price.image if price else TILES
     images = [
-        Shown(image.file_id, analysis.detail, _image_tokens(image.report, rule))
+        Shown(image.file_id, analysis.detail, _image_tokens(image.report, prices, analysis))
         for image in row.images
         if image.file_id is not None
     ]
     return Said(message.role, message.content, message.tool_call_id, images=images)
 
 
-def _image_tokens(report: dict[str, Any] | None, rule: dict[str, Any]) -> int:
+def _image_tokens(report: dict[str, Any] | None, prices: PriceTable, analysis: Analysis) -> int:
     sent = (report or {}).get("sent") or {}
-    return image_tokens(sent.get("width", 1), sent.get("height", 1), rule)
+    size = sent.get("width", 1), sent.get("height", 1)
+    return prices.image_tokens(analysis.model, [size], analysis.detail)
 
 
 def _called(calls: Sequence[dict[str, Any]]) -> str:

@@ -186,6 +186,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "sku": str.strip,
     "view": str.strip,
     "max_tokens": int,
+    "max_image_tokens": int,
     "temperature": float,
     "metadata": json.loads,
     "preset_options": json.loads,

@@ -14,11 +14,12 @@ from core import json_schemas, quality
 from core import reuse as caching
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
+from core.image_sizes import DETAILS
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services import image_urls, reuse
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
+from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image, too_few_tokens
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
 from core.services.presets import check_cascade, check_form, find, models_of
@@ -47,17 +48,30 @@ FIELDS = frozenset(
         "max_tokens",
         "temperature",
         "detail",
+        "max_image_tokens",
         "metadata",
         "cache",
     }
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
 """Of an image: exactly one of them."""
+SIZE = frozenset({"width", "height"})
 THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "sku", "image", "images", "view"}
 
+LARGEST_SIDE = 100_000
+"""px that an image known by its size may say."""
+
 Reader = Callable[[Any], Upload]
 """Makes an upload of an image that came inside the item. Raises VitrineError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An image that is only known by its size in px, which is enough for an estimate."""
+
+    width: int
+    height: int
 
 
 @dataclass(slots=True)
@@ -78,7 +92,8 @@ class Item:
     response_format: dict[str, Any] | None = None
     require_quality: list[str] | None = None
     stronger_model: str | None = None
-    images: list[Image] = field(default_factory=list)
+    max_image_tokens: int | None = None
+    images: list[Image | Measured] = field(default_factory=list)
     views: list[str | None] = field(default_factory=list)
     """What each image shows, where that is named."""
     cache_seconds: int | None = None
@@ -86,9 +101,20 @@ class Item:
 
 
 class Items:
-    """Reads items of an account under the defaults of their batch."""
+    """Reads items of an account under the defaults of their batch.
 
-    def __init__(self, desk: Desk, account_id: str, defaults: Mapping[str, Any], read_image: Reader) -> None:
+    Where nothing is to be run, images may be `measured`: known by their size alone.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        account_id: str,
+        defaults: Mapping[str, Any],
+        read_image: Reader,
+        *,
+        measured: bool = False,
+    ) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
         if unknown:
             raise InvalidRequest(f"defaults has no {unknown[0]!r}; it takes: {', '.join(sorted(DEFAULTS))}.")
@@ -96,6 +122,7 @@ class Items:
         self._account_id = account_id
         self._defaults = given(defaults)
         self._read_image = read_image
+        self._measured = measured
         self._seen: set[str] = set()
         self._presets: dict[str | None, Preset] = {}
         self._forms: dict[tuple[str, str], tuple[str, str] | None] = {}
@@ -162,6 +189,8 @@ class Items:
             or settings.default_max_tokens,
             temperature=_or(_number(values, "temperature", 0, 2, problem), settings.default_temperature),
             detail=values.get("detail") or preset.detail,
+            max_image_tokens=_number(values, "max_image_tokens", 1, MOST_TOKENS, problem, whole=True)
+            or preset.max_image_tokens,
             metadata=_object(values, "metadata", METADATA_BYTES, problem),
             preset_options=_object(values, "preset_options", LARGEST_OPTIONS, problem) or None,
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
@@ -171,6 +200,8 @@ class Items:
         self._check_form(item, problem)
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
+        if why := too_few_tokens(self._desk, item.model, item.max_image_tokens):
+            problem("max_image_tokens", why)
         self._take_images(item, said, problem)
         return item
 
@@ -223,12 +254,14 @@ class Items:
             self.problems.add(picture.line, item.custom_id, "view", f"Another image is its {view!r} already.")
         return str(view)
 
-    def _image(self, image: Any) -> Image:
+    def _image(self, image: Any) -> Image | Measured:
         if isinstance(image, Upload):
             return image
         if isinstance(image, str):
             image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
         image = given(image) if isinstance(image, dict) else {}
+        if self._measured and image.keys() >= SIZE:
+            return _measured(image)
         if len(SOURCES & image.keys()) != 1:
             raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
@@ -240,9 +273,9 @@ class Items:
             raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
         return file_id
 
-    def _digest(self, image: Image) -> str | None:
-        """SHA-256 of an image; None where that has to be fetched."""
-        if isinstance(image, image_urls.ImageUrl):
+    def _digest(self, image: Image | Measured) -> str | None:
+        """SHA-256 of an image; None where that has to be fetched, or is not wanted."""
+        if isinstance(image, (image_urls.ImageUrl, Measured)):
             return None
         return self._files.digest(image) if isinstance(image, str) else image.digest
 
@@ -288,6 +321,13 @@ class Items:
         if name is not None and (not isinstance(name, str) or name not in self._models):
             problem("model", f"Not served here; these are: {', '.join(self._desk.settings.models)}.")
         return name if isinstance(name, str) else None
+
+
+def _measured(image: Mapping[str, Any]) -> Measured:
+    sides = image["width"], image["height"]
+    if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
+        raise InvalidRequest(f"width and height must be whole numbers from 1 to {LARGEST_SIDE:,}.")
+    return Measured(*sides)
 
 
 def _text(

@@ -74,6 +74,7 @@ class Fingerprints:
             max_tokens=asked.max_tokens,
             temperature=float(asked.temperature),
             detail=asked.detail,
+            max_image_tokens=asked.max_image_tokens,
             body="" if body is None else prints.digest(prints.as_text(_unstreamed(body))),
         )
 

@@ -17,6 +17,7 @@ from core.desk import Desk
 from core.errors import Conflict, InvalidRequest
 from core.ids import new_id
 from core.models import Analysis, ApiKey, ChatSession, Message
+from core.pricing import text_tokens
 from core.services import analyses, budgets, chat, context, idempotency, sessions, tool_calls
 from core.services.analyses import Image
 from core.services.bodies import demand_storable
@@ -125,7 +126,7 @@ def _history(desk: Desk, session: Session, found: ChatSession, turn: Turn) -> Se
     again = Again(found.images)
     room = 0 if again == Again.LAST and turn.images else settings.max_images - len(turn.images)
     history = context.with_images(history, again, room, known)
-    left = settings.max_context_tokens - context.text_tokens(found.system or "")
+    left = settings.max_context_tokens - text_tokens(found.system or "")
     return context.cut(history, settings.max_context_messages, left - sum(said.tokens for said in turn.said))
 
 

@@ -64,6 +64,7 @@ ITEM_COLUMNS = (
     "max_tokens",
     "temperature",
     "detail",
+    "max_image_tokens",
     "metadata",
     "deadline_at",
     "cache_seconds",
@@ -79,6 +80,7 @@ OF_QUESTIONS = frozenset(
         "stronger_model",
         "cache_seconds",
         "fingerprint",
+        "max_image_tokens",
     }
 )
 """What lines do not have: a chat in a batch is asked as it stands, and every time."""

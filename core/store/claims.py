@@ -88,6 +88,7 @@ class Claim:
     temperature: float
     detail: str
     streamed: bool
+    max_image_tokens: int | None
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
     cache_seconds: int | None

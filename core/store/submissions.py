@@ -35,6 +35,7 @@ OF_ANALYSIS = {
     "max_tokens": "max_tokens",
     "temperature": "temperature",
     "detail": "detail",
+    "max_image_tokens": "max_image_tokens",
     "meta": "metadata",
     "body": "body",
     "cache_seconds": "cache_seconds",

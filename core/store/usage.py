@@ -84,4 +84,5 @@ def _counts(call: Any) -> list[Any]:
         func.coalesce(func.sum(call.saved_cost), 0).label("cascade_saved"),
         func.count(call.reused).label("cached"),
         func.coalesce(func.sum(call.saved), 0).label("saved"),
+        func.coalesce(func.sum(call.saved_image_tokens), 0).label("saved_image_tokens"),
     ]

@@ -6,9 +6,7 @@ from decimal import Decimal
 import pytest
 
 from config import ConfigurationError
-from core.pricing import PriceTable, Usage, image_tokens
-
-TILES = {"base": 85, "tile": 170}
+from core.pricing import PriceTable, Usage
 
 
 def test_every_built_in_price_says_when_and_where_from():
@@ -43,7 +41,17 @@ def line(**changes):
     return {"m": {"input": 1, "cached_input": 1, "output": 1, **changes}}
 
 
-NO_TABLES = ["", [], {"m": {}}, {"m": 1}, line(input="x"), line(input=-1), line(input="NaN"), line(image={})]
+NO_TABLES = [
+    "",
+    [],
+    {"m": {}},
+    {"m": 1},
+    line(input="x"),
+    line(input=-1),
+    line(input="NaN"),
+    line(image={}),
+    line(image="abacus"),
+]
 
 
 @pytest.mark.parametrize("content", NO_TABLES, ids=str)
@@ -55,18 +63,19 @@ def test_an_override_that_is_no_price_table_is_reported_by_its_variable(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "rule", "tokens"),
+    ("image", "tokens"),
     [
-        (1024, 1024, TILES, 765),  # the provider's own example: 4 tiles
-        (2048, 4096, TILES, 1105),  # and its second: 6 tiles
-        (512, 512, TILES, 255),
-        (1, 1, TILES, 255),
-        (1024, 1024, {"patch": "1"}, 1024),
-        (4000, 4000, {"patch": "1"}, 1536),
+        ({"base": 10, "tile": 1}, 14),
+        ({"patch": "2"}, 2048),
+        ("claude", 1369),
+        ({"kind": "flat", "tokens": 7}, 7),
+        (None, 765),
     ],
 )
-def test_image_tokens_follow_the_published_formula(width, height, rule, tokens):
-    assert image_tokens(width, height, rule) == tokens
+def test_an_operator_may_say_how_a_model_counts_images(tmp_path, image, tokens):
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps(line(**({"image": image} if image else {}))))
+    assert PriceTable.load(path).image_tokens("m", [(1024, 1024)]) == tokens
 
 
 def test_the_worst_case_is_never_below_what_a_call_then_costs():

@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageCms
 
 
 def encoded(image, name, **options):
@@ -131,3 +131,87 @@ def damaged(seed):
         at = rng.randrange(len(content))
         content[at : at + rng.randint(1, 64)] = rng.randbytes(rng.randint(0, 64))
     return bytes(content)
+
+
+SECRET = b"SECRET-52.5200N"
+"""Stands where a camera writes the place; must never be sent on."""
+
+
+def _with_place(orientation):
+    """A JPEG with GPS, a description, a profile and a thumbnail, turned by EXIF."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010E] = SECRET.decode()
+    exif.get_ifd(0x8825)[29] = SECRET.decode()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return encoded(textured(90, 60), "JPEG", exif=exif, icc_profile=profile, comment=SECRET)
+
+
+def _keyed():
+    """A palette PNG with several shades of transparency."""
+    return encoded(textured(64, 64).quantize(16), "PNG", transparency=bytes(range(0, 256, 16)))
+
+
+@cache
+def _odd():
+    """What is valid and unusual: each a name and its bytes."""
+    picture = textured(96, 64)
+    deep = Image.frombytes("I;16", (64, 64), bytes(range(256)) * 32)
+    jpeg, png, gif = (one_of_each()[name] for name in ("JPEG", "PNG", "GIF"))
+    return [
+        ("cmyk jpeg", encoded(picture.convert("CMYK"), "JPEG")),
+        ("cmyk tiff", encoded(picture.convert("CMYK"), "TIFF")),
+        ("16 bit png", encoded(deep, "PNG")),
+        ("16 bit tiff", encoded(deep, "TIFF")),
+        ("palette and transparency", _keyed()),
+        ("gif and transparency", encoded(picture.quantize(16), "GIF", transparency=3)),
+        ("progressive jpeg", encoded(picture, "JPEG", progressive=True)),
+        ("animated gif", gif_of_frames(30, 60, 60)),
+        *((f"exif {turn} with gps and icc", _with_place(turn)) for turn in range(1, 9)),
+        ("jpeg and zip", jpeg + SECRET + b"PK\3\4" + SECRET * 9),
+        ("png and html", png + b"<html><script>" + SECRET + b"</script></html>"),
+        ("gif and script", gif + b"/*" + SECRET + b"*/=1;"),
+        ("pdf in a jpeg", jpeg[:2] + b"\xff\xfe\0\x12%PDF-1.7\n" + SECRET[:7] + jpeg[2:]),
+        ("jpeg behind a pdf", b"%PDF-1.7\n" + jpeg),
+        ("jpeg called png", png[:8] + jpeg),
+    ]
+
+
+def gif_claiming(width, height):
+    small = bytearray(one_of_each()["GIF"])
+    small[6:10] = struct.pack("<HH", width, height)
+    at = small.index(b",", 13 + 3 * 2 ** ((small[10] & 7) + 1))
+    small[at + 5 : at + 9] = struct.pack("<HH", width, height)
+    return bytes(small)
+
+
+def _claiming(rng):
+    """A small file that says it is large, or small, or nothing."""
+    sides = [rng.choice((0, 1, 7, 4000, 9000, 16383, 60000)) for _ in range(2)]
+    kinds = {
+        "png": lambda: png_claiming(*sides, rows=min(sides[1], 40)),
+        "jpeg": lambda: jpeg_claiming(*sides),
+        "webp": lambda: rng.choice(webps_claiming(*(min(max(side, 1), 16383) for side in sides))),
+        "avif": lambda: avif_claiming(*sides),
+        "gif": lambda: gif_claiming(*sides),
+        "tiff": lambda: tiff_claiming(*sides),
+    }
+    kind = rng.choice(sorted(kinds))
+    return f"{kind} that claims {sides[0]} by {sides[1]}", kinds[kind]()
+
+
+def menagerie(count):
+    """So many hostile files, each a name and its bytes: the same ones every time."""
+    for seed in range(count):
+        rng = random.Random(seed)
+        if seed % 4 == 0:
+            yield _claiming(rng)
+        elif seed % 4 == 1:
+            yield _odd()[seed // 4 % len(_odd())]
+        elif seed % 4 == 2:
+            name, content = rng.choice(_odd())
+            cut = bytearray(content[: rng.randrange(len(content) // 2, len(content))])
+            cut[rng.randrange(len(cut))] ^= 1 << rng.randrange(8)
+            yield f"{name}, damaged", bytes(cut)
+        else:
+            yield "damaged", damaged(seed)

@@ -9,6 +9,8 @@ from hostile import encoded, one_of_each, textured
 from PIL import Image, ImageChops, ImageStat
 
 from core.errors import ImageTooLarge, ImageUndecodable
+from core.image_sizes import Sizing
+from core.image_tokens import counting
 from worker.imaging import FORMATS, Policy, fitted, prepare
 
 POLICY = Policy()
@@ -219,16 +221,34 @@ def test_the_report_says_what_came_what_goes_and_what_was_done():
     exif[0x0112] = 6
     content = encoded(textured(2000, 1000), "JPEG", exif=exif)
     prepared = prepare(content, POLICY)
-    assert json.loads(json.dumps(prepared.report())) == {
-        "original": {"width": 1000, "height": 2000, "format": "JPEG", "bytes": len(content)},
+    assert json.loads(json.dumps(prepared.report(counting("gpt-4o")))) == {
+        "original": {"width": 1000, "height": 2000, "format": "JPEG", "bytes": len(content), "tokens": 1105},
         "sent": {
             "width": 500,
             "height": 1000,
             "bytes": len(prepared.content),
             "media_type": "image/jpeg",
             "quality": 85,
+            "tokens": 425,
         },
+        "tokens_counted_as": "openai-tiles",
         "scale": 0.5,
         "actions": ["rotated", "shrunk"],
     }
     assert prepared.data_url().startswith("data:image/jpeg;base64,/9j/")
+
+
+@pytest.mark.parametrize(
+    ("model", "original", "sent"),
+    [
+        ("gpt-4o", (1800, 1350), (1024, 768)),
+        ("gpt-4o", (2305, 1729), (1153, 865)),  # half, which JPEG decoders round up
+        ("gpt-4.1-mini", (3000, 2250), (750, 563)),  # a quarter
+        ("gpt-4.1-mini", (1500, 700), (750, 350)),
+    ],
+)
+def test_a_size_chosen_for_a_model_is_what_comes_out(model, original, sent):
+    policy = Policy(sizing=Sizing(counting(model).rule))
+    prepared = prepare(encoded(textured(*original), "JPEG", quality=90), policy)
+    assert (prepared.width, prepared.height) == opened(prepared).size == sent
+    assert difference(opened(prepared), textured(*original).resize(sent, Image.Resampling.LANCZOS)) < 6

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from hostile import (
+    SECRET,
     avif_claiming,
     damaged,
     encoded,
+    gif_claiming,
     gif_of_frames,
     jpeg_claiming,
+    menagerie,
     one_of_each,
     png_claiming,
     textured,
@@ -33,6 +36,7 @@ def _bombs():
     yield "webp of 268 Mpx", webps_claiming(16383, 16383)[1]
     yield "avif of 40 Mpx", avif_claiming(8000, 5000)
     yield "jpeg of 4 Gpx", jpeg_claiming(65500, 65500)
+    yield "gif of 4 Gpx", gif_claiming(65500, 65500)
     yield "tiff of 3.6 Gpx", tiff_claiming(60000, 60000)
     yield "one too many", png_claiming(5000, 5001)
 
@@ -109,6 +113,30 @@ def test_damage_raises_the_two_errors_and_nothing_else():
         assert _memory(process.pid, "VmRSS") - before < 40_000_000
     assert sum(outcomes.values()) == len(SEEDS)
     assert outcomes[ImageUndecodable] > 100
+
+
+@pytest.mark.slow
+def test_of_two_thousand_hostile_files_each_is_prepared_or_refused_in_its_time_and_memory():
+    """No decoder dies, none takes 5 s or 700 MB, and what is prepared holds no secret of its source."""
+    done, refused = 0, []
+    with Preparer(deadline=5) as preparer:
+        preparer.warm()
+        process = preparer._decoders[0]._child._process
+        before = _memory(process.pid, "VmHWM")
+        for name, content in menagerie(2000):
+            try:
+                sent = preparer.prepare(content, POLICY).content
+            except (ImageUndecodable, ImageTooLarge) as error:
+                refused.append(error.message)
+                continue
+            done += 1
+            assert SECRET not in sent, name
+            assert b"Exif" not in sent, name
+            assert b"ICC_PROFILE" not in sent, name
+        assert process.poll() is None
+        assert _memory(process.pid, "VmHWM") - before < 700_000_000
+    assert (done + len(refused), done > 500, len(refused) > 500) == (2000, True, True)
+    assert not [message for message in refused if "ended the process" in message or "too long" in message]
 
 
 def test_the_messages_say_what_to_do():

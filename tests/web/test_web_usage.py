@@ -84,6 +84,7 @@ def test_calls_tokens_and_cost_are_summed(enter, read):
             "cached": 0,
             "saved": 0,
             "cascade_saved": 0,
+            "saved_image_tokens": 0,
         }
     ]
 

@@ -233,7 +233,7 @@ def stream(batch_id: str) -> Any:
     return streams().response(with_farewell(events))
 
 
-def _sent(image: dict[str, Any]) -> Upload:
+def sent(image: dict[str, Any]) -> Upload:
     """The upload of an image inside an item. Raises InvalidRequest, FileTooLarge."""
     encoded, name = image["base64"], image.get("name", "")
     if not isinstance(encoded, str) or not isinstance(name, str):
@@ -259,14 +259,21 @@ def _fresh(body: dict[str, Any]) -> Standing:
         max_cost=body.pop("max_cost", None),
         told=body.pop("told", None),
     )
-    defaults = body.get("defaults", {name: body[name] for name in DEFAULTS & body.keys()})
     group_by = body.pop("group_by", None)
-    with _rows(body, group_by) as rows:
-        items = Items(desk(), key().account_id, defaults, _sent).read(rows, grouped=group_by is not None)
+    with rows_of(body, group_by) as rows:
+        items = Items(desk(), key().account_id, defaults_of(body), sent).read(
+            rows, grouped=group_by is not None
+        )
         return batches.submit(desk(), key(), items, order, g.request_id, once())
 
 
-def _rows(body: dict[str, Any], group_by: str | None) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
+def defaults_of(body: dict[str, Any]) -> dict[str, Any]:
+    """What holds for every item of a loaded body."""
+    given: dict[str, Any] = body.get("defaults") or {name: body[name] for name in DEFAULTS & body.keys()}
+    return given
+
+
+def rows_of(body: dict[str, Any], group_by: str | None) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
     """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
     if "input_file_id" in body:
         return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]), group_by)

@@ -113,6 +113,7 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "prompt": preset.prompt,
         "question": preset.question,
         "detail": preset.detail,
+        "max_image_tokens": preset.max_image_tokens,
         "schema": preset.schema,
         "options": preset.options,
         "variants": list(preset.variants),

@@ -28,6 +28,7 @@ MONEY = (
     "cached",
     "saved",
     "cascade_saved",
+    "saved_image_tokens",
 )
 
 blueprint = Blueprint("usage", __name__, description="What was used, from the books.")

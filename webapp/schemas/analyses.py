@@ -10,8 +10,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from core.addresses import LONGEST
+from core.image_sizes import DETAILS
 from core.quality import rule_sets
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
 from core.services.items import SOURCES
 from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS
@@ -23,6 +24,15 @@ from webapp.schemas.values import CacheField, JsonObject, Metadata, Options, Que
 DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w=.+-]+)*;base64,", re.ASCII)
 MOST_TOKENS = 128_000
 LONGEST_WAIT = 60
+
+
+DETAIL = {
+    "description": "How large images are sent: about 1,024 px, and no tokens that show little (`auto`), 512"
+    " px (`low`), 2,048 px (`high`), or all that the model looks at (`max`)."
+}
+IMAGE_TOKENS = {
+    "description": "The most tokens that each image may take, by how the model is known to count."
+}
 
 
 class FilePart(fields.Field[Any]):
@@ -131,7 +141,7 @@ class _Question(Schema):
         metadata={"description": "What the shop knows; data to the model, never instructions."},
     )
     preset = Text(metadata={"example": "product"}, validate=validate.Length(max=100))
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
     cache = CacheField()
 
 
@@ -181,6 +191,7 @@ class SubmitJson(_Question, ToldSchema):
     model = Text(validate=validate.Length(max=200))
     stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
+    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     temperature = Real(strict=True, validate=validate.Range(0, 2), metadata={"example": 0.2})
     metadata = Metadata(metadata={"example": {"sku": "A-1"}})
     preset_options = Options(metadata=OPTIONS)
@@ -197,6 +208,7 @@ class SubmitJson(_Question, ToldSchema):
 class _FormNumbers(_Question):
     model = Text(validate=validate.Length(max=200), metadata=DEFAULT)
     max_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata={"example": 500})
+    max_image_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     temperature = Real(validate=validate.Range(0, 2), metadata={"example": 0.2})
 
 
@@ -368,7 +380,14 @@ class ImageView(Schema):
     file_size = fields.Integer(required=True, allow_none=True)
     media_type = fields.String(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)
-    preparation = fields.Dict(required=True, allow_none=True)
+    preparation = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Size, bytes and tokens as it came (`original`) and as it was sent (`sent`), the"
+            " scale between, and what was done (`actions`). Null before it was asked about."
+        },
+    )
 
 
 class Problem(Schema):
@@ -394,6 +413,8 @@ class AnalysisView(Schema):
     question = fields.String(required=True, allow_none=True)
     context = fields.String(required=True, allow_none=True)
     sku = fields.String(required=True, allow_none=True)
+    detail = fields.String(required=True)
+    max_image_tokens = fields.Integer(required=True, allow_none=True)
     metadata = fields.Dict(required=True)
     trial = fields.Boolean(required=True, metadata={"description": "Whether a preset was tried with it."})
     images = fields.List(fields.Nested(ImageView), required=True)

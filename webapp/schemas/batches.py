@@ -8,13 +8,16 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
+from core.image_sizes import DETAILS
+from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
 from core.services.batches import PRIORITIES
 from core.services.rows import BY_SKU, MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
 from core.views import BY_FOLDER, BY_NAME, SKU_LENGTH
 from webapp.schemas.analyses import (
+    DETAIL,
     FORM,
+    IMAGE_TOKENS,
     MOST_TOKENS,
     OPTIONS,
     AnalysisView,
@@ -101,7 +104,8 @@ class Defaults(_NullIsAbsent):
     stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     temperature = Real(strict=True, validate=validate.Range(0, 2))
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
+    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     metadata = Metadata()
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
@@ -130,7 +134,7 @@ class BatchJson(_NullIsAbsent, _Order):
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, sku, image or images (file ids, URLs,"
             " or objects with file_id, url or base64, and view), view, and question, context, preset,"
             " preset_options, response_format, require_quality, model, stronger_model, max_tokens,"
-            " temperature, detail, cache, metadata.",
+            " temperature, detail, max_image_tokens, cache, metadata.",
         },
     )
     input_file_id = Text(
@@ -165,7 +169,8 @@ class _FormFields(_Order):
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
+    max_image_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     cache = CacheField()
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
     group_by = Text(

@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from core.image_sizes import DETAILS
 from core.models.session import TOOL_CALL_ID_LENGTH
-from core.services.analyses import DETAILS
 from core.services.context import TOOL, USER
 from webapp.schemas.analyses import (
     DEFAULT,

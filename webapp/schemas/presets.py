@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from core.services.analyses import CONTEXT_LENGTH, DETAILS, QUESTION_LENGTH
-from webapp.schemas.analyses import LONGEST_WAIT, MOST_TOKENS, OPTIONS, AnalysisView, ImageSchema
+from core.image_sizes import DETAILS
+from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
+from webapp.schemas.analyses import (
+    DETAIL,
+    IMAGE_TOKENS,
+    LONGEST_WAIT,
+    MOST_TOKENS,
+    OPTIONS,
+    AnalysisView,
+    ImageSchema,
+)
 from webapp.schemas.values import Flag, JsonObject, Options, Question, Real, Text, Whole
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -53,7 +62,8 @@ class PresetJson(Schema):
     question = Question(
         required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"}
     )
-    detail = Text(validate=validate.OneOf(DETAILS))
+    detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
+    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
     options = JsonObject(metadata={"description": "JSON Schema of the options that a submission may give."})
     variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
@@ -115,6 +125,7 @@ class PresetView(Schema):
     prompt = fields.String(required=True)
     question = fields.String(required=True)
     detail = fields.String(required=True)
+    max_image_tokens = fields.Integer(required=True, allow_none=True)
     schema = fields.Dict(required=True, allow_none=True)
     options = fields.Dict(required=True, allow_none=True)
     variants = fields.List(fields.Dict(), required=True)

@@ -93,6 +93,13 @@ class UsageRow(Schema):
             " the same tokens; less what was spent on first answers that were not enough."
         },
     )
+    saved_image_tokens = fields.Integer(
+        required=True,
+        metadata={
+            "description": "What images would have taken more as they came, by how their models are known to"
+            " count; of calls that were answered."
+        },
+    )
 
 
 SET_ASIDE = {"description": "Set aside for calls on their way."}

@@ -1,0 +1,147 @@
+"""What a submission would take: told before anything is made, and refused as it would be."""
+
+import base64
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from sqlalchemy import func, select
+
+from core.ids import new_id
+from core.image_header import size_of
+from core.models import Analysis, File
+from core.states import AnalysisState
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+TILES = 765
+"""What 1,024 by 768 px take of the pixel analyst."""
+
+
+def estimate(client, **body):
+    return client.post("/api/v1/estimate", json=body)
+
+
+def measured(width=1024, height=768):
+    return {"width": width, "height": height}
+
+
+def count(desk, key):
+    with desk.database.transaction() as session:
+        return [
+            session.scalar(select(func.count()).select_from(row).where(row.account_id == key.key.account_id))
+            for row in (Analysis, File)
+        ]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_size_is_read_from_how_the_bytes_begin(form):
+    sink = BytesIO()
+    Image.new("RGB", (321, 123), "red").save(sink, form)
+    assert size_of(sink.getvalue()[:4096]) == (321, 123)
+    assert size_of(sink.getvalue()[:8]) is None
+
+
+def test_an_analysis_is_estimated_and_nothing_is_made(client, desk, key, photo):
+    picture = base64.b64encode(photo(size=(1024, 768))).decode()
+    answer = estimate(client, images=[{"base64": picture}], question="What colour is it?", wait=10)
+    assert answer.status_code == 200, answer.json
+    found = answer.json
+    assert (found["items"], found["calls"], found["images"], found["images_measured"]) == (1, 1, 1, 1)
+    assert found["usage"]["prompt_tokens_details"]["image_tokens"] == TILES
+    assert found["usage"]["prompt_tokens"] > TILES
+    assert found["usage"]["completion_tokens"] == 120
+    assert found["cost"]["total_cost"] == 0.0
+    assert count(desk, key) == [0, 0]
+
+
+def test_files_of_a_form_stored_ones_and_sizes_alone_come_to_the_same(client, photo):
+    content = photo(size=(1024, 768))
+    stored = client.post("/api/v1/files", data={"file": (BytesIO(content), "a.jpg")}).json["id"]
+    asked = {"question": "What colour is it?"}
+    form = client.post("/api/v1/estimate", data={"file": (BytesIO(content), "a.jpg"), **asked})
+    batch = client.post("/api/v1/estimate", data={"images": (BytesIO(content), "a.jpg"), **asked})
+    as_json = [
+        estimate(client, images=[{"file_id": stored}], **asked),
+        estimate(client, images=[measured()], **asked),
+        estimate(client, inputs=[{"image": measured()}], defaults=asked),
+    ]
+    found = [answer.json for answer in (form, batch, *as_json)]
+    assert found == [found[0]] * 5
+    assert found[0]["usage"]["prompt_tokens_details"]["image_tokens"] == TILES
+
+
+def test_a_batch_sums_its_items_and_what_nobody_has_seen_is_taken_to_be_like_the_rest(client):
+    inputs = [{"image": measured()}, {"image": "https://shop.example/a.jpg"}, {"images": [measured()] * 2}]
+    found = estimate(client, inputs=inputs, defaults={"preset": "product"}).json
+    assert (found["items"], found["images"], found["images_measured"]) == (3, 4, 3)
+    assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 4 * TILES
+
+
+def test_detail_and_limits_of_tokens_change_the_estimate_and_what_is_saved_is_told(client):
+    def images(**more):
+        found = estimate(client, images=[measured(4000, 3000)], question="?", **more).json
+        return found["usage"]["prompt_tokens_details"]["image_tokens"], found["saved_image_tokens"]
+
+    assert images() == (TILES, 0)  # the model shrinks this one to the same tiles by itself
+    assert images(detail="low") == (85, 0)
+    assert images(max_image_tokens=500) == (425, TILES - 425)
+
+
+def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, desk, key):
+    row = {
+        "account_id": key.key.account_id,
+        "key_id": key.key.id,
+        "request_id": "req",
+        "preset_version": 1,
+        "model": "pixel-analyst",
+        "temperature": 0,
+        "detail": "auto",
+        "meta": {},
+        "max_tokens": 1024,
+        "state": AnalysisState.COMPLETED,
+        "deadline_at": func.now(),
+        "started_at": func.now(),
+        "finished_at": func.now(),
+    }
+    with desk.database.transaction() as session:
+        for preset, tokens in (("question", 30), ("question", 50), ("product", 900)):
+            session.add(Analysis(id=new_id("an"), preset=preset, completion_tokens=tokens, **row))
+    found = estimate(client, inputs=[{"image": measured()}] * 3, defaults={"question": "?"}).json
+    assert (found["usage"]["completion_tokens"], found["answers"]) == (3 * 40, 2)
+
+
+def test_what_is_measured_and_not_asked_costs_nothing(client):
+    found = estimate(client, images=[measured()], preset="quality").json
+    assert (found["items"], found["calls"], found["usage"]["total_tokens"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "_schema"),
+        ({"images": [measured()], "inputs": []}, "_schema"),
+        ({"images": []}, None),
+        ({"images": [measured()]}, None),  # nothing is asked
+        ({"images": [{"width": 0, "height": 5}], "question": "?"}, None),
+        ({"images": [{"width": "5", "height": 5}], "question": "?"}, None),
+        ({"images": [{"width": 10**9, "height": 5}], "question": "?"}, None),
+        ({"images": [{"file_id": "file_00000000000000000000000000"}], "question": "?"}, None),
+        ({"images": ["http://127.0.0.1/"], "question": "?"}, None),
+        ({"images": [None], "question": "?"}, None),
+        ({"images": [measured()], "question": "?", "model": "nobody"}, None),
+        ({"images": [measured()], "question": "?", "max_image_tokens": 3}, None),
+        ({"input_file_id": "file_00000000000000000000000000"}, None),
+    ],
+    ids=str,
+)
+def test_what_would_be_refused_is(client, body, field):
+    answer = estimate(client, **body)
+    assert answer.status_code in {400, 404}, answer.json
+    assert field is None or field in answer.json["details"]["fields"]
+
+
+def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
+    answer = client.post("/api/v1/batches", json={"inputs": [{"image": measured(), "question": "?"}]})
+    assert answer.status_code == 400
+    answer = client.post("/api/v1/analyses", json={"images": [measured()], "question": "?"})
+    assert answer.status_code == 400

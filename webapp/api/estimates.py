@@ -1,0 +1,52 @@
+"""What a submission would take, without making it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from core.services import estimates
+from core.services.items import DEFAULTS, FIELDS, Item, Items
+from core.services.keys import Scope
+from webapp import present
+from webapp.api.batches import defaults_of, rows_of, sent
+from webapp.limits import DOCUMENTED, Counted
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
+from webapp.schemas.estimates import EstimateForm, EstimateJson, EstimateView
+from webapp.uploads import received
+
+blueprint = Blueprint("estimates", __name__, description="What a submission would take, without making it.")
+
+
+@blueprint.route("/estimate", methods=["POST"])
+@blueprint.response(200, EstimateView, headers=DOCUMENTED)
+@signed_in(Scope.READ)
+@limited(Counted.SUBMISSIONS)
+@takes_body(json=EstimateJson, multipart=EstimateForm)
+@may_answer(404)
+def estimate(body: dict[str, Any]) -> Any:
+    """Estimate tokens, cost and time of an analysis or a batch."""
+    return present.estimate(estimates.estimate(desk(), key().account_id, _items(body)))
+
+
+def _items(body: dict[str, Any]) -> list[Item]:
+    """The items that the body of an analysis or of a batch would make."""
+    files = [received(file) for file in body.pop("file", [])]
+    given = body.get("images", [])
+    if files or ("images" in body and not _are_files(given)):
+        row = {name: body[name] for name in FIELDS & body.keys()} | {"images": files or given}
+        return _reader({}).read([(1, row)])
+    group_by = body.get("group_by")
+    with rows_of(body, group_by) as rows:
+        return _reader(defaults_of(body)).read(rows, grouped=group_by is not None)
+
+
+def _are_files(images: list[Any]) -> bool:
+    """Whether they came as parts of a form, and so are a batch."""
+    return all(hasattr(image, "stream") for image in images)
+
+
+def _reader(defaults: dict[str, Any]) -> Items:
+    known = {name: value for name, value in defaults.items() if name in DEFAULTS}
+    return Items(desk(), key().account_id, known, sent, measured=True)

@@ -1,0 +1,70 @@
+"""Estimates as clients ask for and see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from webapp.schemas.analyses import CostSchema, SubmitForm, SubmitJson, UsageSchema, file_part
+from webapp.schemas.batches import MOST_FILES, BatchForm, BatchJson
+
+SOURCES = ("images", "inputs", "input_file_id")
+
+
+class EstimateJson(BatchJson, SubmitJson):
+    """What would be submitted: an analysis (`images`), or a batch (`inputs` or `input_file_id`)."""
+
+    images = fields.List(
+        fields.Raw(allow_none=True, metadata={"type": "object"}),
+        metadata={
+            "description": "Of an analysis. Here and in inputs, an image may also be known by its size alone:"
+            ' {"width": 4032, "height": 3024}.'
+        },
+    )
+
+    @validates_schema
+    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
+        if sum(name in data for name in SOURCES) != 1:
+            raise ValidationError(f"Give one of {', '.join(SOURCES)}.")
+
+
+class EstimateForm(BatchForm, SubmitForm):
+    """The same with files: `file`s are an analysis, `images` are a batch."""
+
+    file = fields.List(file_part(), validate=validate.Length(min=1))
+    images = fields.List(file_part(), validate=validate.Length(1, MOST_FILES))
+
+    @validates_schema
+    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
+        if ("file" in data) == ("images" in data):
+            raise ValidationError("Give either file or images.")
+
+
+class EstimateView(Schema):
+    """What a submission would take; nothing was made."""
+
+    object = fields.String(required=True, metadata={"enum": ["estimate"]})
+    items = fields.Integer(required=True)
+    calls = fields.Integer(required=True, metadata={"description": "What is measured takes none."})
+    usage = fields.Nested(UsageSchema, required=True)
+    cost = fields.Nested(CostSchema, required=True)
+    saved_image_tokens = fields.Integer(
+        required=True, metadata={"description": "What the images would take more as they came."}
+    )
+    seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "By the workers and limits there are; null where no worker is there."},
+    )
+    images = fields.Integer(required=True)
+    images_measured = fields.Integer(
+        required=True, metadata={"description": "Whose size was looked at; the others are taken to be alike."}
+    )
+    answers = fields.Integer(
+        required=True,
+        metadata={
+            "description": "Of the account's latest, whose length and time stood for those to come; 0 where"
+            " defaults did."
+        },
+    )

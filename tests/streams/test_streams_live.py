@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 import redis
@@ -96,8 +97,8 @@ def test_a_hundred_streams_cut_at_random_places_are_the_stored_answers_byte_for_
         for seen, analysis in pool.map(one, range(CUT_STREAMS)):
             assert text_of(seen).encode() == analysis["answer"].encode()
             assert len(analysis["answer"]) > 100
-            assert stages_of(seen)[-1] == "asking"
-            assert len(stages_of(seen)) == len(set(stages_of(seen))) <= 3
+            stages = stages_of(seen)
+            assert all(before != after for before, after in pairwise(stages))
             assert [event.name for event in seen[-2:]] == ["result", "done"]
 
 

@@ -23,7 +23,10 @@ from webapp.schemas.analyses import (
 from webapp.schemas.sessions import CALLS
 from webapp.schemas.values import Flag, JsonObject, Question, Real, Text, Whole
 
-LONGEST_MESSAGE = 100_000
+LONGEST_MESSAGE = 32_000
+"""Characters, so that even a form has room for it."""
+LONGEST_RESULT = 100_000
+"""Of what a tool says."""
 MOST_MESSAGES = 200
 MOST_TOOLS = 128
 
@@ -44,7 +47,7 @@ class SaidSchema(Schema):
     """An answer of a tool, or something that the user says."""
 
     role = Text(required=True, validate=validate.OneOf([TOOL, USER]))
-    content = Text(required=True, validate=validate.Length(max=LONGEST_MESSAGE))
+    content = Text(required=True, validate=validate.Length(max=LONGEST_RESULT))
     tool_call_id = Text(
         validate=validate.Length(max=TOOL_CALL_ID_LENGTH),
         metadata={"description": "Which call a tool's message answers."},

@@ -3,6 +3,7 @@
 import io
 import json
 
+import pytest
 from endpoint import completion
 from PIL import Image
 
@@ -36,14 +37,19 @@ def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop,
         "name": "Nike",
         "score": row.data["brand"]["score"],
     }
-    # Sent as 1024 by 2048 pixels, upright 2048 by 4096.
-    assert row.data["logo_position"] == {"x": 200, "y": 100, "width": 400, "height": 200}
-    assert row.data["logo_position_stored"] == {"x": 100, "y": 1448, "width": 200, "height": 400}
-    assert row.data["logo_size_percentage"] == 0.954
+    # Sent as large as the model looks at, upright 2048 by 4096.
+    sent = row.images[0].report["sent"]
+    scale = 4096 / sent["height"]
+    left, top, wide, high = (round(length * scale) for length in (100, 50, 200, 100))
+    assert scale > 2
+    assert row.data["logo_position"] == {"x": left, "y": top, "width": wide, "height": high}
+    stored = {"x": top, "y": 2048 - left - wide, "width": high, "height": wide}
+    assert row.data["logo_position_stored"] == stored
+    assert row.data["logo_size_percentage"] == pytest.approx(100 * wide * high / (2048 * 4096), abs=0.001)
     assert row.confidence == 0.9
     assert json.loads(row.answer) == FOUND
     texts = [part.get("text", "") for part in script.calls[0]["body"]["messages"][1]["content"]]
-    assert "Sizes in pixels, width x height: image 1: 1024 x 2048." in texts
+    assert f"Sizes in pixels, width x height: image 1: {sent['width']} x {sent['height']}." in texts
     assert any("Nike" in text and "data" in text for text in texts)
 
 

@@ -7,7 +7,6 @@ The two short transactions of an analysis are `claim`/`reserve` before the call 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -108,10 +107,6 @@ def renew(desk: Desk, held: Mapping[str, int]) -> set[str]:
         return claims.renew(session, held, _lease(desk))
 
 
-class _NoRoomError(Exception):
-    """A budget has no room for a call; rolls back what was set aside in others."""
-
-
 def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict[str, Any]]) -> str:
     """Enter a call into the books before it is made, and set its worst case aside in its budgets; its id.
 
@@ -119,9 +114,9 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
     is lost, BudgetExceeded, or InvalidRequest for a model whose cost no budget can bound.
     """
     call_id = new_id("call")
-    with suppress(_NoRoomError), desk.database.transaction() as session:
+    with desk.database.statement() as connection:
         is_held, is_entered = claims.enter_call(
-            session,
+            connection,
             claimed,
             call_id,
             reserved_cost=worst.cost,
@@ -129,10 +124,9 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
             reports=reports,
             lease=_lease(desk),
         )
-        if not is_held:
-            raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
-        if not is_entered:
-            raise _NoRoomError
+    if not is_held:
+        raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
+    if is_entered:
         return call_id
     owners = [claimed.key_id, *([claimed.batch_id] if claimed.batch_id else [])]
     problem = budgets.why_not(desk, owners, claimed.model, worst)

@@ -139,8 +139,7 @@ def _entering() -> Any:
         .values(report=cast(reports, JSONB)[IMAGES.c.position])
         .cte("reported")
     )
-    limited, charged = budgets.setting_aside(held)
-    have_room = _count(charged) == _count(limited)
+    have_room, charged = budgets.setting_aside(held)
     call = select(
         bindparam("new_call_id"),
         literal(CallState.RESERVED, Text),
@@ -150,11 +149,7 @@ def _entering() -> Any:
     ).where(have_room)
     names = ("id", "state", "reserved_cost", "reserved_tokens", *OF_THE_ANALYSIS)
     entered = insert(CALLS).from_select(names, call).returning(CALLS.c.id).cte("entered")
-    return select(exists(select(held.c.id)), exists(select(entered.c.id))).add_cte(reported)
-
-
-def _count(rows: CTE) -> Any:
-    return select(func.count()).select_from(rows).scalar_subquery()
+    return select(exists(select(held.c.id)), exists(select(entered.c.id))).add_cte(reported, charged)
 
 
 TAKE = _taking()
@@ -211,7 +206,7 @@ def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[
 
 
 def enter_call(
-    session: Session,
+    connection: Connection,
     claim: Claim,
     call_id: str,
     *,
@@ -223,7 +218,7 @@ def enter_call(
     """Enter a call of a claim, and keep what preparation did to each image.
 
     Whether the lease is held, and whether the call is entered. Where only the second is not so, a budget has
-    no room for it, and the transaction must be rolled back.
+    no room for it.
     """
     values = {
         "this_id": claim.id,
@@ -234,7 +229,7 @@ def enter_call(
         "worst_tokens": reserved_tokens,
         "reports": json.dumps(reports),
     }
-    is_held, is_entered = session.execute(ENTER, values).one()
+    is_held, is_entered = connection.execute(ENTER, values).one()
     return is_held, is_entered
 
 

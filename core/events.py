@@ -34,7 +34,12 @@ class Events:
 
     def tell_after_commit(self, session: Session, subject: str, event: str) -> None:
         """Tell whoever waits for the subject, once this session's transaction is durable."""
-        after_commit(session, lambda: self._tell(subject, event))
+        after_commit(session, lambda: self.tell(subject, event))
+
+    def tell(self, subject: str, event: str) -> None:
+        """Tell whoever waits for the subject of what is durable."""
+        if not self._quiet.now():
+            self._add(_key(subject), {"event": event}, maxlen=1000)
 
     def wait_for_news(self, subject: str, seconds: float) -> None:
         """Return when an event of the subject comes from now on, or the time is up."""
@@ -79,10 +84,6 @@ class Events:
     def ping(self) -> None:
         """Raises redis.RedisError unless Redis answers."""
         self._redis.ping()
-
-    def _tell(self, subject: str, event: str) -> None:
-        if not self._quiet.now():
-            self._add(_key(subject), {"event": event}, maxlen=1000)
 
     def _add(self, key: str, entry: Mapping[str, str | int], maxlen: int | None = None) -> bool:
         try:

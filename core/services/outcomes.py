@@ -282,6 +282,30 @@ def _record(
     Where the row is no longer ours to move (cancelled, swept, expired), the books are kept all the same.
     """
     values["attempts"] = 1 if counts else 0
+    moved = _recorded_alone(desk, claimed, to, closing, values) or _recorded(
+        desk, claimed, to, closing, values
+    )
+    if not moved:
+        log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
+    elif to in FINAL:
+        desk.events.tell(claimed.batch_id or claimed.id, to)
+        metrics.ended(to, values.get("error_code"))
+
+
+def _recorded_alone(
+    desk: Desk, claimed: Claim, to: AnalysisState, closing: Closing | None, values: Mapping[str, Any]
+) -> bool:
+    """Whether it could be done by a single statement, as it mostly can."""
+    if closing is None:
+        return False
+    with desk.database.statement() as connection:
+        return claims.record_alone(connection, claimed, to, values, closing)
+
+
+def _recorded(
+    desk: Desk, claimed: Claim, to: AnalysisState, closing: Closing | None, values: Mapping[str, Any]
+) -> bool:
+    """Do it under the lock of the analysis, whatever happened to that; whether it was moved."""
     with desk.database.transaction() as session:
         # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
         analyses.lock(session, claimed.id)
@@ -291,8 +315,5 @@ def _record(
         if closing is not None and not closed:
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         if not moved:
-            log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
             analyses.sum_usage(session, [claimed.id])
-        elif to in FINAL:
-            desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
-            metrics.ended_after_commit(session, to, values.get("error_code"))
+    return moved

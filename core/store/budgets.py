@@ -254,7 +254,7 @@ def _short(used: ColumnElement[Decimal]) -> ColumnElement[bool]:
 
 
 def _limited(call: CTE, *columns: Any) -> CTE:
-    """The budgets of a call, with more columns of them, locked: these are as the last who held them left them.
+    """The budgets of a call, locked, with more columns: as those who held them before have left them.
 
     They are locked in one order, so that no two calls wait for each other.
     """

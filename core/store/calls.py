@@ -44,7 +44,7 @@ def becoming(to: CallState) -> dict[str, Any]:
     return {"state": to, "finished_at": func.now(), **costs.get(to, {})}
 
 
-def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
+def closing(to: CallState, names: Sequence[str], *where: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:
     """The closed row of the call `this_call_id`, and what else must run beside it: budgets get back the rest.
 
     Each name is a column of the books, with its value in the parameter `call_…`.
@@ -52,7 +52,7 @@ def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
     given = {name: bindparam(f"call_{name}", type_=CALLS.c[name].type) for name in names}
     closed = (
         update(CALLS)
-        .where(CALLS.c.id == bindparam("this_call_id"), may_become(to))
+        .where(CALLS.c.id == bindparam("this_call_id"), may_become(to), *where)
         .values(becoming(to) | given)
         .returning(*(CALLS.c[name] for name in CLOSED))
         .cte("closed")

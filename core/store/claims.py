@@ -57,6 +57,8 @@ OF_THE_ANALYSIS = {
     "request_id": "request_id",
 }
 """Columns of a call, and those of the analysis that they are copied from."""
+OF_THE_TOLD = ("id", "account_id", "batch_id")
+"""Columns of an analysis by which those are found who want to be told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,20 @@ def _entering() -> Any:
 
 TAKE = _taking()
 ENTER = _entering()
+FIRST_FENCE = 1
+FIRST = ANALYSES.alias("a")
+UNDISTURBED = (
+    select(FIRST.c.id)
+    .where(
+        FIRST.c.id == bindparam("this_id", type_=Text),
+        FIRST.c.state == AnalysisState.RUNNING,
+        FIRST.c.fence == bindparam("held_fence", type_=BigInteger),
+        ~outbox.wanted_for(FIRST.c),
+    )
+    .with_for_update()
+    .cte("held")
+)
+"""An analysis that is locked, still held, and of no interest to webhooks; a row or none."""
 
 
 def take(
@@ -247,44 +263,74 @@ def record(
     the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; to find out
     that nobody does costs no statement.
     """
-    given = {f"to_{name}": value for name, value in values.items()}
-    given |= {"this_id": claim.id, "held_fence": claim.fence}
-    if closing is None:
-        statement = _recording(to, tuple(values), None, ())
-    else:
-        statement = _recording(to, tuple(values), closing.state, tuple(closing.values))
-        given |= calls.end_values(closing)
+    statement, given = _prepared(claim, to, values, closing, alone=False)
     was_closed, was_moved, is_wanted = session.execute(statement, given).one()
     if is_wanted:
         outbox.tell_analyses(session, [claim.id])
     return was_closed, was_moved
 
 
+def record_alone(
+    connection: Connection, claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd
+) -> bool:
+    """Do all that `record` does by this one statement, or nothing at all; whether it was done.
+
+    It can be done for a first claim that is still held, of which nobody wants to be told: no calls are there
+    but the holder's own, made one after the other, so that no snapshot can miss a change to them.
+    """
+    if claim.fence != FIRST_FENCE:
+        return False
+    statement, given = _prepared(claim, to, values, closing, alone=True)
+    return bool(connection.execute(statement, given).one()[1])
+
+
+def _prepared(
+    claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd | None, *, alone: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The statement that records an outcome, and its parameters."""
+    given = {f"to_{name}": value for name, value in values.items()}
+    given |= {"this_id": claim.id, "held_fence": claim.fence}
+    if closing is None:
+        return _recording(to, tuple(values), None, (), alone), given
+    statement = _recording(to, tuple(values), closing.state, tuple(closing.values), alone)
+    return statement, given | calls.end_values(closing)
+
+
 @cache
 def _recording(
-    to: AnalysisState, names: Sequence[str], call_to: CallState | None, call_names: Sequence[str]
+    to: AnalysisState,
+    names: Sequence[str],
+    call_to: CallState | None,
+    call_names: Sequence[str],
+    alone: bool,
 ) -> Any:
     this_id = bindparam("this_id", type_=Text)
     nothing: tuple[CTE, list[CTE]] = (select(CALLS).where(false()).cte("closed"), [])
-    closed, beside = calls.closing(call_to, call_names) if call_to else nothing
-    others = select(*(CALLS.c[name] for name in USAGE)).where(
-        CALLS.c.analysis_id == this_id, CALLS.c.id.not_in(select(closed.c.id))
+    # Its row is locked before its calls, here as everywhere: two orders would be a deadlock now and then.
+    undisturbed = exists(select(outbox.ONE).select_from(UNDISTURBED))
+    guard = (undisturbed,) if alone else ()
+    closed, beside = calls.closing(call_to, call_names, *guard) if call_to else nothing
+    other = CALLS.alias("c")
+    others = select(*(other.c[name] for name in USAGE)).where(
+        other.c.analysis_id == this_id, other.c.id.not_in(select(closed.c.id))
     )
-    every = union_all(others, select(*(closed.c[name] for name in USAGE))).subquery()
+    every = union_all(others, select(*(closed.c[name] for name in USAGE))).subquery("u")
     sums = (func.sum(every.c[name]).label(name) for name in USAGE)
     totals = select(this_id.label("id"), *sums).cte("totals")
     late = to == AnalysisState.COMPLETED
     free = late and call_to is None  # answered without a call, and so for nothing
+    allowed = guard or (analyses.may_become(to), *(() if late else (HELD,)))
     moved = (
         update(ANALYSES)
-        .where(ANALYSES.c.id == totals.c.id, analyses.may_become(to), *(() if late else (HELD,)))
+        .where(ANALYSES.c.id == totals.c.id, *allowed)
         .values(analyses.becoming(to) | _given(names))
         .values({name: func.coalesce(totals.c[name], 0) if free else totals.c[name] for name in USAGE})
-        .returning(ANALYSES.c.id, ANALYSES.c.account_id, ANALYSES.c.batch_id)
+        .returning(*(ANALYSES.c[name] for name in (("id",) if alone else OF_THE_TOLD)))
         .cte("moved")
     )
-    wanted = outbox.wanted_for(moved) if to in FINAL else false()
-    return select(exists(select(closed.c.id)), exists(select(moved.c.id)), wanted).add_cte(*beside)
+    wanted = outbox.wanted_for(moved.c) if to in FINAL and not alone else false()
+    was_closed, was_moved = (exists(select(outbox.ONE).select_from(done)) for done in (closed, moved))
+    return select(was_closed, was_moved, wanted).add_cte(*beside)
 
 
 def _given(names: Sequence[str]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from core.models import Analysis, AnalysisImage, Base, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 from core.store import outbox
+from core.store.words import one_of, said
 
 CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 """The 64-bit number of this transaction."""
@@ -116,13 +117,13 @@ def lock(session: Session, analysis_id: str) -> None:
 
 def may_become(to: AnalysisState) -> ColumnElement[bool]:
     """The guard of every move."""
-    return Analysis.state.in_(sources(ANALYSIS_MOVES, to))
+    return one_of(Analysis.state, sources(ANALYSIS_MOVES, to))
 
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
     """What every move to a state sets."""
     final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": null()}
-    return {"state": to, **(final if to in FINAL else {})}
+    return {"state": said(to), **(final if to in FINAL else {})}
 
 
 def free(*where: ColumnElement[bool], limit: int | None = None) -> ColumnElement[bool]:

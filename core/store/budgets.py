@@ -21,7 +21,6 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
-    String,
     and_,
     bindparam,
     case,
@@ -43,6 +42,7 @@ from sqlalchemy.orm import Session
 from core.models import ApiKey, Base, Batch, Budget, BudgetKind
 from core.models.usage import Money
 from core.states import CallState
+from core.store.words import said
 
 BUDGETS, CALLS = (Base.metadata.tables[name] for name in ("budgets", "calls"))
 WORST_STANDS = (CallState.RESERVED, CallState.UNKNOWN)
@@ -66,12 +66,7 @@ class Spending:
         return self.used - self.reserved
 
 
-def _said(word: str) -> ColumnElement[str]:
-    """A word that stands in a statement itself: each parameter costs every call something."""
-    return literal_column(f"'{word}'", String)
-
-
-MONTHLY, DAILY, UTC = _said(BudgetKind.MONTHLY_USD), _said(BudgetKind.DAILY_TOKENS), _said("UTC")
+MONTHLY, DAILY, UTC = said(BudgetKind.MONTHLY_USD), said(BudgetKind.DAILY_TOKENS), said("UTC")
 FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
 NOTHING: ColumnElement[int] = literal_column("0", Integer)
 
@@ -79,7 +74,7 @@ NOTHING: ColumnElement[int] = literal_column("0", Integer)
 def period_of(kind: Any, moment: Any) -> ColumnElement[date]:
     """The first day of the period that a moment is in, in UTC."""
     utc = func.timezone(UTC, moment)
-    month = cast(func.date_trunc(_said("month"), utc), Date)
+    month = cast(func.date_trunc(said("month"), utc), Date)
     return case((kind == MONTHLY, month), (kind == DAILY, cast(utc, Date)), else_=FOR_EVER)
 
 
@@ -222,9 +217,9 @@ def wrong_sums(account_id: str | None = None) -> Select[Any]:
 
 
 def _begin(session: Session, account_id: str, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
-    period = period_of(_said(kind), func.clock_timestamp())  # now() is from before the lock was had
+    period = period_of(said(kind), func.clock_timestamp())  # now() is from before the lock was had
     since = func.timezone(UTC, cast(period, DateTime))
-    used = select(func.coalesce(func.sum(taken(_said(kind), CALLS.c)), 0)).where(
+    used = select(func.coalesce(func.sum(taken(said(kind), CALLS.c)), 0)).where(
         CALLS.c.account_id == account_id, _whose(owner_id), CALLS.c.created_at >= since
     )
     row = insert(BUDGETS).values(

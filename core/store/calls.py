@@ -15,6 +15,7 @@ from core.models import Analysis, Base, Call
 from core.states import CALL_MOVES, AnalysisState, CallState, sources
 from core.store import budgets
 from core.store.analyses import USAGE
+from core.store.words import one_of, said
 
 CALLS = Base.metadata.tables["calls"]
 CLOSED = ("id", "key_id", "batch_id", "created_at", "reserved_cost", "reserved_tokens", *USAGE)
@@ -32,7 +33,7 @@ class CallEnd:
 
 def may_become(to: CallState) -> ColumnElement[bool]:
     """The guard of every move."""
-    return Call.state.in_(sources(CALL_MOVES, to))
+    return one_of(Call.state, sources(CALL_MOVES, to))
 
 
 def becoming(to: CallState) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def becoming(to: CallState) -> dict[str, Any]:
         CallState.UNKNOWN: {"prompt_cost": Call.reserved_cost, "completion_cost": 0},
         CallState.REFUSED: {"prompt_cost": None, "completion_cost": None},
     }
-    return {"state": to, "finished_at": func.now(), **costs.get(to, {})}
+    return {"state": said(to), "finished_at": func.now(), **costs.get(to, {})}
 
 
 def closing(to: CallState, names: Sequence[str], *where: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:

@@ -27,7 +27,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     or_,
     select,
     tuple_,
@@ -42,6 +41,7 @@ from core.states import FINAL, AnalysisState, BatchState, CallState
 from core.store import analyses, budgets, calls, outbox
 from core.store.analyses import USAGE
 from core.store.calls import CallEnd
+from core.store.words import said
 
 ANALYSES, IMAGES, CALLS = (Base.metadata.tables[name] for name in ("analyses", "analysis_images", "calls"))
 LEASE_UNTIL = func.now() + bindparam("for_lease", type_=Interval)
@@ -94,7 +94,9 @@ class Claim:
 
 def _taking() -> Any:
     batch_runs = exists().where(
-        Batch.id == ANALYSES.c.batch_id, Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None)
+        Batch.id == ANALYSES.c.batch_id,
+        Batch.state == said(BatchState.RUNNING),
+        Batch.needed_tokens.is_(None),
     )
     taken = (
         update(ANALYSES)
@@ -107,7 +109,7 @@ def _taking() -> Any:
             or_(ANALYSES.c.batch_id.is_(None), batch_runs),
         )
         .values(
-            state=AnalysisState.RUNNING,
+            state=said(AnalysisState.RUNNING),
             worker=bindparam("worker_name"),
             lease_until=LEASE_UNTIL,
             fence=ANALYSES.c.fence + 1,
@@ -129,7 +131,7 @@ def _taking() -> Any:
 def _entering() -> Any:
     held = (
         update(ANALYSES)
-        .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == AnalysisState.RUNNING, HELD)
+        .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == said(AnalysisState.RUNNING), HELD)
         .values(lease_until=LEASE_UNTIL)
         .returning(*(ANALYSES.c[name] for name in OF_THE_ANALYSIS.values()))
         .cte("held")
@@ -144,7 +146,7 @@ def _entering() -> Any:
     have_room, charged = budgets.setting_aside(held)
     call = select(
         bindparam("new_call_id"),
-        literal(CallState.RESERVED, Text),
+        said(CallState.RESERVED),
         bindparam("worst_cost", type_=CALLS.c.reserved_cost.type),
         bindparam("worst_tokens", type_=CALLS.c.reserved_tokens.type),
         *(held.c[name] for name in OF_THE_ANALYSIS.values()),
@@ -162,7 +164,7 @@ UNDISTURBED = (
     select(FIRST.c.id)
     .where(
         FIRST.c.id == bindparam("this_id", type_=Text),
-        FIRST.c.state == AnalysisState.RUNNING,
+        FIRST.c.state == said(AnalysisState.RUNNING),
         FIRST.c.fence == bindparam("held_fence", type_=BigInteger),
         ~outbox.wanted_for(FIRST.c),
     )

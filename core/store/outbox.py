@@ -38,7 +38,7 @@ from core.ids import ALPHABET
 from core.models import Analysis, Base, Batch
 from core.states import FINAL, AnalysisState, BatchState
 from core.store import payloads
-from core.store.payloads import said
+from core.store.words import said
 
 WEBHOOKS, DELIVERIES, ANALYSES, BUDGETS = (
     Base.metadata.tables[name] for name in ("webhooks", "deliveries", "analyses", "budgets")

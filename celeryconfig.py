@@ -20,6 +20,8 @@ broker_transport_options = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "global_keyprefix": "vitrine:",
+    # A bell that is lost is rung again from its row: Redis need not keep a book of those on their way.
+    "ack_emulation": False,
 }
 
 task_acks_late = False  # leases in Postgres bring lost work back; late acks ran it twice

@@ -57,7 +57,21 @@ class Events:
 
     def tell_after_commit(self, session: Session, subject: str, event: str) -> None:
         """Tell whoever waits for the subject, once this session's transaction is durable."""
-        after_commit(session, lambda: self._tell(subject, event))
+        after_commit(session, lambda: self.tell(subject, event))
+
+    def tell(self, subject: str, event: str) -> None:
+        """Tell whoever waits for the subject of what is durable."""
+        if self._quiet.now():
+            return
+        key = end_of(subject)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.xadd(key, {"event": event}, maxlen=1000, approximate=True)
+                pipe.expire(key, KEEP_SECONDS)
+                pipe.execute()
+        except redis.RedisError as error:
+            self._quiet.begin()
+            log.warning("event_not_told", key=key, error=type(error).__name__)
 
     def wait_for_news(self, subject: str, seconds: float) -> None:
         """Return when an event of the subject comes from now on, or the time is up."""
@@ -113,24 +127,11 @@ class Events:
 
     def call(self, reader: str) -> None:
         """Let whoever reads `end_of(reader)` look at once."""
-        self._tell(reader, "called")
+        self.tell(reader, "called")
 
     def ping(self) -> None:
         """Raises redis.RedisError unless Redis answers."""
         self._redis.ping()
-
-    def _tell(self, subject: str, event: str) -> None:
-        if self._quiet.now():
-            return
-        key = end_of(subject)
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                pipe.xadd(key, {"event": event}, maxlen=1000, approximate=True)
-                pipe.expire(key, KEEP_SECONDS)
-                pipe.execute()
-        except redis.RedisError as error:
-            self._quiet.begin()
-            log.warning("event_not_told", key=key, error=type(error).__name__)
 
 
 def end_of(subject: str) -> str:

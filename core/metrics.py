@@ -105,7 +105,12 @@ def registry() -> CollectorRegistry:
 
 def ended_after_commit(session: Session, outcome: str, error_code: str | None = None, count: int = 1) -> None:
     """Count analyses that this session's transaction makes final."""
-    after_commit(session, lambda: ANALYSES.labels(outcome, error_code or "").inc(count))
+    after_commit(session, lambda: ended(outcome, error_code, count))
+
+
+def ended(outcome: str, error_code: str | None = None, count: int = 1) -> None:
+    """Count analyses that are final."""
+    ANALYSES.labels(outcome, error_code or "").inc(count)
 
 
 def reused_after_commit(session: Session, saved: Sequence[Decimal | None]) -> None:

@@ -7,7 +7,6 @@ The two short transactions of an analysis are `claim`/`reserve` before the call 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -114,10 +113,6 @@ def renew(desk: Desk, held: Mapping[str, int]) -> set[str]:
         return claims.renew(session, held, _lease(desk))
 
 
-class _NoRoomError(Exception):
-    """A budget has no room for a call; rolls back what was set aside in others."""
-
-
 def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict[str, Any]]) -> str:
     """Enter a call into the books before it is made, and set its worst case aside in its budgets; its id.
 
@@ -126,9 +121,9 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
     model whose cost no budget can bound.
     """
     call_id = new_id("call")
-    with suppress(_NoRoomError), desk.database.transaction() as session:
+    with desk.database.statement() as connection:
         is_held, is_answered, is_entered = claims.enter_call(
-            session,
+            connection,
             claimed,
             call_id,
             reserved_cost=worst.cost,
@@ -136,12 +131,11 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
             reports=reports,
             lease=_lease(desk),
         )
-        if not is_held:
-            raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
-        if is_answered:
-            raise reuse.Answered
-        if not is_entered:
-            raise _NoRoomError
+    if not is_held:
+        raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
+    if is_answered:
+        raise reuse.Answered
+    if is_entered:
         return call_id
     owners = [claimed.key_id, *([claimed.batch_id] if claimed.batch_id else [])]
     problem = budgets.why_not(desk, owners, claimed.model, worst)
@@ -298,6 +292,30 @@ def _record(
     Where the row is no longer ours to move (cancelled, swept, expired), the books are kept all the same.
     """
     values["attempts"] = 1 if counts else 0
+    moved = _recorded_alone(desk, claimed, to, closing, values) or _recorded(
+        desk, claimed, to, closing, values
+    )
+    if not moved:
+        log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
+    elif to in FINAL:
+        desk.events.tell(claimed.batch_id or claimed.id, to)
+        metrics.ended(to, values.get("error_code"))
+
+
+def _recorded_alone(
+    desk: Desk, claimed: Claim, to: AnalysisState, closing: Closing | None, values: Mapping[str, Any]
+) -> bool:
+    """Whether it could be done by a single statement, as it can where nobody else may wait for the answer."""
+    if closing is None or claimed.cache_seconds is not None:
+        return False
+    with desk.database.statement() as connection:
+        return claims.record_alone(connection, claimed, to, values, closing)
+
+
+def _recorded(
+    desk: Desk, claimed: Claim, to: AnalysisState, closing: Closing | None, values: Mapping[str, Any]
+) -> bool:
+    """Do it under the lock of the analysis, whatever happened to that; whether it was moved."""
     with desk.database.transaction() as session:
         # The analysis before its calls, as the sweep does: two orders would be a deadlock now and then.
         analyses.lock(session, claimed.id)
@@ -307,12 +325,9 @@ def _record(
         if closing is not None and not closed:
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         if not moved:
-            log.info("outcome_came_too_late", analysis_id=claimed.id, outcome=to)
             if claimed.streamed:
                 analyses.keep_text(session, claimed.id, values.get("answer"))
             analyses.sum_usage(session, [claimed.id])
-        elif to in FINAL:
-            desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
-            metrics.ended_after_commit(session, to, values.get("error_code"))
-            if followed:
-                reuse.let_followers_go(desk, session, claimed.id, to)
+        elif followed:
+            reuse.let_followers_go(desk, session, claimed.id, to)
+    return moved

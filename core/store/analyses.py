@@ -30,6 +30,7 @@ from core.models import Analysis, AnalysisImage, Base, Call
 from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 from core.store import outbox
+from core.store.words import one_of, said
 
 CURRENT_XID: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint", BigInteger)
 """The 64-bit number of this transaction."""
@@ -116,7 +117,7 @@ def lock(session: Session, analysis_id: str) -> None:
 
 def may_become(to: AnalysisState) -> ColumnElement[bool]:
     """The guard of every move."""
-    return Analysis.state.in_(sources(ANALYSIS_MOVES, to))
+    return one_of(Analysis.state, sources(ANALYSIS_MOVES, to))
 
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def becoming(to: AnalysisState) -> dict[str, Any]:
         "lease_until": null(),
         "follows": null(),
     }
-    return {"state": to, **(final if to in FINAL else {})}
+    return {"state": said(to), **(final if to in FINAL else {})}
 
 
 def free(*where: ColumnElement[bool], limit: int | None = None) -> ColumnElement[bool]:

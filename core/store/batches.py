@@ -33,6 +33,7 @@ from core.states import BATCH_MOVES, AnalysisState, BatchState, sources
 from core.store import analyses, budgets, outbox
 from core.store.analyses import USAGE
 from core.store.copying import copy
+from core.store.words import one_of
 
 OPEN = (AnalysisState.QUEUED, AnalysisState.RUNNING)
 ANSWERED = (AnalysisState.COMPLETED, AnalysisState.FAILED)
@@ -374,7 +375,7 @@ def items_in(state: AnalysisState) -> ColumnElement[bool]:
 
 def open_items(*where: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a batch has items that are not final."""
-    query = select(literal(1)).where(Analysis.batch_id == Batch.id, Analysis.state.in_(OPEN), *where)
+    query = select(literal(1)).where(Analysis.batch_id == Batch.id, one_of(Analysis.state, OPEN), *where)
     return query.correlate(Batch).exists()
 
 

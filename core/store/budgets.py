@@ -21,12 +21,12 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
-    String,
     and_,
     bindparam,
     case,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     or_,
@@ -42,6 +42,7 @@ from sqlalchemy.orm import Session
 from core.models import ApiKey, Base, Batch, Budget, BudgetKind
 from core.models.usage import Money
 from core.states import CallState
+from core.store.words import said
 
 BUDGETS, CALLS = (Base.metadata.tables[name] for name in ("budgets", "calls"))
 WORST_STANDS = (CallState.RESERVED, CallState.UNKNOWN)
@@ -65,12 +66,7 @@ class Spending:
         return self.used - self.reserved
 
 
-def _said(word: str) -> ColumnElement[str]:
-    """A word that stands in a statement itself: each parameter costs every call something."""
-    return literal_column(f"'{word}'", String)
-
-
-MONTHLY, DAILY, UTC = _said(BudgetKind.MONTHLY_USD), _said(BudgetKind.DAILY_TOKENS), _said("UTC")
+MONTHLY, DAILY, UTC = said(BudgetKind.MONTHLY_USD), said(BudgetKind.DAILY_TOKENS), said("UTC")
 FOR_EVER: ColumnElement[date] = literal_column("DATE '0001-01-01'", Date)
 NOTHING: ColumnElement[int] = literal_column("0", Integer)
 
@@ -78,7 +74,7 @@ NOTHING: ColumnElement[int] = literal_column("0", Integer)
 def period_of(kind: Any, moment: Any) -> ColumnElement[date]:
     """The first day of the period that a moment is in, in UTC."""
     utc = func.timezone(UTC, moment)
-    month = cast(func.date_trunc(_said("month"), utc), Date)
+    month = cast(func.date_trunc(said("month"), utc), Date)
     return case((kind == MONTHLY, month), (kind == DAILY, cast(utc, Date)), else_=FOR_EVER)
 
 
@@ -93,23 +89,25 @@ USED = case((BUDGETS.c.period == PERIOD, BUDGETS.c.used), else_=NOTHING)
 """What is used in the present period; a row from an earlier one has yet to begin anew."""
 
 
-def setting_aside(call: CTE) -> tuple[CTE, CTE]:
-    """The budgets of a call about to be entered, and those of them that had room for its worst case.
+def setting_aside(call: CTE) -> tuple[ColumnElement[bool], CTE]:
+    """Whether all budgets of a call about to be entered have room for its worst case, and what takes it then.
 
-    All must have; otherwise the transaction is to be rolled back. `call` has a `key_id` and a `batch_id`;
-    the worst case is in the parameters `worst_tokens` and `worst_cost`, which is NULL where nobody knows.
+    `call` has a `key_id` and a `batch_id`; the worst case is in the parameters `worst_tokens` and
+    `worst_cost`, which is NULL where nobody knows.
     """
     tokens, cost = bindparam("worst_tokens", type_=Integer), bindparam("worst_cost", type_=Money)
-    limited = _limited(call, func.now(), _by_kind(BUDGETS.c.kind, tokens, cost))
-    used = case((BUDGETS.c.period == limited.c.period, BUDGETS.c.used), else_=NOTHING) + limited.c.change
+    kind, period = BUDGETS.c.kind, period_of(BUDGETS.c.kind, func.now())
+    used = case((BUDGETS.c.period == period, BUDGETS.c.used), else_=NOTHING) + _by_kind(kind, tokens, cost)
+    fits = and_(BUDGETS.c.period <= period, used <= BUDGETS.c.most)
+    limited = _limited(call, period.label("period"), used.label("used"), fits.label("fits"))
+    have_room = ~exists(select(NOTHING).where(limited.c.fits.is_not(true())))
     charged = (
         update(BUDGETS)
-        .where(_same(limited), BUDGETS.c.period <= limited.c.period, used <= BUDGETS.c.most)
-        .values(used=used, period=limited.c.period)
-        .returning(BUDGETS.c.kind)
+        .where(_same(limited), have_room)
+        .values(used=limited.c.used, period=limited.c.period)
         .cte("charged")
     )
-    return limited, charged
+    return have_room, charged
 
 
 def giving_back(closed: CTE) -> CTE:
@@ -119,7 +117,8 @@ def giving_back(closed: CTE) -> CTE:
     """
     kind = BUDGETS.c.kind
     took, worst = (func.coalesce(of(kind, closed.c), NOTHING) for of in (_actual, _worst))
-    limited = _limited(closed, closed.c.created_at, took - worst)
+    period, change = period_of(kind, closed.c.created_at), took - worst
+    limited = _limited(closed, period.label("period"), change.label("change"))
     return (
         update(BUDGETS)
         .where(_same(limited), BUDGETS.c.period == limited.c.period)
@@ -218,9 +217,9 @@ def wrong_sums(account_id: str | None = None) -> Select[Any]:
 
 
 def _begin(session: Session, account_id: str, owner_id: str, kind: BudgetKind, most: Decimal) -> None:
-    period = period_of(_said(kind), func.clock_timestamp())  # now() is from before the lock was had
+    period = period_of(said(kind), func.clock_timestamp())  # now() is from before the lock was had
     since = func.timezone(UTC, cast(period, DateTime))
-    used = select(func.coalesce(func.sum(taken(_said(kind), CALLS.c)), 0)).where(
+    used = select(func.coalesce(func.sum(taken(said(kind), CALLS.c)), 0)).where(
         CALLS.c.account_id == account_id, _whose(owner_id), CALLS.c.created_at >= since
     )
     row = insert(BUDGETS).values(
@@ -249,14 +248,14 @@ def _short(used: ColumnElement[Decimal]) -> ColumnElement[bool]:
     return select(BUDGETS.c.kind).where(of_batch, used + needed > BUDGETS.c.most).correlate(Batch).exists()
 
 
-def _limited(call: CTE, moment: Any, change: ColumnElement[Decimal]) -> CTE:
-    """The budgets of a call, each with the period of a moment and a change in its unit.
+def _limited(call: CTE, *columns: Any) -> CTE:
+    """The budgets of a call, locked, with more columns: as those who held them before have left them.
 
     They are locked in one order, so that no two calls wait for each other.
     """
     kind = BUDGETS.c.kind
     return (
-        select(BUDGETS.c.owner_id, kind, period_of(kind, moment).label("period"), change.label("change"))
+        select(BUDGETS.c.owner_id, kind, *columns)
         .join(call, BUDGETS.c.owner_id.in_((call.c.key_id, call.c.batch_id)))
         .order_by(BUDGETS.c.owner_id, kind)
         .with_for_update(of=BUDGETS, key_share=True)

@@ -15,6 +15,7 @@ from core.models import Analysis, Base, Call
 from core.states import CALL_MOVES, AnalysisState, CallState, sources
 from core.store import budgets
 from core.store.analyses import USAGE
+from core.store.words import one_of, said
 
 CALLS = Base.metadata.tables["calls"]
 CLOSED = ("id", "key_id", "batch_id", "created_at", "reserved_cost", "reserved_tokens", *USAGE)
@@ -32,7 +33,7 @@ class CallEnd:
 
 def may_become(to: CallState) -> ColumnElement[bool]:
     """The guard of every move."""
-    return Call.state.in_(sources(CALL_MOVES, to))
+    return one_of(Call.state, sources(CALL_MOVES, to))
 
 
 def becoming(to: CallState) -> dict[str, Any]:
@@ -41,10 +42,10 @@ def becoming(to: CallState) -> dict[str, Any]:
         CallState.UNKNOWN: {"prompt_cost": Call.reserved_cost, "completion_cost": 0},
         CallState.REFUSED: {"prompt_cost": None, "completion_cost": None},
     }
-    return {"state": to, "finished_at": func.now(), **costs.get(to, {})}
+    return {"state": said(to), "finished_at": func.now(), **costs.get(to, {})}
 
 
-def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
+def closing(to: CallState, names: Sequence[str], *where: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:
     """The closed row of the call `this_call_id`, and what else must run beside it: budgets get back the rest.
 
     Each name is a column of the books, with its value in the parameter `call_…`.
@@ -52,7 +53,7 @@ def closing(to: CallState, names: Sequence[str]) -> tuple[CTE, list[CTE]]:
     given = {name: bindparam(f"call_{name}", type_=CALLS.c[name].type) for name in names}
     closed = (
         update(CALLS)
-        .where(CALLS.c.id == bindparam("this_call_id"), may_become(to))
+        .where(CALLS.c.id == bindparam("this_call_id"), may_become(to), *where)
         .values(becoming(to) | given)
         .returning(*(CALLS.c[name] for name in CLOSED))
         .cte("closed")

@@ -27,7 +27,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
@@ -45,6 +44,7 @@ from core.states import FINAL, AnalysisState, BatchState, CallState
 from core.store import analyses, budgets, calls, flights, outbox, reuse
 from core.store.analyses import USAGE
 from core.store.calls import CallEnd
+from core.store.words import said
 
 ANALYSES, IMAGES, CALLS = (Base.metadata.tables[name] for name in ("analyses", "analysis_images", "calls"))
 LEASE_UNTIL = func.now() + bindparam("for_lease", type_=Interval)
@@ -60,6 +60,8 @@ OF_THE_ANALYSIS = {
     "request_id": "request_id",
 }
 """Columns of a call, and those of the analysis that they are copied from."""
+OF_THE_TOLD = ("id", "account_id", "batch_id")
+"""Columns of an analysis by which those are found who want to be told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,9 @@ CLAIMED = tuple(name for name in Claim.__slots__ if name not in {"digests", "vie
 
 def _taking() -> Any:
     batch_runs = exists().where(
-        Batch.id == ANALYSES.c.batch_id, Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None)
+        Batch.id == ANALYSES.c.batch_id,
+        Batch.state == said(BatchState.RUNNING),
+        Batch.needed_tokens.is_(None),
     )
     taken = (
         update(ANALYSES)
@@ -120,7 +124,7 @@ def _taking() -> Any:
             ~flights.is_led(),
         )
         .values(
-            state=AnalysisState.RUNNING,
+            state=said(AnalysisState.RUNNING),
             worker=bindparam("worker_name"),
             lease_until=LEASE_UNTIL,
             fence=ANALYSES.c.fence + 1,
@@ -152,7 +156,7 @@ def _taking() -> Any:
 def _entering() -> Any:
     held = (
         update(ANALYSES)
-        .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == AnalysisState.RUNNING, HELD)
+        .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == said(AnalysisState.RUNNING), HELD)
         .values(lease_until=LEASE_UNTIL)
         .returning(*(ANALYSES.c[name] for name in dict.fromkeys((*OF_THE_ANALYSIS.values(), *reuse.ASKED))))
         .cte("held")
@@ -164,29 +168,37 @@ def _entering() -> Any:
         .values(report=cast(reports, JSONB)[IMAGES.c.position])
         .cte("reported")
     )
-    limited, charged = budgets.setting_aside(held)
-    have_room = _count(charged) == _count(limited)
-    answered = reuse.is_answered(held)
+    asking = select(held).where(~reuse.is_answered(held)).cte("asking")
+    have_room, charged = budgets.setting_aside(asking)
     call = select(
         bindparam("new_call_id"),
-        literal(CallState.RESERVED, Text),
+        said(CallState.RESERVED),
         bindparam("worst_cost", type_=CALLS.c.reserved_cost.type),
         bindparam("worst_tokens", type_=CALLS.c.reserved_tokens.type),
-        *(held.c[name] for name in OF_THE_ANALYSIS.values()),
-    ).where(have_room, ~answered)
+        *(asking.c[name] for name in OF_THE_ANALYSIS.values()),
+    ).where(have_room)
     names = ("id", "state", "reserved_cost", "reserved_tokens", *OF_THE_ANALYSIS)
     entered = insert(CALLS).from_select(names, call).returning(CALLS.c.id).cte("entered")
-    is_held, is_entered = exists(select(held.c.id)), exists(select(entered.c.id))
-    is_answered = exists(select(held.c.id).where(answered))
-    return select(is_held, is_answered, is_entered).add_cte(reported)
-
-
-def _count(rows: CTE) -> Any:
-    return select(func.count()).select_from(rows).scalar_subquery()
+    is_held, is_asking = exists(select(held.c.id)), exists(select(asking.c.id))
+    return select(is_held, ~is_asking, exists(select(entered.c.id))).add_cte(reported, charged)
 
 
 TAKE = _taking()
 ENTER = _entering()
+FIRST_FENCE = 1
+FIRST = ANALYSES.alias("a")
+UNDISTURBED = (
+    select(FIRST.c.id)
+    .where(
+        FIRST.c.id == bindparam("this_id", type_=Text),
+        FIRST.c.state == said(AnalysisState.RUNNING),
+        FIRST.c.fence == bindparam("held_fence", type_=BigInteger),
+        ~outbox.wanted_for(FIRST.c),
+    )
+    .with_for_update()
+    .cte("held")
+)
+"""An analysis that is locked, still held, and of no interest to webhooks; a row or none."""
 
 
 def take(
@@ -242,7 +254,7 @@ def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[
 
 
 def enter_call(
-    session: Session,
+    connection: Connection,
     claim: Claim,
     call_id: str,
     *,
@@ -254,7 +266,7 @@ def enter_call(
     """Enter a call of a claim, and keep what preparation did to each image.
 
     Whether the lease is held, whether another has the answer already, and whether the call is entered. Where
-    it is not, the transaction must be rolled back; a held one without an answer has no room in a budget.
+    only the first is so, a budget has no room for it.
     """
     values = {
         "this_id": claim.id,
@@ -265,7 +277,7 @@ def enter_call(
         "worst_tokens": reserved_tokens,
         "reports": json.dumps(reports),
     }
-    is_held, is_answered, is_entered = session.execute(ENTER, values).one()
+    is_held, is_answered, is_entered = connection.execute(ENTER, values).one()
     return is_held, is_answered, is_entered
 
 
@@ -285,46 +297,76 @@ def record(
     the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; to find out
     that nobody does costs no statement.
     """
-    given = {f"to_{name}": value for name, value in values.items()}
-    given |= {"this_id": claim.id, "held_fence": claim.fence}
-    if closing is None:
-        statement = _recording(to, tuple(values), None, ())
-    else:
-        statement = _recording(to, tuple(values), closing.state, tuple(closing.values))
-        given |= calls.end_values(closing)
+    statement, given = _prepared(claim, to, values, closing, alone=False)
     was_closed, was_moved, is_wanted, is_followed = session.execute(statement, given).one()
     if is_wanted:
         outbox.tell_analyses(session, [claim.id])
     return was_closed, was_moved, is_followed
 
 
+def record_alone(
+    connection: Connection, claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd
+) -> bool:
+    """Do all that `record` does by this one statement, or nothing at all; whether it was done.
+
+    It can be done for a first claim that is still held, of which nobody wants to be told: no calls are there
+    but the holder's own, made one after the other, so that no snapshot can miss a change to them.
+    """
+    if claim.fence != FIRST_FENCE:
+        return False
+    statement, given = _prepared(claim, to, values, closing, alone=True)
+    return bool(connection.execute(statement, given).one()[1])
+
+
+def _prepared(
+    claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd | None, *, alone: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The statement that records an outcome, and its parameters."""
+    given = {f"to_{name}": value for name, value in values.items()}
+    given |= {"this_id": claim.id, "held_fence": claim.fence}
+    if closing is None:
+        return _recording(to, tuple(values), None, (), alone), given
+    statement = _recording(to, tuple(values), closing.state, tuple(closing.values), alone)
+    return statement, given | calls.end_values(closing)
+
+
 @cache
 def _recording(
-    to: AnalysisState, names: Sequence[str], call_to: CallState | None, call_names: Sequence[str]
+    to: AnalysisState,
+    names: Sequence[str],
+    call_to: CallState | None,
+    call_names: Sequence[str],
+    alone: bool,
 ) -> Any:
     this_id = bindparam("this_id", type_=Text)
     nothing: tuple[CTE, list[CTE]] = (select(CALLS).where(false()).cte("closed"), [])
-    closed, beside = calls.closing(call_to, call_names) if call_to else nothing
-    others = select(*(CALLS.c[name] for name in USAGE)).where(
-        CALLS.c.analysis_id == this_id, CALLS.c.id.not_in(select(closed.c.id))
+    # Its row is locked before its calls, here as everywhere: two orders would be a deadlock now and then.
+    undisturbed = exists(select(outbox.ONE).select_from(UNDISTURBED))
+    guard = (undisturbed,) if alone else ()
+    closed, beside = calls.closing(call_to, call_names, *guard) if call_to else nothing
+    other = CALLS.alias("c")
+    others = select(*(other.c[name] for name in USAGE)).where(
+        other.c.analysis_id == this_id, other.c.id.not_in(select(closed.c.id))
     )
     every = union_all(others, select(*(closed.c[name] for name in USAGE))).subquery("e")
     sums = (func.sum(every.c[name]).label(name) for name in USAGE)
     totals = select(this_id.label("id"), *sums).cte("totals")
     late = to == AnalysisState.COMPLETED
     free = late and call_to is None  # answered without a call, and so for nothing
+    allowed = guard or (analyses.may_become(to), *(() if late else (HELD,)))
     moved = (
         update(ANALYSES)
-        .where(ANALYSES.c.id == totals.c.id, analyses.may_become(to), *(() if late else (HELD,)))
+        .where(ANALYSES.c.id == totals.c.id, *allowed)
         .values(analyses.becoming(to) | _given(names))
         .values({name: func.coalesce(totals.c[name], 0) if free else totals.c[name] for name in USAGE})
-        .returning(ANALYSES.c.id, ANALYSES.c.account_id, ANALYSES.c.batch_id)
+        .returning(*(ANALYSES.c[name] for name in (("id",) if alone else OF_THE_TOLD)))
         .cte("moved")
     )
-    wanted = outbox.wanted_for(moved) if to in FINAL else false()
+    wanted = outbox.wanted_for(moved.c) if to in FINAL and not alone else false()
     follower = ANALYSES.alias("f")
-    followed = exists(select(outbox.ONE).where(follower.c.follows == this_id)) if to in FINAL else false()
-    was_closed, was_moved = (exists(select(outbox.ONE).select_from(rows)) for rows in (closed, moved))
+    is_followed = exists(select(outbox.ONE).where(follower.c.follows == this_id))
+    followed = is_followed if to in FINAL and not alone else false()
+    was_closed, was_moved = (exists(select(outbox.ONE).select_from(done)) for done in (closed, moved))
     return select(was_closed, was_moved, wanted, followed).add_cte(*beside)
 
 

@@ -14,16 +14,17 @@ from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batches import open_items
 from core.store.budgets import room_for_waiting, waits_in_vain
+from core.store.words import said
 
 ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
-WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == AnalysisState.QUEUED)
+WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == said(AnalysisState.QUEUED))
 MOST = bindparam("most", type_=Integer)
 
 HEAD = (
     select(Analysis.id, Analysis.position, Analysis.fingerprint.is_not(None).label("has_fingerprint"))
     .where(
         Analysis.batch_id == Batch.id,
-        Analysis.state == AnalysisState.QUEUED,
+        Analysis.state == said(AnalysisState.QUEUED),
         Analysis.rung_at.is_(None),
         Analysis.next_attempt_at <= func.now(),
         Analysis.position < func.coalesce(Batch.dispatch_limit, Batch.total),
@@ -38,7 +39,7 @@ PICK = (
     select(HEAD.c.id, HEAD.c.has_fingerprint, TAG)
     .select_from(Batch)
     .join(HEAD, true())
-    .where(Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None))
+    .where(Batch.state == said(BatchState.RUNNING), Batch.needed_tokens.is_(None))
     .order_by(Batch.priority, TAG)
     .limit(MOST)
 )
@@ -60,16 +61,16 @@ SILENCE = (
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
-ANY_RUNS = select(exists().where(Batch.finished_at.is_(None), Batch.state == BatchState.RUNNING))
+ANY_RUNS = select(exists().where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING)))
 READY = select(
     select(Batch.id)
     .where(
         Batch.finished_at.is_(None),
         or_(
-            Batch.state == BatchState.CANCELLING,
+            Batch.state == said(BatchState.CANCELLING),
             ~open_items(),
             room_for_waiting(),
-            and_(Batch.state == BatchState.RUNNING, waits_in_vain()),
+            and_(Batch.state == said(BatchState.RUNNING), waits_in_vain()),
             and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
         ),
     )

@@ -10,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Integer,
     and_,
     bindparam,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -25,11 +27,12 @@ from sqlalchemy.orm import Session
 
 from core.models import Base
 from core.states import DeliveryState
+from core.store.words import said
 
 DELIVERIES, WEBHOOKS = (Base.metadata.tables[name] for name in ("deliveries", "webhooks"))
 LOST_AFTER = timedelta(seconds=5)
 """After which a bell that nobody answered is rung again."""
-PENDING = DELIVERIES.c.state == DeliveryState.PENDING
+PENDING = DELIVERIES.c.state == said(DeliveryState.PENDING)
 
 
 def _busy(row: Any) -> ColumnElement[bool]:
@@ -44,7 +47,7 @@ def _picking() -> Any:
     first, later = DELIVERIES.alias("first"), DELIVERIES.alias("later")
 
     def waits(row: Any) -> ColumnElement[bool]:
-        return and_(row.c.state == DeliveryState.PENDING, row.c.lane.is_not(None))
+        return and_(row.c.state == said(DeliveryState.PENDING), row.c.lane.is_not(None))
 
     lanes = select(func.min(first.c.lane).label("lane")).where(waits(first)).cte("lanes", recursive=True)
     following = select(func.min(later.c.lane)).where(waits(later), later.c.lane > lanes.c.lane)
@@ -98,6 +101,7 @@ def _known(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.coalesce(condition, literal(False))
 
 
+ANY_DUE = select(exists().where(PENDING, DELIVERIES.c.next_attempt_at <= func.now()))
 PICK = _picking()
 MARK = (
     update(DELIVERIES)
@@ -105,6 +109,11 @@ MARK = (
     .values(rung_at=func.now())
     .returning(DELIVERIES.c.id)
 )
+
+
+def any_due(connection: Connection) -> bool:
+    """Whether there may be a delivery to ring for: asked several times a second, mostly in vain."""
+    return bool(connection.scalar(ANY_DUE))
 
 
 def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[str]:

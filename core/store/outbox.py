@@ -38,7 +38,7 @@ from core.ids import ALPHABET
 from core.models import Analysis, Base, Batch
 from core.states import FINAL, AnalysisState, BatchState
 from core.store import payloads
-from core.store.payloads import said
+from core.store.words import said
 
 WEBHOOKS, DELIVERIES, ANALYSES, BUDGETS = (
     Base.metadata.tables[name] for name in ("webhooks", "deliveries", "analyses", "budgets")
@@ -56,9 +56,9 @@ ACTIVE = WEBHOOKS.c.disabled_at.is_(None)
 COLUMNS = ("id", "webhook_id", "account_id", "lane", "type", "subject_id", "payload")
 
 
-def wanted_for(analysis: CTE) -> ColumnElement[bool]:
-    """Whether anybody may want to be told of an analysis, a row or none: short, for statements of workers."""
-    return exists(select(ONE).where(_hears_of_analysis(analysis.c, WEBHOOKS.alias("w"))))
+def wanted_for(analysis: Any) -> ColumnElement[bool]:
+    """Whether anybody may want to be told of the analysis that has these columns: short, for workers."""
+    return exists(select(ONE).where(_hears_of_analysis(analysis, WEBHOOKS.alias("w"))))
 
 
 def tell_analyses(session: Session, ids: Sequence[str]) -> None:

@@ -8,14 +8,10 @@ from sqlalchemy import ColumnElement, FromClause, Text, and_, case, cast, func, 
 
 from core.models import Analysis, Batch
 from core.states import FINAL, AnalysisState
+from core.store.words import said
 
 ANSWER_BYTES = 65_536
 """An answer that is longer is fetched by who wants it."""
-
-
-def said(text: str) -> ColumnElement[str]:
-    """A text that stands in the statement itself."""
-    return literal_column(f"'{text}'", Text)
 
 
 def of_analysis() -> ColumnElement[Any]:

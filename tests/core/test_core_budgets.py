@@ -409,5 +409,5 @@ def test_the_statements_of_every_call_are_short_enough_for_the_driver_to_remembe
         shop.settle(*shop.enter(claimed))
     finally:
         event.remove(desk.database.engine, "before_cursor_execute", note)
-    assert len(seen) == 3  # the call; the lock of the analysis, and its outcome: as many as without budgets
+    assert len(seen) == 2  # the call, and its outcome: as many as without budgets
     assert max(seen) <= MAX_CACHED_STATEMENT_LENGTH

@@ -20,6 +20,7 @@ from webapp.api import (
     image,
     metrics,
     presets,
+    similar,
     taxonomies,
     usage,
     webhooks,
@@ -98,7 +99,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     errors.register(app)
     openai_errors.register(app)
     api = make_api(app)
-    for module in (analyses, batches, brands, files, image, presets, taxonomies, usage, webhooks):
+    for module in (analyses, batches, brands, files, image, presets, similar, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     for face in (chat, embeddings, openai_batches, openai_files, openai_models, openai_outputs):
         api.register_blueprint(face.blueprint, url_prefix=openai_errors.PREFIX)

@@ -19,7 +19,7 @@ from worker.answering import Answering
 from worker.asking import Asker
 from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
-from worker.images import Images
+from worker.images import Images, Note
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
@@ -42,13 +42,14 @@ class Analyzer:
         throttle: Throttle,
         leases: Leases,
         name: str,
+        note: Note = lambda *_: None,
     ) -> None:
         self._desk = desk
         self._leases = leases
         self._name = name
         self._isolation = Isolation()
         self._stopping = threading.Event()
-        images = Images(desk, fetcher, preparer, self._stopping.is_set)
+        images = Images(desk, fetcher, preparer, self._stopping.is_set, note)
         self._answering = Answering(desk, images, Asker(desk, vision, throttle))
 
     def stop_claiming(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.desk import Desk
-from core.media import allowed_kinds
+from core.likeness import Features
 from core.quality import judged
 from core.services import fetching
 from core.services.outcomes import Claim
@@ -20,24 +20,36 @@ from worker.preparer import Preparer
 BEST_SIDES = {"low": 512, "auto": 1024, "high": 2048}
 """Longest side in pixels that is sent, by detail."""
 
+Note = Callable[[str, Features], None]
+"""Takes what the bytes of a digest look like."""
+
 
 class Images:
-    """Gets them for one worker process; `is_stopping` says whether it was told to stop."""
+    """Gets them for one worker process; `is_stopping` says whether it was told to stop.
+
+    What each looks like is given to `note`.
+    """
 
     def __init__(
-        self, desk: Desk, fetcher: Fetcher, preparer: Preparer, is_stopping: Callable[[], bool]
+        self,
+        desk: Desk,
+        fetcher: Fetcher,
+        preparer: Preparer,
+        is_stopping: Callable[[], bool],
+        note: Note = lambda *_: None,
     ) -> None:
         self._desk = desk
         self._fetcher = fetcher
         self._preparer = preparer
         self._is_stopping = is_stopping
+        self._note = note
 
     def prepare(self, claimed: Claim) -> list[Prepared]:
         """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
         alike = [claimed.detail] * len(claimed.digests)
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
-            self._preparer.prepare(self._desk.blobs.get(digest), self._policy(_best_side(detail)))
+            self._prepared(digest, _best_side(detail))
             for digest, detail in zip(self._digests(claimed), details, strict=True)
         ]
         if self._is_stopping():
@@ -46,10 +58,16 @@ class Images:
 
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
-        policy, blobs = self._policy(quality.SIDE), self._desk.blobs
+        policy, blobs = Policy.of(self._desk.settings, quality.SIDE), self._desk.blobs
         return judged(
             rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
         )
+
+    def _prepared(self, digest: str, best_side: int) -> Prepared:
+        policy = Policy.of(self._desk.settings, best_side)
+        image = self._preparer.prepare(self._desk.blobs.get(digest), policy)
+        self._note(digest, image.features)
+        return image
 
     def _digests(self, claimed: Claim) -> list[str]:
         """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
@@ -69,15 +87,6 @@ class Images:
             return self._fetcher.fetch(claimed, position, url)
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
-
-    def _policy(self, best_side: int) -> Policy:
-        settings = self._desk.settings
-        return Policy(
-            best_side=best_side,
-            max_pixels=settings.max_image_pixels,
-            max_bytes=settings.endpoint_image_bytes,
-            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
-        )
 
 
 def _best_side(detail: str) -> int:

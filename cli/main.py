@@ -18,6 +18,8 @@ SECTIONS = {
         "ask": Lazy("cli.ask:ask", "Ask one question about one or more images."),
         "product": Lazy("cli.product:product", "Describe product photos as a table, CSV or JSON."),
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
+        "similar": Lazy("cli.similar:similar", "Find the images that look most like an IMAGE."),
+        "duplicates": Lazy("cli.duplicates:duplicates", "Find images in a FOLDER that show the same."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
         "webhooks": Lazy(
@@ -27,6 +29,7 @@ SECTIONS = {
     "Operator's commands": {
         "keys": Lazy("cli.keys:keys", "Make, list, limit and revoke API keys."),
         "audit": Lazy("cli.audit:audit", "Compare the books with items, budgets and the endpoint."),
+        "index": Lazy("cli.index:index", "Look after the index that similar images are found by."),
         "migrate": Lazy("cli.migrate:migrate", "Bring the database to the newest version."),
     },
 }

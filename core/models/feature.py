@@ -16,7 +16,7 @@ NEIGHBOURS, CANDIDATES = 16, 64
 
 
 class ImageFeatures(Base):
-    """Of bytes and not of files, since they are the same for whoever has them; who may see them, files say."""
+    """Of bytes and not of files, for they are the same for whoever has them; who may see them, files say."""
 
     __tablename__ = "image_features"
     __table_args__ = (

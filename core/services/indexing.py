@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.desk import Desk
 from core.errors import VitrineError
@@ -51,6 +51,12 @@ def unmeasured(desk: Desk, behind: str = "", limit: int = 1_000) -> list[str]:
     """Digests of stored images that are still to be measured, in their order."""
     with desk.database.transaction() as session:
         return features.unmeasured(session, behind=behind, limit=limit)
+
+
+def left_of(desk: Desk, digests: Sequence[str]) -> list[str]:
+    """Those of these digests that are still to be measured and still stored."""
+    with desk.database.transaction() as session:
+        return features.left_of(session, digests)
 
 
 def count_unmeasured(desk: Desk) -> int:

@@ -57,7 +57,7 @@ def duplicates(
     limit: int,
     is_over: IsOver = lambda: False,
 ) -> tuple[list[tuple[File, int]], bool]:
-    """A page of the account's files that show the same as one of them, with distances in bits; are there more.
+    """The account's files that show the same as one of them, with distances in bits: a page; is there more.
 
     The nearest first; copies have the distance 0. Raises NotFound, InvalidRequest for a file that is no image
     or cannot be measured, Unavailable where nobody measured it in time.

@@ -133,6 +133,12 @@ def unmeasured(session: Session, *, behind: str, limit: int) -> list[str]:
     return list(session.scalars(query.order_by(File.digest).limit(limit)))
 
 
+def left_of(session: Session, digests: Sequence[str]) -> list[str]:
+    """Those of these digests that this version did not look at, and that are still stored."""
+    known = exists().where(ImageFeatures.digest == Blob.digest, ImageFeatures.version == VERSION)
+    return list(session.scalars(select(Blob.digest).where(Blob.digest.in_(digests), ~known)))
+
+
 def count_unmeasured(session: Session) -> int:
     """How many those are."""
     known = exists().where(ImageFeatures.digest == File.digest, ImageFeatures.version == VERSION)

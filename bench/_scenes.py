@@ -62,7 +62,7 @@ def _backdrop(dice: random.Random, size: tuple[int, int]) -> Image.Image:
     if kind < 0.6:
         return gradient(size, _colour(dice), _colour(dice))
     if kind < 0.75:
-        return _turned(room(size), dice.randrange(256))
+        return recoloured(room(size), dice.randrange(256))
     return _clouds(dice, size)
 
 
@@ -81,7 +81,7 @@ def _place(image: Image.Image, dice: random.Random) -> str:
     draw(on_white)
     draw(on_black)
     apart = ImageChops.difference(on_white.image, on_black.image).convert("L")
-    cut = _turned(on_white.image, turn)
+    cut = recoloured(on_white.image, turn)
     cover = ImageChops.invert(apart)
     if dice.random() < 0.5:
         cut, cover = (each.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for each in (cut, cover))
@@ -90,8 +90,8 @@ def _place(image: Image.Image, dice: random.Random) -> str:
     return draw.__name__
 
 
-def _turned(image: Image.Image, by: int) -> Image.Image:
-    """The same in other colours."""
+def recoloured(image: Image.Image, by: int) -> Image.Image:
+    """The same in other colours: each hue moved by so many of 256."""
     hue, saturation, value = image.convert("HSV").split()
     return Image.merge("HSV", (hue.point([(h + by) % 256 for h in range(256)]), saturation, value)).convert(
         "RGB"
@@ -146,10 +146,6 @@ def _watermarked(image: Image.Image, dice: random.Random) -> Image.Image:
         anchor="mm",
     )
     return Image.blend(image, layer, dice.uniform(0.35, 0.7))
-
-
-def _brightened(image: Image.Image, dice: random.Random) -> Image.Image:
-    return ImageEnhance.Brightness(image).enhance(dice.choice((0.9, 1.1)))
 
 
 TREATMENTS: dict[str, Treatment] = {

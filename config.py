@@ -73,6 +73,7 @@ class Settings:
     call_timeout: float
     analysis_deadline: float
     idempotency_retention: float
+    reuse_ttl: int
     price_table: Path | None
     endpoint_requests_per_minute: int
     endpoint_tokens_per_minute: int
@@ -203,6 +204,7 @@ def _read(env: Env) -> dict[str, Any]:
         "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
         "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
         "idempotency_retention": parsed.seconds("IDEMPOTENCY_RETENTION", "86400"),
+        "reuse_ttl": env.int("REUSE_TTL", 86_400, validate=validate.Range(0, MAX_SECONDS)),
         "price_table": parsed.file("PRICE_TABLE", ""),
         "endpoint_requests_per_minute": env.int(
             "ENDPOINT_REQUESTS_PER_MINUTE", 0, validate=validate.Range(0, 10_000_000)

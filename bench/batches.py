@@ -37,7 +37,8 @@ API = "/api/v1"
 BATCH_COLUMNS = "account_id, key_id, request_id, state, metadata, total, priority, start_tag, deadline_at"
 ITEM_COLUMNS = (
     "id, batch_id, account_id, key_id, request_id, position, custom_id, state, preset, preset_version,"
-    " question, context, model, max_tokens, temperature, detail, metadata, deadline_at"
+    " question, context, model, max_tokens, temperature, detail, metadata, deadline_at, cache_seconds,"
+    " fingerprint"
 )
 IMAGE_COLUMNS = "analysis_id, position, file_id"
 PHOTOS = 400
@@ -80,17 +81,17 @@ def accept(*, quick: bool) -> Table:
         kept = max(_memory(pid)["VmRSS"] - before for pid, before in idle.items())
         peak = max(_memory(pid)["VmHWM"] - before for pid, before in idle.items())
         done = _count_done(vitrine)
-    table = _table("Accepting 50,000 items", f"medians of {rounds} rounds; {done:,} items ran meanwhile")
+    table = table_of("Accepting 50,000 items", f"medians of {rounds} rounds; {done:,} items ran meanwhile")
     posted, by_row, ready = (median(times) for times in zip(*(one.times for one in seen), strict=True))
     table.add_row("POST to 202", f"{posted:.2f} s", "")
     table.add_row("bare COPY, row by row", f"{by_row:.2f} s", "")
     table.add_row("bare COPY, from ready bytes", f"{ready:.2f} s", "")
-    _judge(table, "ratio to row by row", median(one.times[0] / one.times[1] for one in seen), 3, "x")
-    _judge(table, "ratio to ready bytes", median(one.times[0] / one.times[2] for one in seen), 3, "x")
-    _judge(table, "first item running after the 202", median(one.first for one in seen), 1, " s")
-    _judge(table, "web memory over idle, at its peak", peak / 1e6, 60, " MB")
-    _judge(table, "web memory over idle, afterwards", kept / 1e6, 60, " MB")
-    _judge(table, "Valkey at its peak", peak_valkey / 1e6, 20, " MB")
+    judge(table, "ratio to row by row", median(one.times[0] / one.times[1] for one in seen), 3, "x")
+    judge(table, "ratio to ready bytes", median(one.times[0] / one.times[2] for one in seen), 3, "x")
+    judge(table, "first item running after the 202", median(one.first for one in seen), 1, " s")
+    judge(table, "web memory over idle, at its peak", peak / 1e6, 60, " MB")
+    judge(table, "web memory over idle, afterwards", kept / 1e6, 60, " MB")
+    judge(table, "Valkey at its peak", peak_valkey / 1e6, 20, " MB")
     table.add_row("Valkey when idle", f"{idle_valkey / 1e6:.1f} MB", "")
     return table
 
@@ -210,7 +211,7 @@ def throughput(*, quick: bool) -> Table:
         vitrine.turn(latency=1.0)
         for _ in range(rounds):
             seen.append((_script(vitrine, Path(name)), _run(vitrine, session, file_ids)))  # noqa: PERF401
-    table = _table(
+    table = table_of(
         f"{PHOTOS} photos of 3 Mpx, 1.0 s latency, {2 * SLOTS} at once",
         f"medians of {rounds} rounds; CPU of web, workers, decoders, Postgres and Valkey",
     )
@@ -222,8 +223,8 @@ def throughput(*, quick: bool) -> Table:
         cost = median(1000 * ours.parts[part] / PHOTOS for _, ours in seen)
         table.add_row(f"  of it {part}", f"{cost:.1f} ms", "")
     ratio = median(plain.seconds / ours.seconds for plain, ours in seen)
-    _judge(table, "images/s, Vitrine to script", ratio, 0.9, "x", at_least=True)
-    _judge(table, "CPU, Vitrine to script", median(ours.cpu / plain.cpu for plain, ours in seen), 1.5, "x")
+    judge(table, "images/s, Vitrine to script", ratio, 0.9, "x", at_least=True)
+    judge(table, "CPU, Vitrine to script", median(ours.cpu / plain.cpu for plain, ours in seen), 1.5, "x")
     return table
 
 
@@ -273,7 +274,7 @@ def fairness(*, quick: bool) -> Table:
             waits.busy += _singles(vitrine, b, files_of_b, singles)
             batches.busy += [_batch_of_b(vitrine, b, files_of_b) for _ in range(3)]
             speed = (_count_done(vitrine) - before) / (time.monotonic() - started)
-    table = _table(
+    table = table_of(
         "Account B while A's 50,000 items run, 0.3 s latency",
         f"{rounds} rounds, idle and busy in turn; one worker of {FAIR_SLOTS} for each queue;"
         f" A and B together {speed:.0f} items/s",
@@ -282,8 +283,8 @@ def fairness(*, quick: bool) -> Table:
         for name, figure in (("median", median), ("p95", _p95)):
             idle, busy = figure(pair.idle), figure(pair.busy)
             table.add_row(f"{what}, {name}, idle and busy", f"{idle:.3f} and {busy:.3f} s", "")
-    _judge(table, "p95 of single analyses, busy to idle", _p95(waits.busy) / _p95(waits.idle), 1.3, "x")
-    _judge(table, "time of a 20-item batch", median(batches.busy) / median(batches.idle), 2, "x")
+    judge(table, "p95 of single analyses, busy to idle", _p95(waits.busy) / _p95(waits.idle), 1.3, "x")
+    judge(table, "time of a 20-item batch", median(batches.busy) / median(batches.idle), 2, "x")
     return table
 
 
@@ -388,11 +389,13 @@ def _pause(vitrine: System, session: requests.Session, batch_id: str) -> None:
         until(lambda: scalar(connection, query, batch_id) == 0, "the batch still runs", 30)
 
 
-def finish(vitrine: System, batch_id: str) -> float:
+def finish(vitrine: System, batch_id: str, seconds: float = 300) -> float:
     """When a batch was completed, on this machine's clock, which is also the database's."""
     query = "SELECT extract(epoch FROM finished_at)::float FROM batches WHERE id = %s"
     with vitrine.database() as connection:
-        ended: float = until(lambda: scalar(connection, query, batch_id), "the batch is not done", 300, 0.1)
+        ended: float = until(
+            lambda: scalar(connection, query, batch_id), "the batch is not done", seconds, 0.1
+        )
         query = "SELECT count(*) FROM analyses WHERE batch_id = %s AND state <> 'completed'"
         if scalar(connection, query, batch_id):
             raise RuntimeError("items of a batch failed")
@@ -405,7 +408,8 @@ def scalar(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any
     return found[0] if found else None
 
 
-def _table(title: str, caption: str) -> Table:
+def table_of(title: str, caption: str) -> Table:
+    """A table of figures and goals, which tells the machine that they are of."""
     machine = f"{os.cpu_count()} cores at load {os.getloadavg()[0]:.1f}"
     table = Table(title=title, caption=f"{caption}; {machine}")
     table.add_column("what")
@@ -414,7 +418,8 @@ def _table(title: str, caption: str) -> Table:
     return table
 
 
-def _judge(table: Table, what: str, figure: float, goal: float, unit: str, *, at_least: bool = False) -> None:
+def judge(table: Table, what: str, figure: float, goal: float, unit: str, *, at_least: bool = False) -> None:
+    """Add a figure, and whether it met its goal."""
     met = figure >= goal if at_least else figure <= goal
     sign = ">=" if at_least else "<="
     table.add_row(what, f"{figure:.2f}{unit}", f"{sign} {goal:g}{unit} {'met' if met else 'MISSED'}")

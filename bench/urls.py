@@ -29,7 +29,7 @@ from bench.batches import finish, post, small_photos, upload
 ROUNDS, PHOTOS = 3, 400
 AT_ONCE = 8
 """The default of URL_HOST_CONNECTIONS."""
-QUESTION = {"question": "Which colour?"}
+QUESTION = {"question": "Which colour?", "cache": "off"}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from cli.client import SUBMIT_WAIT, Analysis, Client
 from cli.failure import Interrupted
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending, Upload
+from core import reuse
 from core.states import FINAL
 
 FIRST_PAUSES = (0.5, 1.0)
@@ -27,10 +28,24 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--detail", type=click.Choice(["auto", "low", "high"]), help="How large the image is sent."
         ),
         click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
+        click.option(
+            "--cache",
+            callback=_cache,
+            metavar="auto|off|refresh|SECONDS",
+            help="Whether an earlier answer to the very same may be given, and how old it may be.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _cache(_context: click.Context, _parameter: click.Parameter, value: str | None) -> reuse.Cache | None:
+    """What --cache means. Raises BadParameter."""
+    try:
+        return None if value is None else reuse.parsed(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def ask(

@@ -30,6 +30,7 @@ def described(analysis: Analysis) -> str:
         "Question": analysis.get("question"),
         "Context": analysis.get("context"),
         "Answer": answer_of(analysis) if analysis["status"] == "completed" else None,
+        "Cached": f"the answer of {analysis['cached_from']}" if analysis.get("cached") else None,
         "Took": wording.bill(analysis) + _attempts(analysis) if analysis["status"] in FINAL else None,
         "Created": f"{analysis['created_at'][:19].replace('T', ' ')} UTC",
         "Request": analysis["request_id"],

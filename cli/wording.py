@@ -45,8 +45,10 @@ def escaped(json_text: str) -> str:
 
 
 def money(analysis: dict[str, Any]) -> str:
-    """What an analysis cost."""
+    """What an analysis cost; an answer that was given again says so, where nothing was paid besides."""
     cost = analysis.get("cost") or {}
+    if analysis.get("cached") and not cost.get("total_cost"):
+        return "cached"
     return amount(cost.get("total_cost"), cost.get("currency") or "USD")
 
 

@@ -7,7 +7,7 @@ gunicorn.conf.py), so that whichever answers a scrape tells what all of them cou
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from prometheus_client import (
@@ -44,6 +44,8 @@ TOKENS = Counter(
     "vitrine_tokens_total", "Tokens of answered calls; every token is of one kind.", ["kind", "model"]
 )
 COST = Counter("vitrine_cost_usd_total", "Cost of answered calls in US dollars.", ["model"])
+REUSED = Counter("vitrine_reused_answers_total", "Analyses that got the answer of an earlier one.")
+SAVED = Counter("vitrine_saved_usd_total", "Cost of those answers when they were paid for, in US dollars.")
 
 CALL_DURATION = Histogram(
     "vitrine_endpoint_call_duration_seconds",
@@ -104,6 +106,13 @@ def registry() -> CollectorRegistry:
 def ended_after_commit(session: Session, outcome: str, error_code: str | None = None, count: int = 1) -> None:
     """Count analyses that this session's transaction makes final."""
     after_commit(session, lambda: ANALYSES.labels(outcome, error_code or "").inc(count))
+
+
+def reused_after_commit(session: Session, saved: Sequence[Decimal | None]) -> None:
+    """Count analyses that this session's transaction gives an answer to, by what that had cost."""
+    ended_after_commit(session, "completed", count=len(saved))
+    after_commit(session, lambda: REUSED.inc(len(saved)))
+    after_commit(session, lambda: SAVED.inc(float(sum(cost for cost in saved if cost))))
 
 
 def count_usage(model: str, known: Collection[str], usage: Usage, cost: Cost | None) -> None:

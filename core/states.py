@@ -16,7 +16,10 @@ class AnalysisState(StrEnum):
     """Where an analysis stands."""
 
     QUEUED = "queued"
-    """Waits for a worker: leaves by a claim, a cancel, its deadline, or a paid answer that came late."""
+    """Waits for a worker, or for the answer of another that asks the same.
+
+    Leaves by a claim, a cancel, its deadline, or an answer that was paid for: its own, late, or another's.
+    """
     RUNNING = "running"
     """One worker holds its lease: leaves by that worker's outcome, a cancel, or the sweep of a dead lease."""
     COMPLETED = "completed"

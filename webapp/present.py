@@ -66,6 +66,8 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "error": _problem(row),
         "usage": usage(row),
         "cost": cost(row),
+        "cached": row.cached_from is not None,
+        "cached_from": row.cached_from,
         "cascade": _cascade(row),
         "attempts": row.attempts,
         "processing_time": processing_time(row),
@@ -158,8 +160,8 @@ def grouped_usage(row: Mapping[str, Any]) -> dict[str, Any]:
         "usage": tokens({name: row[name] for name in TOKENS}),
         "cost": money(row),
         "reserved_cost": float(row["reserved_cost"]),
-        "cached": 0,
-        "saved": 0.0,
+        "cached": row["cached"],
+        "saved": float(row["saved"]),
         "cascade_saved": float(row["cascade_saved"]),
     }
 

@@ -15,6 +15,7 @@ from core.desk import Desk
 from core.errors import BudgetExceeded, InternalError, Unavailable, VitrineError, WrongState
 from core.services import outcomes
 from core.services.outcomes import Claim
+from core.services.reuse import Answered, Following
 from worker.answering import Answering
 from worker.asking import Asker
 from worker.ended import Ended, Stopping
@@ -23,7 +24,7 @@ from worker.images import Images, Note
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
-from worker.recording import give_back, give_back_unpaid, record, release
+from worker.recording import give_back, give_back_unpaid, give_earlier, record, release
 from worker.throttle import Throttle
 from worker.vision import Vision
 
@@ -91,6 +92,10 @@ class Analyzer:
             log.info("analysis_completed", model=claimed.model, seconds=round(time.monotonic() - start, 3))
         except WrongState:
             log.info("lease_lost")
+        except Answered:
+            give_earlier(self._desk, claimed)
+        except Following:
+            log.info("analysis_follows")
         except BudgetExceeded as error:
             give_back_unpaid(self._desk, claimed, error)
         except Stopping:

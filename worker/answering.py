@@ -11,8 +11,9 @@ from core.desk import Desk
 from core.errors import InvalidOutput, VitrineError
 from core.presets.brief import Brief
 from core.presets.preset import MEASURE
-from core.services import outcomes, presets, taxonomies
+from core.services import outcomes, presets, reuse, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
+from core.services.reuse import Answered
 from worker import answers, cascade, chat, choosing, finishing, inspection, prompt
 from worker.answers import EmptyReply
 from worker.asking import Asked, Asker
@@ -33,8 +34,13 @@ class Answering:
     def answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
         """The answer, and the closing of its call that is still to be recorded; none where nothing was asked.
 
-        Raises Ended, Stopping, WrongState, or what stands in the way.
+        Raises Ended, Stopping, WrongState, Answered, Following, or what stands in the way.
         """
+        if claimed.is_answered:
+            raise Answered
+        if None in claimed.digests:
+            claimed = self._images.fetched(claimed)
+            reuse.identify(self._desk, claimed)
         if claimed.body is not None:
             return self._pass_on(claimed, claimed.body)
         brief = presets.brief_of(self._desk, claimed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from core.desk import Desk
@@ -50,7 +51,7 @@ class Images:
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
             self._prepared(digest, _best_side(detail))
-            for digest, detail in zip(self._digests(claimed), details, strict=True)
+            for digest, detail in zip(_known(claimed), details, strict=True)
         ]
         if self._is_stopping():
             raise Stopping
@@ -60,7 +61,7 @@ class Images:
         """The report on the images of an analysis under these rule sets."""
         policy, blobs = Policy.of(self._desk.settings, quality.SIDE), self._desk.blobs
         return judged(
-            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in self._digests(claimed)]
+            rules, [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
         )
 
     def _prepared(self, digest: str, best_side: int) -> Prepared:
@@ -69,16 +70,17 @@ class Images:
         self._note(digest, image.features)
         return image
 
-    def _digests(self, claimed: Claim) -> list[str]:
-        """SHA-256 of the images, those named by a URL fetched. Raises Ended, Stopping, WrongState."""
-        known = [digest for digest in claimed.digests if digest]
-        if len(known) == len(claimed.digests):
-            return known
+    def fetched(self, claimed: Claim) -> Claim:
+        """The same with SHA-256 of all images, those named by a URL fetched.
+
+        Raises Ended, Stopping, WrongState.
+        """
         sources = fetching.sources(self._desk, claimed)
-        return [
+        digests = [
             digest or self._fetch(claimed, position, url or "")
             for position, (digest, url) in enumerate(sources)
         ]
+        return replace(claimed, digests=digests)
 
     def _fetch(self, claimed: Claim, position: int, url: str) -> str:
         if self._is_stopping():
@@ -87,6 +89,10 @@ class Images:
             return self._fetcher.fetch(claimed, position, url)
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
+
+
+def _known(claimed: Claim) -> list[str]:
+    return [digest for digest in claimed.digests if digest]
 
 
 def _best_side(detail: str) -> int:

@@ -10,7 +10,7 @@ import structlog
 
 from core.desk import Desk
 from core.errors import BudgetExceeded, QuotaExhausted, Unavailable, VitrineError
-from core.services import outcomes, pausing
+from core.services import outcomes, pausing, reuse
 from core.services.outcomes import Claim
 from worker.ended import Ended
 
@@ -41,6 +41,17 @@ def give_back_unpaid(desk: Desk, claimed: Claim, error: BudgetExceeded) -> None:
         record(lambda: outcomes.unpaid(desk, claimed, error))
     except Exception:
         log.exception("outcome_broke")
+
+
+def give_earlier(desk: Desk, claimed: Claim) -> None:
+    """Record the answer that another like it has; where that was deleted meanwhile, it has to be asked."""
+    try:
+        if reuse.give(desk, claimed):
+            log.info("analysis_reused", model=claimed.model)
+        else:
+            outcomes.release(desk, claimed, "the answer of another was deleted")
+    except Unavailable:
+        log.warning("reuse_failed")  # the lease runs out
 
 
 def release(desk: Desk, claimed: Claim) -> None:

@@ -12,6 +12,7 @@ from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
 from core.models.preset import OwnPreset
+from core.models.reuse import Reuse
 from core.models.taxonomy import Taxonomy
 from core.models.webhook import Attempt, Delivery, Webhook
 from core.models.worker import Worker
@@ -36,6 +37,7 @@ __all__ = [
     "IdempotencyKey",
     "ImageFeatures",
     "OwnPreset",
+    "Reuse",
     "Taxonomy",
     "Webhook",
     "Worker",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -20,6 +20,8 @@ OPEN = "state IN ('queued', 'running')"
 ALONE, ITEM = "batch_id IS NULL", "batch_id IS NOT NULL"
 RUNG = "state = 'queued' AND rung_at IS NOT NULL"
 FINISHED = f"finish_xid IS NOT NULL AND {ITEM}"
+ANSWERS = "state = 'completed' AND fingerprint IS NOT NULL AND cached_from IS NULL"
+LEADING = "state = 'running' AND fingerprint IS NOT NULL AND NOT is_alone"
 
 
 class AnalysisImage(Base):
@@ -62,6 +64,9 @@ class Analysis(UsageColumns, Base):
             "ix_analyses_kept", "finished_at", postgresql_where=text(f"finished_at IS NOT NULL AND {ALONE}")
         ),
         Index("ix_analyses_deadline", "deadline_at", postgresql_where=text(OPEN)),
+        Index("ix_analyses_answers", "fingerprint", "started_at", postgresql_where=text(ANSWERS)),
+        Index("uq_analyses_leading", "fingerprint", unique=True, postgresql_where=text(LEADING)),
+        Index("ix_analyses_following", "follows", postgresql_where=text("follows IS NOT NULL")),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -107,6 +112,17 @@ class Analysis(UsageColumns, Base):
 
     JSON and not JSONB: endpoints answer in the order of a schema's fields.
     """
+
+    cache_seconds: Mapped[int | None]
+    """How much older than this one an answer may be that is given again; None where none is, nor its own."""
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Of all that its answer depends on (core.reuse); None as long as an image is still to be fetched."""
+    follows: Mapped[Id | None]
+    """The analysis that asks the very same, for whose answer it waits."""
+    is_alone: Mapped[bool] = mapped_column(server_default="false")
+    """Whether the one that it followed has failed: it is asked by itself, beside others like it."""
+    cached_from: Mapped[Id | None]
+    """The analysis whose answer was given again. No foreign key: that one may be deleted."""
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]

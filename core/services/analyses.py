@@ -18,11 +18,13 @@ from core.ids import new_id
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
-from core.services import budgets, idempotency, webhooks
+from core.reuse import AUTO, Cache, Common, fingerprint
+from core.services import budgets, idempotency, reuse, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
 from core.services.presets import check_form, find, models_of
+from core.services.reuse import Fingerprints
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
 from core.store import analyses, deliveries, files, submissions
@@ -58,6 +60,8 @@ class Submission:
     is_trial: bool = False
     require_quality: Sequence[str] = ()
     """Names of rule sets."""
+    cache: Cache = AUTO
+    """Whether an earlier answer will do."""
     told: Told | None = None
     """Who is to be told how it ends."""
 
@@ -99,15 +103,19 @@ def accept(
         named(upload, account_id=account_id, media_type=kind.media_type, purpose=WITH_ANALYSIS)
         for upload, kind in zip(uploads, kinds, strict=True)
     ]
+    common = _common(desk, analysis, preset)
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
-        sources = _sources(session, account_id, images, fresh)
-        budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+        sources, digests = _sources(session, account_id, images, fresh)
+        if common and all(digests):
+            analysis.fingerprint = fingerprint(common, analysis.question, analysis.context, digests)
         deadline = timedelta(seconds=desk.settings.analysis_deadline)
         submissions.add(session, analysis, deadline, sources, fresh)
         webhooks.attach(session, account_id, analysis.id, told)
-        desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
+        if not analysis.fingerprint or not reuse.settle(desk, session, [analysis.id]):
+            budgets.demand_room(desk, session, key, analysis, preset, len(sources))
+            desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
         after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
     return analysis.id
 
@@ -159,6 +167,7 @@ def cancel(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
         analyses.move_one(session, analysis_id, AnalysisState.CANCELLED, reason="cancelled by the client")
         desk.events.tell_after_commit(session, analysis_id, AnalysisState.CANCELLED)
         metrics.ended_after_commit(session, AnalysisState.CANCELLED)
+        reuse.let_followers_go(desk, session, analysis_id, AnalysisState.CANCELLED)
         return analyses.owned(session, account_id, analysis_id)
 
 
@@ -197,8 +206,11 @@ def _check(desk: Desk, submission: Submission) -> None:
 
 def _sources(
     session: Session, account_id: str, images: Sequence[Image], fresh: Sequence[File]
-) -> list[Source]:
-    """Where the images of a submission come from. Raises NotFound for ids that are not the account's."""
+) -> tuple[list[Source], list[str]]:
+    """Where the images of a submission come from, and SHA-256 of each; '' where that has to be fetched.
+
+    Raises NotFound for ids that are not the account's.
+    """
     given = [image for image in images if isinstance(image, str)]
     known = files.owned(session, account_id, given) if given else {}
     missing = [image for image in given if image not in known]
@@ -206,12 +218,21 @@ def _sources(
         raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
     new = iter(fresh)
 
-    def source(image: Image) -> Source:
+    def source(image: Image) -> tuple[Source, str]:
         if isinstance(image, ImageUrl):
-            return None, image.url
-        return (image if isinstance(image, str) else next(new).id), None
+            return (None, image.url), ""
+        file = known[image] if isinstance(image, str) else next(new)
+        return (file.id, None), file.digest
 
-    return [source(image) for image in images]
+    found = [source(image) for image in images]
+    return [where for where, _ in found], [digest for _, digest in found]
+
+
+def _common(desk: Desk, analysis: Analysis, preset: Preset | None) -> Common | None:
+    """What a new analysis asks beside its question and images; None where no answer is given again."""
+    if analysis.cache_seconds is None:
+        return None
+    return Fingerprints(desk, analysis.account_id).common(analysis, preset, analysis.body)
 
 
 def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
@@ -235,6 +256,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "preset_version": preset.version,
         "preset_id": preset.id,
         "is_trial": submission.is_trial,
+        "cache_seconds": None if submission.is_trial else reuse.max_age(desk, submission.cache),
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

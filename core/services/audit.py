@@ -60,6 +60,11 @@ def _checks(scope: Scope, longest: timedelta) -> list[Check]:
             lambda row: (row["id"], "completed, but no call was answered"),
         ),
         (
+            "reuse_of_another",
+            audits.strange_reuses(scope),
+            lambda row: (row["id"], f"given the answer of {row['cached_from']}, which is none to it"),
+        ),
+        (
             "call_left_open",
             audits.forgotten_calls(scope, longest),
             lambda row: (row["id"], f"open since {row['created_at']:%Y-%m-%d %H:%M:%S} UTC"),

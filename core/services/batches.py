@@ -372,6 +372,8 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.detail,
             batches.as_json(item.metadata),
             batch.deadline_at,
+            item.cache_seconds,
+            item.fingerprint,
         )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from core.desk import Desk
 from core.errors import InvalidImage, InvalidRequest, InvalidToolCall, ModelNotFound, WrongState
 from core.models import ApiKey
-from core.services import analyses, image_urls, models
+from core.reuse import OFF, Cache
+from core.services import analyses, image_urls, models, reuse
 from core.services.analyses import LOOK_SECONDS, Image
 from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
@@ -53,9 +54,17 @@ class ChatRequest:
     """Of one choice; None where the client set no limit."""
     stream: bool
     include_usage: bool
+    cache: Cache = OFF
+    """Whether an earlier answer will do, which is never streamed."""
 
 
-def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_preset: FindPreset) -> ChatRequest:
+def parse(
+    desk: Desk,
+    body: Mapping[str, Any],
+    read_image: ReadImage,
+    find_preset: FindPreset,
+    cache: Cache = OFF,
+) -> ChatRequest:
     """Check a request and take its images out of it.
 
     Raises InvalidRequest, InvalidToolCall, InvalidImage, ModelNotFound, FileTooLarge, UnsupportedMediaType.
@@ -85,6 +94,7 @@ def parse(desk: Desk, body: Mapping[str, Any], read_image: ReadImage, find_prese
         max_tokens=next((limit for limit in limits if limit is not None), None),
         stream=stream,
         include_usage=_flag(options, "include_usage"),
+        cache=cache,
     )
 
 
@@ -107,6 +117,7 @@ def columns(desk: Desk, chat: ChatRequest) -> dict[str, Any]:
         "detail": "auto",
         "meta": {},
         "body": chat.body,
+        "cache_seconds": None if chat.stream else reuse.max_age(desk, chat.cache),
     }
 
 

@@ -6,6 +6,7 @@ cancelling and priorities count from the moment they are committed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -16,6 +17,7 @@ from core import metrics
 from core.desk import Desk
 from core.models import Analysis, Batch
 from core.queue import BULK, Task
+from core.services import reuse
 from core.services.fleet import SEEN_WITHIN
 from core.states import AnalysisState, BatchState
 from core.store import batches, dispatch, workers
@@ -27,6 +29,10 @@ MOST_WINDOW = 4_000
 LOST_AFTER = 5.0
 """Seconds after which a bell that was not answered is rung again, whatever lies in Redis."""
 CANCEL_AT_ONCE = 5_000
+SETTLE_AT_ONCE = 500
+"""Items that are looked through for answers by one transaction, where those before had some."""
+TURN_SECONDS = 0.2
+"""For answering what needs no bell: other chores of the leader wait as long."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,10 +76,30 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
         pace.heard(waiting, seconds)
         dispatch.forget_lost_bells(session, LOST_AFTER)
         slots = workers.slots(session, SEEN_WITHIN) if pace.is_idle else 0
-        ids = dispatch.pick(session, pace.room(waiting, slots))
-    desk.doorbell.ring(Task.ANALYZE, ids, BULK)
-    pace.waiting = waiting + len(ids)
-    return len(ids)
+    rung = _ring(desk, pace.room(waiting, slots))
+    pace.waiting = waiting + rung
+    return rung
+
+
+def _ring(desk: Desk, room: int) -> int:
+    """Ring for the next items until there is no room, or time is up; how many.
+
+    What has been asked before needs no bell, and is passed over by the hundred.
+    """
+    rung, size, end = 0, room, time.monotonic() + TURN_SECONDS
+    while size:
+        with desk.database.transaction() as session:
+            picked = dispatch.pick(session, size)
+            settled = reuse.settle(desk, session, [item.id for item in picked if item.has_fingerprint])
+            fresh = [item for item in picked if item.id not in settled][: room - rung]
+            ids = dispatch.mark(session, [item.id for item in fresh]) if fresh else []
+            taken = settled.union(ids)
+            if tags := [item.tag for item in picked if item.id in taken]:
+                dispatch.advance(session, max(tags))
+        desk.doorbell.ring(Task.ANALYZE, ids, BULK)
+        rung += len(ids)
+        size = SETTLE_AT_ONCE if settled and rung < room and time.monotonic() < end else 0
+    return rung
 
 
 def move_on(desk: Desk) -> None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import json_schemas, quality
+from core import reuse as caching
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
-from core.services import image_urls
+from core.services import image_urls, reuse
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
@@ -42,6 +43,7 @@ FIELDS = frozenset(
         "temperature",
         "detail",
         "metadata",
+        "cache",
     }
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
@@ -80,6 +82,8 @@ class Item:
     response_format: dict[str, Any] | None = None
     require_quality: list[str] | None = None
     stronger_model: str | None = None
+    cache_seconds: int | None = None
+    fingerprint: bytes | None = None
 
 
 class Items:
@@ -99,6 +103,7 @@ class Items:
         self._models = frozenset(desk.settings.models)
         self.problems = Problems()
         self._files = KnownFiles(desk, account_id, self.problems)
+        self._fingerprints = reuse.Fingerprints(desk, account_id)
 
     def read(self, rows: Iterable[tuple[int, Any]]) -> list[Item]:
         """The items of (line, row) pairs. Raises InvalidRequest with every problem, or for none or many."""
@@ -116,6 +121,10 @@ class Items:
         self.problems.raise_any()
         if not items:
             raise InvalidRequest("A batch needs at least one item.", details={"field": "inputs"})
+        for item in items:
+            if item.cache_seconds is not None:
+                digests = [self._digest(image) for image in item.images]
+                item.fingerprint = self._fingerprints.of(item, item.preset, digests)
         return items
 
     def _item(self, line: int, row: Any) -> Item | None:
@@ -153,6 +162,7 @@ class Items:
             preset_options=_object(values, "preset_options", LARGEST_OPTIONS, problem) or None,
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
             require_quality=_rule_sets(values.get("require_quality"), problem),
+            cache_seconds=self._max_age(values.get("cache", caching.AUTO), problem),
         )
         self._check_form(item, problem)
         if item.detail not in DETAILS:
@@ -209,6 +219,19 @@ class Items:
         if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or not is_storable(file_id):
             raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
         return file_id
+
+    def _digest(self, image: Image) -> str | None:
+        """SHA-256 of an image; None where that has to be fetched."""
+        if isinstance(image, image_urls.ImageUrl):
+            return None
+        return self._files.digest(image) if isinstance(image, str) else image.digest
+
+    def _max_age(self, cache: Any, problem: Callable[[str, str], None]) -> int | None:
+        try:
+            return reuse.max_age(self._desk, caching.parsed(cache))
+        except ValueError as error:
+            problem("cache", str(error))
+            return None
 
     def _preset(self, name: Any, problem: Callable[[str, str], None]) -> Preset:
         if isinstance(name, str) or name is None:

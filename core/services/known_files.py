@@ -21,7 +21,7 @@ class KnownFiles:
         self._desk = desk
         self._account_id = account_id
         self._problems = problems
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, str | None] = {}
         self._waiting: list[tuple[int, str, str]] = []
 
     def demand(self, line: int, custom_id: str, file_id: str) -> None:
@@ -34,13 +34,17 @@ class KnownFiles:
         """Judge what was demanded so far."""
         self._look_up({file_id for _, _, file_id in self._waiting} - self._known.keys())
         for line, custom_id, file_id in self._waiting:
-            if not self._known[file_id]:
+            if self._known[file_id] is None:
                 self._problems.add(line, custom_id, "images", f"There is no file {file_id!r}.")
         self._waiting.clear()
+
+    def digest(self, file_id: str) -> str | None:
+        """SHA-256 of a file that was demanded and judged; None where there is none."""
+        return self._known[file_id]
 
     def _look_up(self, file_ids: set[str]) -> None:
         if not file_ids:
             return
         with self._desk.database.transaction() as session:
             known = files.known(session, self._account_id, sorted(file_ids))
-        self._known |= {file_id: file_id in known for file_id in file_ids}
+        self._known |= {file_id: known.get(file_id) for file_id in file_ids}

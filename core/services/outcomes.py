@@ -21,7 +21,7 @@ from core.errors import BudgetExceeded, BudgetSetAside, Expired, VitrineError, W
 from core.ids import new_id
 from core.pricing import Cost, Usage, WorstCase
 from core.queue import Task
-from core.services import batches, budgets
+from core.services import batches, budgets, reuse
 from core.states import FINAL, AnalysisState, CallState
 from core.store import analyses, calls, claims
 
@@ -83,11 +83,17 @@ class Closing(calls.CallEnd):
 def claim(desk: Desk, analysis_id: str, worker: str, *, last_try: bool = False) -> Claim | None:
     """Take the lease of an analysis; None where there is nothing to do for this bell.
 
-    One that fails if its worker dies once more is left, but for who asks for a `last_try`.
+    One that fails if its worker dies once more is left, but for who asks for a `last_try`; one that asks the
+    same as another that is running has to wait for it.
     """
     below = LEASE_EXPIRIES if last_try else LEASE_EXPIRIES - 1
     with desk.database.statement() as connection:
-        return claims.take(connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below)
+        claimed = claims.take(
+            connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below
+        )
+    if claimed is None:
+        reuse.settle_one(desk, analysis_id)
+    return claimed
 
 
 def waits_for_last_try(desk: Desk, analysis_id: str) -> bool:
@@ -116,11 +122,12 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
     """Enter a call into the books before it is made, and set its worst case aside in its budgets; its id.
 
     The lease is renewed on the way: nobody pays for work that is no longer theirs. Raises WrongState where it
-    is lost, BudgetExceeded, or InvalidRequest for a model whose cost no budget can bound.
+    is lost, Answered where another like it was answered meanwhile, BudgetExceeded, or InvalidRequest for a
+    model whose cost no budget can bound.
     """
     call_id = new_id("call")
     with suppress(_NoRoomError), desk.database.transaction() as session:
-        is_held, is_entered = claims.enter_call(
+        is_held, is_answered, is_entered = claims.enter_call(
             session,
             claimed,
             call_id,
@@ -131,6 +138,8 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
         )
         if not is_held:
             raise WrongState(f"Analysis {claimed.id} is no longer this worker's.")
+        if is_answered:
+            raise reuse.Answered
         if not is_entered:
             raise _NoRoomError
         return call_id
@@ -262,6 +271,7 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
                 desk.events.tell_after_commit(session, row.id, row.state)
                 metrics.ended_after_commit(session, row.state, row.error_code)
         after_commit(session, lambda: metrics.LEASES_SWEPT.inc(len(lapsed)))
+        reuse.mend(session)
         if bells_waiting is None:
             return []
         stale = RING_AGAIN_AFTER if bells_waiting == 0 else RING_ANYHOW_AFTER
@@ -293,7 +303,7 @@ def _record(
         analyses.lock(session, claimed.id)
         if closing is None and to == AnalysisState.FAILED:
             calls.give_up(session, [claimed.id])  # a call that broke before anyone could close it
-        closed, moved = claims.record(session, claimed, to, values, closing)
+        closed, moved, followed = claims.record(session, claimed, to, values, closing)
         if closing is not None and not closed:
             log.info("call_closed_before", call_id=closing.call_id, as_state=closing.state)
         if not moved:
@@ -302,3 +312,5 @@ def _record(
         elif to in FINAL:
             desk.events.tell_after_commit(session, claimed.batch_id or claimed.id, to)
             metrics.ended_after_commit(session, to, values.get("error_code"))
+            if followed:
+                reuse.let_followers_go(desk, session, claimed.id, to)

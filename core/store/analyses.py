@@ -12,12 +12,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Text,
     and_,
     bindparam,
-    cast,
     delete,
     func,
+    literal_column,
     null,
     or_,
     select,
@@ -32,7 +31,7 @@ from core.models.usage import UsageColumns
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 from core.store import outbox
 
-CURRENT_XID = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
+CURRENT_XID: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint", BigInteger)
 """The 64-bit number of this transaction."""
 USAGE = tuple(UsageColumns.__annotations__)
 """The columns that an analysis sums over its calls."""
@@ -49,6 +48,7 @@ class Standing:
     error_code: str | None
     error_message: str | None
     reply: Any
+    cached_from: str | None
 
 
 ROWS = Base.metadata.tables["analyses"]
@@ -121,7 +121,12 @@ def may_become(to: AnalysisState) -> ColumnElement[bool]:
 
 def becoming(to: AnalysisState) -> dict[str, Any]:
     """What every move to a state sets."""
-    final = {"finished_at": func.now(), "finish_xid": CURRENT_XID, "lease_until": null()}
+    final = {
+        "finished_at": func.now(),
+        "finish_xid": CURRENT_XID,
+        "lease_until": null(),
+        "follows": null(),
+    }
     return {"state": to, **(final if to in FINAL else {})}
 
 

@@ -23,13 +23,14 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    or_,
     select,
     text,
     tuple_,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from core.models import Analysis, Call
+from core.models import Analysis, Call, Reuse
 from core.states import AnalysisState, CallState
 from core.store import budgets, calls
 from core.store.analyses import USAGE
@@ -70,7 +71,10 @@ def read(session: Session, query: Query) -> Iterator[RowMapping]:
 
 
 def wrong_usage(scope: Scope) -> Query:
-    """Analyses whose usage is not the sum of their calls: the usage, and the sum as `books_…`."""
+    """Analyses whose usage is not the sum of their calls: the usage, and the sum as `books_…`.
+
+    Where no call tells any it may also be 0.
+    """
     sums = (
         select(Call.analysis_id, *(func.sum(getattr(Call, name)).label(name) for name in USAGE))
         .where(scope.holds(Call))
@@ -79,21 +83,37 @@ def wrong_usage(scope: Scope) -> Query:
     )
     theirs = [getattr(Analysis, name) for name in USAGE]
     ours = [sums.c[name] for name in USAGE]
+    free = and_(*(column.is_(None) for column in ours), *(func.coalesce(column, 0) == 0 for column in theirs))
     named = [column.label(f"books_{column.name}") for column in ours]
     return (
         select(Analysis.id, *theirs, *named)
         .outerjoin(sums, sums.c.analysis_id == Analysis.id)
-        .where(scope.holds(Analysis), tuple_(*theirs).is_distinct_from(tuple_(*ours)))
+        .where(scope.holds(Analysis), tuple_(*theirs).is_distinct_from(tuple_(*ours)), ~free)
         .order_by(Analysis.id)
     )
 
 
 def unpaid_answers(scope: Scope) -> Query:
-    """Completed analyses for which no call was answered."""
+    """Completed analyses for which no call was answered, nor the answer of another given again."""
     paid = exists().where(Call.analysis_id == Analysis.id, Call.state == CallState.SETTLED)
+    completed = (Analysis.state == AnalysisState.COMPLETED, Analysis.cached_from.is_(None))
+    return select(Analysis.id).where(scope.holds(Analysis), *completed, ~paid).order_by(Analysis.id)
+
+
+def strange_reuses(scope: Scope) -> Query:
+    """Analyses with the answer of one that is another account's, asked something else, or was not paid for.
+
+    Also those of which the books of what was not paid do not tell. A source that was deleted tells nothing.
+    """
+    source = aliased(Analysis)
+    entered = exists().where(Reuse.analysis_id == Analysis.id, Reuse.source_id == Analysis.cached_from)
+    same = and_(source.account_id == Analysis.account_id, source.fingerprint == Analysis.fingerprint)
+    sound = and_(same, source.state == AnalysisState.COMPLETED, source.cached_from.is_(None))
     return (
-        select(Analysis.id)
-        .where(scope.holds(Analysis), Analysis.state == AnalysisState.COMPLETED, ~paid)
+        select(Analysis.id, Analysis.cached_from)
+        .outerjoin(source, source.id == Analysis.cached_from)
+        .where(scope.holds(Analysis), Analysis.cached_from.is_not(None))
+        .where(or_(~entered, and_(source.id.is_not(None), sound.is_not(True))))
         .order_by(Analysis.id)
     )
 

@@ -65,11 +65,22 @@ ITEM_COLUMNS = (
     "detail",
     "metadata",
     "deadline_at",
+    "cache_seconds",
+    "fingerprint",
 )
-OF_PRESETS = frozenset(
-    {"preset_id", "preset_options", "response_format", "require_quality", "stronger_model"}
+OF_QUESTIONS = frozenset(
+    {
+        "preset_id",
+        "preset_options",
+        "response_format",
+        "require_quality",
+        "stronger_model",
+        "cache_seconds",
+        "fingerprint",
+    }
 )
-LINE_COLUMNS = (*(name for name in ITEM_COLUMNS if name not in OF_PRESETS), "body")
+"""What lines do not have: a chat in a batch is asked as it stands, and every time."""
+LINE_COLUMNS = (*(name for name in ITEM_COLUMNS if name not in OF_QUESTIONS), "body")
 IMAGE_COLUMNS = ("analysis_id", "position", "file_id", "url")
 WAITS_FOR_NOTHING: dict[str, Any] = {"needed_cost": None, "needed_tokens": None}
 SPEED_ITEMS = 500
@@ -367,6 +378,7 @@ def retry_items(session: Session, batch_id: str, states: Sequence[AnalysisState]
             error_message=None,
             answer=None,
             attempts=0,
+            is_alone=False,
             lease_expiries=0,
             finished_at=None,
             finish_xid=None,

@@ -28,6 +28,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     or_,
     select,
     tuple_,
@@ -35,11 +36,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, AnalysisImage, Base, Batch, File
 from core.states import FINAL, AnalysisState, BatchState, CallState
-from core.store import analyses, budgets, calls, outbox
+from core.store import analyses, budgets, calls, flights, outbox, reuse
 from core.store.analyses import USAGE
 from core.store.calls import CallEnd
 
@@ -86,8 +88,15 @@ class Claim:
     detail: str
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
+    cache_seconds: int | None
     digests: Sequence[str | None]
     """SHA-256 of its images, in their order; None for those that are still to be fetched."""
+    is_answered: bool
+    """Whether another has the answer already."""
+
+
+CLAIMED = tuple(name for name in Claim.__slots__ if name not in {"digests", "is_answered"})
+"""Of a claim, the columns of its row."""
 
 
 def _taking() -> Any:
@@ -103,6 +112,7 @@ def _taking() -> Any:
             ANALYSES.c.deadline_at > func.now(),
             ANALYSES.c.lease_expiries < bindparam("most_expiries", type_=Integer),
             or_(ANALYSES.c.batch_id.is_(None), batch_runs),
+            ~flights.is_led(),
         )
         .values(
             state=AnalysisState.RUNNING,
@@ -110,8 +120,9 @@ def _taking() -> Any:
             lease_until=LEASE_UNTIL,
             fence=ANALYSES.c.fence + 1,
             started_at=func.coalesce(ANALYSES.c.started_at, func.now()),
+            follows=null(),
         )
-        .returning(*(ANALYSES.c[name] for name in Claim.__slots__ if name != "digests"))
+        .returning(*(ANALYSES.c[name] for name in dict.fromkeys((*CLAIMED, *reuse.ASKED))))
         .cte("taken")
     )
     digests = (
@@ -121,7 +132,10 @@ def _taking() -> Any:
         .where(AnalysisImage.analysis_id == taken.c.id)
         .scalar_subquery()
     )
-    return select(taken, func.coalesce(digests, []).label("digests"))
+    claim = (taken.c[name] for name in CLAIMED)
+    answered = reuse.is_answered(taken).label("is_answered")
+    # Named here already, for the compiler cannot meet an UPDATE for the first time within a subquery.
+    return select(*claim, func.coalesce(digests, []).label("digests"), answered).add_cte(taken)
 
 
 def _entering() -> Any:
@@ -129,7 +143,7 @@ def _entering() -> Any:
         update(ANALYSES)
         .where(ANALYSES.c.id == bindparam("this_id"), ANALYSES.c.state == AnalysisState.RUNNING, HELD)
         .values(lease_until=LEASE_UNTIL)
-        .returning(*(ANALYSES.c[name] for name in OF_THE_ANALYSIS.values()))
+        .returning(*(ANALYSES.c[name] for name in dict.fromkeys((*OF_THE_ANALYSIS.values(), *reuse.ASKED))))
         .cte("held")
     )
     reports = bindparam("reports", type_=Text)
@@ -141,16 +155,19 @@ def _entering() -> Any:
     )
     limited, charged = budgets.setting_aside(held)
     have_room = _count(charged) == _count(limited)
+    answered = reuse.is_answered(held)
     call = select(
         bindparam("new_call_id"),
         literal(CallState.RESERVED, Text),
         bindparam("worst_cost", type_=CALLS.c.reserved_cost.type),
         bindparam("worst_tokens", type_=CALLS.c.reserved_tokens.type),
         *(held.c[name] for name in OF_THE_ANALYSIS.values()),
-    ).where(have_room)
+    ).where(have_room, ~answered)
     names = ("id", "state", "reserved_cost", "reserved_tokens", *OF_THE_ANALYSIS)
     entered = insert(CALLS).from_select(names, call).returning(CALLS.c.id).cte("entered")
-    return select(exists(select(held.c.id)), exists(select(entered.c.id))).add_cte(reported)
+    is_held, is_entered = exists(select(held.c.id)), exists(select(entered.c.id))
+    is_answered = exists(select(held.c.id).where(answered))
+    return select(is_held, is_answered, is_entered).add_cte(reported)
 
 
 def _count(rows: CTE) -> Any:
@@ -166,7 +183,7 @@ def take(
 ) -> Claim | None:
     """Take the lease of a due row; None where it is not due, not queued, or someone else was first.
 
-    Rows with more lapsed leases than `expiries_below` allows are left.
+    That is also who asks the very same. Rows with more lapsed leases than `expiries_below` allows are left.
     """
     values = {
         "this_id": analysis_id,
@@ -174,7 +191,10 @@ def take(
         "for_lease": lease,
         "most_expiries": expiries_below,
     }
-    row = connection.execute(TAKE, values).mappings().one_or_none()
+    try:
+        row = connection.execute(TAKE, values).mappings().one_or_none()
+    except IntegrityError:  # at the same moment, another that asks the same was taken
+        return None
     return Claim(**row) if row else None
 
 
@@ -219,11 +239,11 @@ def enter_call(
     reserved_tokens: int,
     reports: Sequence[dict[str, Any]],
     lease: timedelta,
-) -> tuple[bool, bool]:
+) -> tuple[bool, bool, bool]:
     """Enter a call of a claim, and keep what preparation did to each image.
 
-    Whether the lease is held, and whether the call is entered. Where only the second is not so, a budget has
-    no room for it, and the transaction must be rolled back.
+    Whether the lease is held, whether another has the answer already, and whether the call is entered. Where
+    it is not, the transaction must be rolled back; a held one without an answer has no room in a budget.
     """
     values = {
         "this_id": claim.id,
@@ -234,8 +254,8 @@ def enter_call(
         "worst_tokens": reserved_tokens,
         "reports": json.dumps(reports),
     }
-    is_held, is_entered = session.execute(ENTER, values).one()
-    return is_held, is_entered
+    is_held, is_answered, is_entered = session.execute(ENTER, values).one()
+    return is_held, is_answered, is_entered
 
 
 def record(
@@ -244,8 +264,10 @@ def record(
     to: AnalysisState,
     values: Mapping[str, Any],
     closing: CallEnd | None,
-) -> tuple[bool, bool]:
+) -> tuple[bool, bool, bool]:
     """Close a call, and move its analysis with the usage of all its calls: whether each was done.
+
+    The third tells whether others wait for its answer.
 
     Takes `attempts` as what is added to them, and `next_attempt_at` as a time from now. An answer is taken
     from whoever brings it, any other outcome only from the holder of the claim. The caller holds the lock of
@@ -259,10 +281,10 @@ def record(
     else:
         statement = _recording(to, tuple(values), closing.state, tuple(closing.values))
         given |= calls.end_values(closing)
-    was_closed, was_moved, is_wanted = session.execute(statement, given).one()
+    was_closed, was_moved, is_wanted, is_followed = session.execute(statement, given).one()
     if is_wanted:
         outbox.tell_analyses(session, [claim.id])
-    return was_closed, was_moved
+    return was_closed, was_moved, is_followed
 
 
 @cache
@@ -275,7 +297,7 @@ def _recording(
     others = select(*(CALLS.c[name] for name in USAGE)).where(
         CALLS.c.analysis_id == this_id, CALLS.c.id.not_in(select(closed.c.id))
     )
-    every = union_all(others, select(*(closed.c[name] for name in USAGE))).subquery()
+    every = union_all(others, select(*(closed.c[name] for name in USAGE))).subquery("e")
     sums = (func.sum(every.c[name]).label(name) for name in USAGE)
     totals = select(this_id.label("id"), *sums).cte("totals")
     late = to == AnalysisState.COMPLETED
@@ -289,7 +311,10 @@ def _recording(
         .cte("moved")
     )
     wanted = outbox.wanted_for(moved) if to in FINAL else false()
-    return select(exists(select(closed.c.id)), exists(select(moved.c.id)), wanted).add_cte(*beside)
+    follower = ANALYSES.alias("f")
+    followed = exists(select(outbox.ONE).where(follower.c.follows == this_id)) if to in FINAL else false()
+    was_closed, was_moved = (exists(select(outbox.ONE).select_from(rows)) for rows in (closed, moved))
+    return select(was_closed, was_moved, wanted, followed).add_cte(*beside)
 
 
 def _given(names: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
@@ -18,7 +20,7 @@ WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == AnalysisState.Q
 MOST = bindparam("most", type_=Integer)
 
 HEAD = (
-    select(Analysis.id, Analysis.position)
+    select(Analysis.id, Analysis.position, Analysis.fingerprint.is_not(None).label("has_fingerprint"))
     .where(
         Analysis.batch_id == Batch.id,
         Analysis.state == AnalysisState.QUEUED,
@@ -33,7 +35,7 @@ HEAD = (
 """The first waiting items of a batch."""
 TAG = (Batch.start_tag + HEAD.c.position).label("tag")
 PICK = (
-    select(HEAD.c.id, TAG)
+    select(HEAD.c.id, HEAD.c.has_fingerprint, TAG)
     .select_from(Batch)
     .join(HEAD, true())
     .where(Batch.state == BatchState.RUNNING, Batch.needed_tokens.is_(None))
@@ -85,15 +87,30 @@ def forget_lost_bells(session: Session, seconds: float) -> None:
     session.execute(FORGET, {"age": timedelta(seconds=seconds)})
 
 
-def pick(session: Session, limit: int) -> list[str]:
-    """The next items in (priority, virtual start) order, marked as rung; virtual time moves on with them."""
-    picked = session.execute(PICK, {"most": limit}).all()
-    if not picked:
-        return []
-    ids = [row.id for row in picked]
-    rung = set(session.scalars(MARK, {"ids": ids}))
-    session.execute(ADVANCE, {"furthest": max(row.tag for row in picked)})
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """An item whose turn it is."""
+
+    id: str
+    has_fingerprint: bool
+    tag: int
+    """Its virtual start."""
+
+
+def pick(session: Session, limit: int) -> list[Picked]:
+    """The next items in (priority, virtual start) order."""
+    return [Picked(*row) for row in session.execute(PICK, {"most": limit})] if limit else []
+
+
+def mark(session: Session, ids: Sequence[str]) -> list[str]:
+    """Note that items are rung for; those that nobody holds just now."""
+    rung = set(session.scalars(MARK, {"ids": list(ids)}))
     return [analysis_id for analysis_id in ids if analysis_id in rung]
+
+
+def advance(session: Session, furthest: int) -> None:
+    """Let virtual time move on to that of an item whose turn came."""
+    session.execute(ADVANCE, {"furthest": furthest})
 
 
 def any_runs(connection: Connection) -> bool:

@@ -70,14 +70,14 @@ def owned(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[st
     return {file.id: file for file in session.scalars(query)}
 
 
-def known(session: Session, account_id: str, file_ids: Sequence[str]) -> set[str]:
-    """Those of the ids that are images of the account; not locked, for a foreign key stands behind them."""
-    mine = select(File.id).where(
+def known(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of those that are images of the account; not locked, for a foreign key stands behind them."""
+    mine = select(File.id, File.digest).where(
         *_mine(account_id),
         File.purpose.in_(IMAGES),
         File.id == any_(literal(list(file_ids), ARRAY(String))),
     )
-    return set(session.scalars(mine))
+    return {row.id: row.digest for row in session.execute(mine)}
 
 
 def of_digest(session: Session, account_id: str, digest: str, purpose: str) -> File | None:

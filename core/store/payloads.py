@@ -33,6 +33,8 @@ def of_analysis() -> ColumnElement[Any]:
         error=case((Analysis.error_code.is_not(None), error)),
         total_tokens=func.coalesce(Analysis.prompt_tokens + Analysis.completion_tokens, 0),
         total_cost=Analysis.prompt_cost + Analysis.completion_cost,
+        cached=Analysis.cached_from.is_not(None),
+        cached_from=Analysis.cached_from,
         created_at=Analysis.created_at,
         completed_at=Analysis.finished_at,
         url=said("/api/v1/analyses/") + Analysis.id,

@@ -35,6 +35,8 @@ OF_ANALYSIS = {
     "detail": "detail",
     "meta": "metadata",
     "body": "body",
+    "cache_seconds": "cache_seconds",
+    "fingerprint": "fingerprint",
 }
 """Attributes of an analysis that a client decides on, and their columns."""
 Source = tuple[str | None, str | None]

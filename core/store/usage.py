@@ -6,14 +6,29 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Text, and_, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    DateTime,
+    Select,
+    Text,
+    and_,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
-from core.models import Call
+from core.models import Call, Reuse
 from core.states import CallState
 from core.store.analyses import USAGE
 
-GROUPS = {"model": Call.model, "preset": Call.preset, "key": Call.key_id, "batch": Call.batch_id}
+GROUPS = {"model": "model", "preset": "preset", "key": "key_id", "batch": "batch_id"}
+"""What calls, and answers that were given again, can be grouped by, and their columns of it."""
+OF_CALLS = ("state", "reserved_cost", "saved_cost", *USAGE)
 
 
 def page(
@@ -29,21 +44,23 @@ def page(
 ) -> list[dict[str, Any]]:
     """Up to `limit` groups by their time (`start`) and names, behind those of the group `after`.
 
-    One query over the calls that the account made from `since` to before `until`. What has no name is ''.
+    One query over the calls that the account made from `since` to before `until`, and over the answers that
+    it was given again. What has no name is ''.
     """
     names = ("start", *group_by)
-    calls = (
-        select(
-            func.date_trunc(interval, Call.created_at, "UTC").label("start"),
-            *(func.coalesce(GROUPS[name], "").label(name) for name in group_by),
-            Call.state,
-            Call.reserved_cost,
-            Call.saved_cost,
-            *(getattr(Call, name) for name in USAGE),
-        )
-        .where(Call.account_id == account_id, Call.created_at >= since, Call.created_at < until)
-        .subquery()
+
+    def entries(book: type[Call | Reuse], *columns: Any) -> Select[Any]:
+        return select(
+            func.date_trunc(interval, book.created_at, "UTC").label("start"),
+            *(func.coalesce(getattr(book, GROUPS[name]), "").label(name) for name in group_by),
+            *columns,
+        ).where(book.account_id == account_id, book.created_at >= since, book.created_at < until)
+
+    paid = entries(
+        Call, *(getattr(Call, name) for name in OF_CALLS), null().label("reused"), null().label("saved")
     )
+    free = entries(Reuse, *(null().label(name) for name in OF_CALLS), literal_column("1"), Reuse.saved_cost)
+    calls = union_all(paid, free).subquery()
     place = tuple_(*(calls.c[name] for name in names))
     sums = (func.sum(calls.c[name]).label(name) for name in USAGE)
     query = select(*(calls.c[name] for name in names), *_counts(calls.c), *sums).group_by(*place.clauses)
@@ -60,9 +77,11 @@ def _counts(call: Any) -> list[Any]:
     unknown = or_(call.state == CallState.UNKNOWN, without_price)
     open_ones = func.sum(call.reserved_cost).filter(call.state == CallState.RESERVED)
     return [
-        func.count().label("calls"),
+        func.count(call.state).label("calls"),
         func.count().filter(call.state == CallState.REFUSED).label("refused_calls"),
         func.count().filter(unknown).label("unknown_cost_calls"),
         func.coalesce(open_ones, 0).label("reserved_cost"),
         func.coalesce(func.sum(call.saved_cost), 0).label("cascade_saved"),
+        func.count(call.reused).label("cached"),
+        func.coalesce(func.sum(call.saved), 0).label("saved"),
     ]

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import Unavailable
 
 revision = "0012_similar"
-down_revision = "0010_presets"
+down_revision = "0011_reuse"
 branch_labels = None
 depends_on = None
 

@@ -12,7 +12,7 @@ def _asked(live, photo, count=4):
     session = live.session()
     for _ in range(count):
         files = {"file": ("p.jpg", photo(), "image/jpeg")}
-        data = {"question": "What colour is it?", "wait": 30}
+        data = {"question": "What colour is it?", "wait": 30, "cache": "off"}
         answer = session.post(f"{live.url}/api/v1/analyses", data=data, files=files, timeout=60)
         assert answer.status_code == 200, answer.text
     return session, answer.json()

@@ -93,7 +93,7 @@ def test_with_money_for_50_calls_200_concurrent_requests_make_exactly_50(metered
     session, image = _session(metered, monthly_usd="0.50"), photo()
 
     def ask(_):
-        data = {"question": "?!", "max_tokens": TOKENS, "wait": 40}
+        data = {"question": "?!", "max_tokens": TOKENS, "wait": 40, "cache": "off"}
         files = {"file": ("p.jpg", image, "image/jpeg")}
         url = f"{metered.url}/api/v1/analyses"
         answer = metered.session_of(session).post(url, data=data, files=files, timeout=90)
@@ -124,7 +124,7 @@ def test_with_money_for_50_calls_200_concurrent_requests_make_exactly_50(metered
 def test_a_batch_pauses_at_its_cap_and_goes_on_with_a_higher_one(metered, endpoint, photo):
     session = _session(metered)
     files = [("images", (f"{n}.jpg", photo(), "image/jpeg")) for n in range(40)]
-    data = {"question": "?!", "max_cost": "0.20"}
+    data = {"question": "?!", "max_cost": "0.20", "cache": "off"}
     made = session.post(
         f"{metered.url}/api/v1/batches", data=data | {"model": "metered"}, files=files, timeout=60
     )
@@ -151,7 +151,7 @@ def test_a_batch_spends_its_budget_to_the_last_call_and_waits_for_a_top_up(meter
     ).json()["id"]
     body = {
         "inputs": [{"image": uploaded} for _ in range(60)],
-        "defaults": {"question": "?!", "max_tokens": TOKENS},
+        "defaults": {"question": "?!", "max_tokens": TOKENS, "cache": "off"},
     }
     batch_id = session.post(f"{metered.url}/api/v1/batches", json=body, timeout=30).json()["id"]
     paused = metered.wait_for(lambda: _paused(_counted(metered, session, batch_id)), seconds=60)

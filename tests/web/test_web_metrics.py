@@ -220,7 +220,9 @@ def test_web_and_worker_that_share_a_folder_are_told_as_one(live, photo, tmp_pat
             """Some worker does each of them: ask until it was the one that counts."""
             body = {"file": ("p.jpg", photo())}
             found = session.post(
-                f"{web.url}/api/v1/analyses", files=body, data={"question": "?!", "wait": 30}
+                f"{web.url}/api/v1/analyses",
+                files=body,
+                data={"question": "?!", "wait": 30, "cache": "off"},
             )
             assert found.json()["status"] == "completed", found.text
             return value(read(web.url), "vitrine_analyses_total", outcome="completed", error_code="")

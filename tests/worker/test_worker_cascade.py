@@ -137,7 +137,9 @@ def test_two_hundred_items_cost_less_and_usage_tells_how_much(shop, script, phot
     spool = Spool(10_000_000)
     spool.write(photo(size=(64, 64)))
     upload = spool.upload("p.jpg")
-    rows = [(n, {"custom_id": f"i{n}", "image": upload, "preset": "kinds"}) for n in range(1, 201)]
+    rows = [
+        (n, {"custom_id": f"i{n}", "image": upload, "preset": "kinds", "cache": "off"}) for n in range(1, 201)
+    ]
     items = Items(shop.desk, shop.key.account_id, {}, lambda _: upload).read(rows)
     order = Order(metadata={}, window=timedelta(hours=1), priority="normal", pilot=None)
     batch = batches.submit(shop.desk, shop.key, items, order, "req-1").batch

@@ -83,7 +83,7 @@ def test_a_retry_is_rung_when_it_is_due_however_full_the_queue(shop, desk, scrip
 
 
 def test_a_heartbeat_keeps_only_leases_that_are_still_held(shop, desk):
-    mine, lost = shop.submit(), shop.submit()
+    mine, lost = shop.submit(), shop.submit(cache="off")
     claims = [outcomes.claim(desk, analysis_id, "w") for analysis_id in (mine, lost)]
     shop.change(lost, fence=99)
     held = outcomes.renew(desk, {claim.id: claim.fence for claim in claims})

@@ -69,6 +69,8 @@ CSV_COLUMNS = (
     "error",
     "total_tokens",
     "total_cost",
+    "cached",
+    "cached_from",
     "file_names",
 )
 
@@ -327,6 +329,8 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "error": row.error_message,
         "total_tokens": present.usage(row)["total_tokens"],
         "total_cost": present.cost(row)["total_cost"],
+        "cached": str(row.cached_from is not None).lower(),
+        "cached_from": row.cached_from,
         "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
     }
 

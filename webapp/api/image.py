@@ -95,6 +95,8 @@ def _plain(found: Analysis) -> dict[str, Any]:
             "token_usage": present.usage(found),
             "cost": present.cost(found),
             "model": found.model,
+            "cached": found.cached_from is not None,
+            "cached_from": found.cached_from,
         },
     }
 

@@ -16,10 +16,11 @@ from core.services.models import preset_finder
 from core.states import FINAL, AnalysisState
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
+from webapp.openai_api import caching
 from webapp.openai_api.errors import OpenAIBlueprint
 from webapp.openai_api.streaming import ChatStream
 from webapp.openai_api.waiting import Waiting, answer, place, waiting_for
-from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
+from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_headers
 from webapp.schemas.analyses import decoded
 from webapp.schemas.chat import ChatBody, ChatCompletion
 from webapp.streams import StreamsFull, streams
@@ -31,15 +32,17 @@ blueprint = OpenAIBlueprint("chat", __name__, description="OpenAI's chat API ove
 
 
 @blueprint.route("/chat/completions", methods=["POST"])
-@blueprint.response(200, ChatCompletion, headers=DOCUMENTED)
+@blueprint.response(200, ChatCompletion, headers=DOCUMENTED | caching.DOCUMENTED)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=ChatBody)
+@takes_headers(caching.HEADER)
 @idempotent
 @may_answer(*FAILURES)
 def create(body: dict[str, Any]) -> Response:
     """Ask about texts and images, and wait for the answer; `stream` gives it as server-sent events."""
-    asked = chat.parse(desk(), body, read_image, preset_finder(desk(), key().account_id))
+    cache = caching.asked()
+    asked = chat.parse(desk(), body, read_image, preset_finder(desk(), key().account_id), cache)
     with place():
         return _streamed(asked) if asked.stream else _whole(asked)
 
@@ -53,7 +56,8 @@ def read_image(url: str) -> Upload:
 
 
 def _whole(asked: ChatRequest) -> Response:
-    return answer(_submitted(asked).final())
+    found = _submitted(asked).final()
+    return caching.told(answer(found), found)
 
 
 def _streamed(asked: ChatRequest) -> Response:

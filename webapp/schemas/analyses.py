@@ -17,7 +17,7 @@ from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
 from webapp.schemas.pages import PageSize, cursor
-from webapp.schemas.values import JsonObject, Metadata, Options, Question, Real, Text, Whole
+from webapp.schemas.values import CacheField, JsonObject, Metadata, Options, Question, Real, Text, Whole
 
 DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w=.+-]+)*;base64,", re.ASCII)
 MOST_TOKENS = 128_000
@@ -116,6 +116,7 @@ class _Question(Schema):
     )
     preset = Text(metadata={"example": "product"}, validate=validate.Length(max=100))
     detail = Text(validate=validate.OneOf(DETAILS))
+    cache = CacheField()
 
 
 FORM = {
@@ -338,6 +339,14 @@ class AnalysisView(Schema):
     error = fields.Nested(Problem, required=True, allow_none=True)
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
+    cached = fields.Boolean(
+        required=True, metadata={"description": "Whether it has the answer of an earlier analysis."}
+    )
+    cached_from = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "That analysis, which may be deleted by now."},
+    )
     cascade = fields.Nested(CascadeSchema, required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     processing_time = fields.Float(

@@ -24,7 +24,17 @@ from webapp.schemas.analyses import (
     file_part,
     required_quality,
 )
-from webapp.schemas.values import Amount, JsonObject, Metadata, Options, Question, Real, Text, Whole
+from webapp.schemas.values import (
+    Amount,
+    CacheField,
+    JsonObject,
+    Metadata,
+    Options,
+    Question,
+    Real,
+    Text,
+    Whole,
+)
 
 WINDOW = re.compile(r"([1-9]\d{0,3})([mhd])")
 UNITS = {"m": 60, "h": 3_600, "d": 86_400}
@@ -93,6 +103,7 @@ class Defaults(_NullIsAbsent):
     preset_options = Options(metadata=OPTIONS)
     response_format = JsonObject(metadata=FORM)
     require_quality = required_quality()
+    cache = CacheField()
 
 
 class _Order(ToldSchema):
@@ -115,7 +126,7 @@ class BatchJson(_NullIsAbsent, _Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
             " objects with file_id, url or base64), and question, context, preset, preset_options,"
-            " response_format, require_quality, model, max_tokens, temperature, detail, metadata.",
+            " response_format, require_quality, model, max_tokens, temperature, detail, cache, metadata.",
         },
     )
     input_file_id = Text(
@@ -144,6 +155,7 @@ class _FormFields(_Order):
     preset = Text(validate=validate.Length(1, 100))
     model = Text(validate=validate.Length(1, 200))
     detail = Text(validate=validate.OneOf(DETAILS))
+    cache = CacheField()
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
 
     @validates_schema

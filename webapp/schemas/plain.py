@@ -16,6 +16,8 @@ class PlainMetadata(Schema):
     token_usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
     model = fields.String(required=True)
+    cached = fields.Boolean(required=True)
+    cached_from = fields.String(required=True, allow_none=True)
 
 
 class _Plain(Schema):

@@ -98,8 +98,10 @@ class UsageRow(Schema):
     reserved_cost = fields.Float(
         required=True, metadata={"description": "Set aside for calls on their way; not in the cost."}
     )
-    cached = fields.Integer(required=True, metadata={"description": "Answers given without a call."})
-    saved = fields.Float(required=True, metadata={"description": "What those would have cost."})
+    cached = fields.Integer(
+        required=True, metadata={"description": "Answers of earlier analyses, given again."}
+    )
+    saved = fields.Float(required=True, metadata={"description": "What those cost when they were paid for."})
     cascade_saved = fields.Float(
         required=True,
         metadata={

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from core import json_schemas
+from core import json_schemas, reuse
 from core.presets.preset import LARGEST_OPTIONS
 from core.services.analyses import METADATA_BYTES
 
@@ -67,6 +67,29 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("Must be true or false.")
         return value
+
+
+class CacheField(fields.Field[Any]):
+    """`cache`: a word, or the seconds that an answer may be old; in forms as text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        shape = {
+            "anyOf": [
+                {"type": "string", "enum": list(reuse.WORDS)},
+                {"type": "integer", "minimum": 0, "maximum": reuse.LONGEST},
+            ],
+            "description": "Whether the answer of an earlier analysis that asked the very same may be given"
+            " again, at no cost: `auto` where it is young enough for the server, or at most so many seconds"
+            " old; `refresh` asks anew, for others to come; `off` leaves this one out altogether.",
+            "example": reuse.AUTO,
+        }
+        super().__init__(metadata=shape, **kwargs)
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> reuse.Cache:
+        try:
+            return reuse.parsed(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
 
 class Amount(Real):

@@ -1,0 +1,176 @@
+"""Answers that are given again: statements without entities, made once. Who waits for one: see flights.
+
+Partial indexes are found by states that stand in the statement itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from core.models import Base
+from core.states import AnalysisState, BatchState
+from core.store.analyses import USAGE, becoming
+
+ANALYSES, BATCHES, REUSES = (Base.metadata.tables[name] for name in ("analyses", "batches", "reuses"))
+ONE: ColumnElement[int] = literal_column("1")
+ZERO: ColumnElement[int] = literal_column("0")
+SECOND: ColumnElement[Any] = literal_column("interval '1 second'")
+AT_ONCE = 500
+"""Followers that are answered by the transaction in which their leader ends."""
+COPIED = (
+    "answer",
+    "data",
+    "reply",
+    "confidence",
+    "finish_reason",
+    "model",
+    "stronger_model",
+    "first_model",
+    "escalation",
+)
+"""What an answer is: columns that are given on."""
+ASKED = ("account_id", "fingerprint", "created_at", "cache_seconds")
+"""Columns of a question by which its answer is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A row that has got the answer of another."""
+
+    id: str
+    batch_id: str | None
+    saved_cost: Decimal | None
+
+
+def in_state(column: ColumnElement[Any], state: AnalysisState | BatchState) -> ColumnElement[bool]:
+    """Whether a row is in a state, in words that a partial index is found by."""
+    return column == literal_column(f"'{state}'", Text)
+
+
+def _answers(source: Any, asked: Any) -> tuple[ColumnElement[bool], ...]:
+    """Whether a row answers a question, which is a row with the columns ASKED.
+
+    It was paid for by the same account, and its work had begun no longer before the question came than that
+    allows. An item of a batch that was deleted is nobody's any more, although its row may still be there.
+    """
+    gone = exists(select(ONE).where(BATCHES.c.id == source.batch_id, BATCHES.c.deleted_at.is_not(None)))
+    return (
+        source.fingerprint == asked.fingerprint,
+        in_state(source.state, AnalysisState.COMPLETED),
+        source.cached_from.is_(None),
+        source.account_id == asked.account_id,
+        source.started_at >= asked.created_at - asked.cache_seconds * SECOND,
+        ~gone,
+    )
+
+
+def is_answered(asked: FromClause) -> ColumnElement[bool]:
+    """Whether there is an answer to the row of a CTE."""
+    source = ANALYSES.alias("source")
+    return exists(select(ONE).where(*_answers(source.c, asked.c)).correlate(asked))
+
+
+def _latest_answer() -> FromClause:
+    """The id of the answer that the row beside it takes, or no row."""
+    source = ANALYSES.alias("s")
+    fitting = select(source.c.id).where(*_answers(source.c, ANALYSES.c))
+    return fitting.order_by(source.c.started_at.desc()).limit(1).lateral("found")
+
+
+def _settling(*which: ColumnElement[bool], most: int | None = None) -> Any:
+    """Complete some rows with the answers that are there already, and enter what that saved."""
+    found, source = _latest_answer(), ANALYSES.alias("s")
+    runs = exists(
+        select(ONE).where(BATCHES.c.id == ANALYSES.c.batch_id, in_state(BATCHES.c.state, BatchState.RUNNING))
+    )
+    due = (
+        select(ANALYSES.c.id, found.c.id.label("source_id"))
+        .join_from(ANALYSES, found, true())
+        .where(*which, ANALYSES.c.deadline_at > func.now(), or_(ANALYSES.c.batch_id.is_(None), runs))
+        .with_for_update(of=ANALYSES, skip_locked=True)
+        .limit(most)
+        .cte("due")
+    )
+    cost = (source.c.prompt_cost + source.c.completion_cost).label("cost")
+    moved = (
+        update(ANALYSES)
+        .where(ANALYSES.c.id == due.c.id, source.c.id == due.c.source_id)
+        .values(becoming(AnalysisState.COMPLETED) | _given(source.c))
+        .returning(*(ANALYSES.c[name] for name in ("id", *KEPT)), due.c.source_id, cost)
+        .cte("moved")
+    )
+    names = ("analysis_id", *KEPT, "source_id", "saved_cost")
+    kept = insert(REUSES).from_select(names, select(moved)).cte("kept")
+    return select(moved.c.id, moved.c.batch_id, moved.c.cost).add_cte(kept)
+
+
+def _given(source: Any) -> dict[str, Any]:
+    """What a row gets from the one that was paid for: all but its bill, which is that of its own calls."""
+    uncalled = and_(ANALYSES.c.prompt_tokens.is_(None), ANALYSES.c.prompt_cost.is_(None))
+    own = {name: case((uncalled, ZERO), else_=ANALYSES.c[name]) for name in USAGE}
+    return {
+        **{name: source[name] for name in COPIED},
+        **own,
+        "reason": null(),
+        "cached_from": source.id,
+        "first_cost": case((source.first_model.is_not(None), ZERO)),
+        "started_at": func.coalesce(ANALYSES.c.started_at, func.now()),
+    }
+
+
+KEPT = ("account_id", "key_id", "batch_id", "preset", "model")
+THESE = ANALYSES.c.id == any_(bindparam("ids", type_=ARRAY(Text)))
+QUEUED = in_state(ANALYSES.c.state, AnalysisState.QUEUED)
+HELD = and_(
+    ANALYSES.c.id == bindparam("this_id"),
+    ANALYSES.c.fence == bindparam("held_fence", type_=BigInteger),
+    in_state(ANALYSES.c.state, AnalysisState.RUNNING),
+)
+FOLLOWING = and_(ANALYSES.c.follows == any_(bindparam("ids", type_=ARRAY(Text))), QUEUED)
+SETTLE_WAITING = _settling(THESE, QUEUED)
+SETTLE_HELD = _settling(HELD)
+SETTLE_FOLLOWERS = _settling(FOLLOWING, most=AT_ONCE)
+
+
+def settle_waiting(session: Session, ids: Sequence[str]) -> list[Settled]:
+    """Complete those of these waiting rows that have an answer already."""
+    return _settled(session, SETTLE_WAITING, {"ids": list(ids)})
+
+
+def settle_followers(session: Session, ids: Sequence[str]) -> list[Settled]:
+    """The same for some of the rows that follow these."""
+    return _settled(session, SETTLE_FOLLOWERS, {"ids": list(ids)})
+
+
+def settle_held(session: Session, analysis_id: str, fence: int) -> list[Settled]:
+    """The same for the row of a claim."""
+    return _settled(session, SETTLE_HELD, {"this_id": analysis_id, "held_fence": fence})
+
+
+def _settled(session: Session, statement: Any, values: dict[str, Any]) -> list[Settled]:
+    return [Settled(*row) for row in session.execute(statement, values)]

@@ -52,6 +52,8 @@ NEAR_BITS = 64
 """Of 256: pictures whose hashes are further apart are no near-duplicates, unless somebody says otherwise."""
 NEAR_STRANGENESS = 3.4
 """Levels. Both limits together find 95 % of small crops, and hardly anything else: see docs/similar.md."""
+SAME_BITS, SAME_STRANGENESS = 24, 1.5
+"""Limits for answers that are given again: fewer crops, and hardly ever another picture."""
 NEAR_FRAME = 14 / 255
 """FRAME.distance of what is worth a closer look; crops of a tenth are below 12."""
 ALIKE = {"same colours": (TONES, 0.11), "same shape": (SHAPE, 0.08), "same outlines": (EDGES, 0.013)}

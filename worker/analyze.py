@@ -15,7 +15,7 @@ from core.desk import Desk
 from core.errors import BudgetExceeded, InternalError, Unavailable, VitrineError, WrongState
 from core.services import outcomes
 from core.services.outcomes import Claim
-from core.services.reuse import Answered, Following
+from core.services.reuse import Answered, Following, Given
 from worker.answering import Answering
 from worker.asking import Asker
 from worker.ended import Ended, Stopping
@@ -94,8 +94,8 @@ class Analyzer:
             log.info("lease_lost")
         except Answered:
             give_earlier(self._desk, claimed)
-        except Following:
-            log.info("analysis_follows")
+        except (Given, Following) as settled:
+            log.info(settled.event)
         except BudgetExceeded as error:
             give_back_unpaid(self._desk, claimed, error)
         except Stopping:

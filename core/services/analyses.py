@@ -62,6 +62,8 @@ class Submission:
     """Names of rule sets."""
     cache: Cache = AUTO
     """Whether an earlier answer will do."""
+    reuse: str | None = None
+    """`near` where an earlier answer about a picture that shows the same will do."""
     told: Told | None = None
     """Who is to be told how it ends."""
 
@@ -244,6 +246,7 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
         request_id=request_id,
         state=AnalysisState.QUEUED,
         is_trial=columns.pop("is_trial", False),
+        reuses_near=columns.pop("reuses_near", False),
         **columns,
     )
 
@@ -257,6 +260,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "preset_id": preset.id,
         "is_trial": submission.is_trial,
         "cache_seconds": None if submission.is_trial else reuse.max_age(desk, submission.cache),
+        "reuses_near": submission.reuse is not None,
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

@@ -21,6 +21,7 @@ from core.services import image_urls, reuse
 from core.services.analyses import CONTEXT_LENGTH, DETAILS, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
+from core.services.near_reuse import NEAR
 from core.services.presets import check_form, find, models_of
 from core.services.problems import Problems
 
@@ -44,6 +45,7 @@ FIELDS = frozenset(
         "detail",
         "metadata",
         "cache",
+        "reuse",
     }
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
@@ -84,6 +86,7 @@ class Item:
     stronger_model: str | None = None
     cache_seconds: int | None = None
     fingerprint: bytes | None = None
+    reuses_near: bool = False
 
 
 class Items:
@@ -163,8 +166,11 @@ class Items:
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
             require_quality=_rule_sets(values.get("require_quality"), problem),
             cache_seconds=self._max_age(values.get("cache", caching.AUTO), problem),
+            reuses_near=values.get("reuse") is not None,
         )
         self._check_form(item, problem)
+        if values.get("reuse") not in (None, NEAR):
+            problem("reuse", f"Must be {NEAR}, or be left out.")
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
         for file_id in file_ids_of([item]):

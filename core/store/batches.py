@@ -67,6 +67,7 @@ ITEM_COLUMNS = (
     "deadline_at",
     "cache_seconds",
     "fingerprint",
+    "reuses_near",
 )
 OF_QUESTIONS = frozenset(
     {
@@ -77,6 +78,7 @@ OF_QUESTIONS = frozenset(
         "stronger_model",
         "cache_seconds",
         "fingerprint",
+        "reuses_near",
     }
 )
 """What lines do not have: a chat in a batch is asked as it stands, and every time."""

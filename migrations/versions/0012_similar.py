@@ -1,4 +1,4 @@
-"""What images look like, for finding those that look alike; needs the extension pgvector."""
+"""What images look like, and answers that are given again for those; needs the extension pgvector."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -40,6 +40,8 @@ def upgrade() -> None:
         postgresql_with={"m": 16, "ef_construction": 64},
         postgresql_ops={"vector": "halfvec_l2_ops"},
     )
+    op.add_column("analyses", sa.Column("reuses_near", sa.Boolean(), server_default="false", nullable=False))
+    op.add_column("analyses", sa.Column("reused_distance", sa.SmallInteger(), nullable=True))
 
 
 def demand_pgvector(connection: sa.Connection) -> None:
@@ -71,4 +73,6 @@ def _what_to_do(sqlstate: str) -> str:
 
 
 def downgrade() -> None:
+    op.drop_column("analyses", "reused_distance")
+    op.drop_column("analyses", "reuses_near")
     op.drop_table("image_features")

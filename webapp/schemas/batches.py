@@ -23,6 +23,7 @@ from webapp.schemas.analyses import (
     UsageSchema,
     file_part,
     required_quality,
+    reuse_field,
 )
 from webapp.schemas.values import (
     Amount,
@@ -104,6 +105,7 @@ class Defaults(_NullIsAbsent):
     response_format = JsonObject(metadata=FORM)
     require_quality = required_quality()
     cache = CacheField()
+    reuse = reuse_field()
 
 
 class _Order(ToldSchema):
@@ -126,7 +128,8 @@ class BatchJson(_NullIsAbsent, _Order):
         metadata={
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, image or images (file ids, URLs, or"
             " objects with file_id, url or base64), and question, context, preset, preset_options,"
-            " response_format, require_quality, model, max_tokens, temperature, detail, cache, metadata.",
+            " response_format, require_quality, model, max_tokens, temperature, detail, cache, reuse,"
+            " metadata.",
         },
     )
     input_file_id = Text(
@@ -156,6 +159,7 @@ class _FormFields(_Order):
     model = Text(validate=validate.Length(1, 200))
     detail = Text(validate=validate.OneOf(DETAILS))
     cache = CacheField()
+    reuse = reuse_field()
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
 
     @validates_schema

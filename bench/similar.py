@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--photos", type=Path, help="real photos for the near-duplicates")
-    parser.add_argument("--no-search", action="store_true", help="leave the search out")
+    parser.add_argument("--only", choices=["near", "search"], help="one of both tables")
     given = parser.parse_args()
     console, share = Console(width=110), 10 if given.quick else 1
     console.print(_cost())
@@ -66,8 +66,9 @@ def main() -> None:
         sources: Sequence[int | Path] = range(1_000 // share)
         if given.photos:
             sources = sorted(path for path in given.photos.iterdir() if path.is_file())
-        console.print(_near_duplicates(list(pool.map(_treated, sources, chunksize=10))))
-        drawn = [] if given.no_search else list(pool.map(_drawn, range(2_000 // share), chunksize=20))
+        if given.only != "search":
+            console.print(_near_duplicates(list(pool.map(_treated, sources, chunksize=10))))
+        drawn = [] if given.only == "near" else list(pool.map(_drawn, range(2_000 // share), chunksize=20))
     if drawn:
         console.print(_search(drawn, CATALOGUE // share))
 
@@ -217,6 +218,7 @@ def _fill(
     index = connection.scalar(
         text("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_image_features_vector'")
     )
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("DROP INDEX ix_image_features_vector"))
     with driver.cursor() as cursor:
         with cursor.copy("COPY blobs (digest, byte_size) FROM STDIN") as sink:
@@ -230,7 +232,6 @@ def _fill(
             for digest, each in made:
                 vector = f"[{','.join(f'{value:.5g}' for value in each.vector)}]"
                 sink.write_row((digest, VERSION, store.bits(each.hash), each.layout, vector))
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
     connection.execute(text(index))
     connection.execute(text("ANALYZE"))

@@ -21,7 +21,7 @@ def photo(seed, size=(500, 400), **options):
 
 
 @pytest.fixture
-def folder(vitrine):
+def photos(vitrine):
     vitrine.write("photos/a.jpg", photo(1))
     vitrine.write("photos/copy.jpg", photo(1))
     vitrine.write("photos/deeper/small.jpg", photo(1, (250, 200), quality=50))
@@ -29,8 +29,8 @@ def folder(vitrine):
     return "photos"
 
 
-def test_duplicates_prints_groups_of_names_with_their_distances(vitrine, folder):
-    done = vitrine("duplicates", folder, "--json")
+def test_duplicates_prints_groups_of_names_with_their_distances(vitrine, photos):
+    done = vitrine("duplicates", photos, "--json")
     assert done.returncode == 0, done.stderr
     [group] = [json.loads(line) for line in done.stdout.splitlines()]
     assert [member["name"] for member in group] == ["a.jpg", "copy.jpg", "deeper/small.jpg"]
@@ -39,14 +39,14 @@ def test_duplicates_prints_groups_of_names_with_their_distances(vitrine, folder)
     assert "4 images: 1 group, 2 more than needed." in done.stderr
 
 
-def test_duplicates_leaves_no_file_on_the_server(vitrine, folder, quick, session):
-    assert vitrine("duplicates", folder).returncode == 0
+def test_duplicates_leaves_no_file_on_the_server(vitrine, photos, quick, session):
+    assert vitrine("duplicates", photos).returncode == 0
     assert session.get(f"{quick.url}/api/v1/files", timeout=30).json()["data"] == []
 
 
-def test_duplicates_says_which_images_it_could_not_compare(vitrine, folder):
+def test_duplicates_says_which_images_it_could_not_compare(vitrine, photos):
     vitrine.write("photos/broken.jpg", photo(3)[:300])
-    done = vitrine("duplicates", folder)
+    done = vitrine("duplicates", photos)
     assert done.returncode == 1
     assert "broken.jpg: " in done.stderr
     assert "a.jpg" in done.stdout

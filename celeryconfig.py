@@ -44,7 +44,7 @@ worker_send_task_events = False  # Flower turns them on where it runs; without i
 task_send_sent_event = False
 worker_proc_alive_timeout = 30
 worker_enable_remote_control = True
-include = ["worker.tasks.analyses", "worker.tasks.webhooks"]
+include = ["worker.tasks.analyses", "worker.tasks.images", "worker.tasks.webhooks"]
 
 timezone = "UTC"
 task_serializer = "json"

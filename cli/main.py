@@ -20,6 +20,8 @@ SECTIONS = {
         "batch": Lazy("cli.batch.commands:batch", "Run a folder, or a list of images, as one batch."),
         "chat": Lazy("cli.chat.commands:chat", "Talk with a model; answers are printed as they are made."),
         "estimate": Lazy("cli.estimate:estimate", "Estimate tokens, cost and time, and run nothing."),
+        "similar": Lazy("cli.similar:similar", "Find the images that look most like an IMAGE."),
+        "duplicates": Lazy("cli.duplicates:duplicates", "Find images in a FOLDER that show the same."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
         "brands": Lazy("cli.registries.brands:brands", "Teach the server the brands that the shop knows."),
@@ -33,6 +35,7 @@ SECTIONS = {
     "Operator's commands": {
         "keys": Lazy("cli.keys:keys", "Make, list, limit and revoke API keys."),
         "audit": Lazy("cli.audit:audit", "Compare the books with items, budgets and the endpoint."),
+        "index": Lazy("cli.index:index", "Look after the index that similar images are found by."),
         "migrate": Lazy("cli.migrate:migrate", "Bring the database to the newest version."),
     },
 }

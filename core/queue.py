@@ -35,6 +35,7 @@ class Task(StrEnum):
 
     ANALYZE = "analyses.analyze"
     DELIVER = "webhooks.deliver"
+    MEASURE = "images.measure"
 
 
 class Doorbell:

@@ -24,6 +24,7 @@ from webapp.api import (
     metrics,
     presets,
     sessions,
+    similar,
     taxonomies,
     usage,
     webhooks,
@@ -105,7 +106,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
     openai_errors.register(app)
     api = make_api(app)
     submitting = (analyses, batches, estimates, following, image)
-    for module in (*submitting, brands, files, presets, taxonomies, usage, webhooks):
+    for module in (*submitting, brands, files, presets, similar, taxonomies, usage, webhooks):
         api.register_blueprint(module.blueprint, url_prefix=API)
     for module in (conversing, sessions):
         api.register_blueprint(module.blueprint, url_prefix=CONVERSATIONS)

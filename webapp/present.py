@@ -72,6 +72,7 @@ def analysis(row: Analysis) -> dict[str, Any]:
         "cost": cost(row),
         "cached": row.cached_from is not None,
         "cached_from": row.cached_from,
+        "reused_from": _reused_from(row),
         "cascade": _cascade(row),
         "attempts": row.attempts,
         "processing_time": processing_time(row),
@@ -256,6 +257,13 @@ def processing_time(row: Analysis) -> float | None:
     if row.started_at is None or row.finished_at is None:
         return None
     return round((row.finished_at - row.started_at).total_seconds(), 3)
+
+
+def _reused_from(row: Analysis) -> dict[str, Any] | None:
+    """Whose answer about another picture it has, in the shape of ReusedFrom."""
+    if row.reused_distance is None:
+        return None
+    return {"id": row.cached_from, "distance": row.reused_distance}
 
 
 def _cascade(row: Analysis) -> dict[str, Any] | None:

@@ -15,12 +15,12 @@ from core.desk import Desk
 from core.errors import BudgetExceeded, InternalError, Unavailable, VitrineError, WrongState
 from core.services import outcomes
 from core.services.outcomes import Claim
-from core.services.reuse import Answered, Following
+from core.services.reuse import Answered, Following, Given
 from worker.answering import Answering
 from worker.asking import Asker
 from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
-from worker.images import Images
+from worker.images import Images, Note
 from worker.isolation import Isolation
 from worker.leases import Leases
 from worker.preparer import Preparer
@@ -43,13 +43,14 @@ class Analyzer:
         throttle: Throttle,
         leases: Leases,
         name: str,
+        note: Note = lambda *_: None,
     ) -> None:
         self._desk = desk
         self._leases = leases
         self._name = name
         self._isolation = Isolation()
         self._stopping = threading.Event()
-        images = Images(desk, fetcher, preparer, self._stopping.is_set)
+        images = Images(desk, fetcher, preparer, self._stopping.is_set, note)
         self._answering = Answering(desk, images, Asker(desk, vision, throttle))
 
     def stop_claiming(self) -> None:
@@ -93,8 +94,8 @@ class Analyzer:
             log.info("lease_lost")
         except Answered:
             give_earlier(self._desk, claimed)
-        except Following:
-            log.info("analysis_follows")
+        except (Given, Following) as settled:
+            log.info(settled.event)
         except BudgetExceeded as error:
             give_back_unpaid(self._desk, claimed, error)
         except Stopping:

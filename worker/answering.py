@@ -11,9 +11,9 @@ from core.desk import Desk
 from core.errors import InvalidOutput, VitrineError
 from core.presets.brief import Brief
 from core.presets.preset import MEASURE
-from core.services import outcomes, presets, reuse, taxonomies
+from core.services import near_reuse, outcomes, presets, reuse, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
-from core.services.reuse import Answered
+from core.services.reuse import Answered, Given
 from worker import answers, cascade, chat, choosing, finishing, inspection, prompt
 from worker.answers import EmptyReply
 from worker.asking import Asked, Asker
@@ -34,7 +34,7 @@ class Answering:
     def answer(self, claimed: Claim) -> tuple[Answer, Closing | None]:
         """The answer, and the closing of its call that is still to be recorded; none where nothing was asked.
 
-        Raises Ended, Stopping, WrongState, Answered, Following, or what stands in the way.
+        Raises Ended, Stopping, WrongState, Answered, Given, Following, or what stands in the way.
         """
         if claimed.is_answered:
             raise Answered
@@ -50,6 +50,7 @@ class Answering:
         if claimed.require_quality:
             inspection.demand(self._images.judge(claimed, claimed.require_quality))
         images = self._images.prepare(claimed)
+        self._demand_need(claimed, images)
         said = finishing.hints(self._desk, claimed, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
@@ -85,6 +86,13 @@ class Answering:
         record(lambda: outcomes.escalate(self._desk, claimed, spent, why))
         claimed = replace(claimed, model=stronger, first_model=claimed.model)
         return self._converse(claimed, brief, images, said, bulk=False)
+
+    def _demand_need(self, claimed: Claim, images: list[Prepared]) -> None:
+        """Raises Given where an answer about a picture that shows the same will do, and there is one."""
+        if claimed.reuses_near and claimed.cache_seconds is not None and len(images) == 1:
+            [image] = images
+            if near_reuse.give(self._desk, claimed, image.features):
+                raise Given
 
     def _sorted(
         self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.desk import Desk
 from core.image_sizes import Sizing
-from core.media import allowed_kinds
+from core.likeness import Features
 from core.quality import judged
 from core.services import fetching
 from core.services.outcomes import Claim
@@ -19,17 +19,29 @@ from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
 
+Note = Callable[[str, Features], None]
+"""Takes what the bytes of a digest look like."""
+
 
 class Images:
-    """Gets them for one worker process; `is_stopping` says whether it was told to stop."""
+    """Gets them for one worker process; `is_stopping` says whether it was told to stop.
+
+    What each looks like is given to `note`.
+    """
 
     def __init__(
-        self, desk: Desk, fetcher: Fetcher, preparer: Preparer, is_stopping: Callable[[], bool]
+        self,
+        desk: Desk,
+        fetcher: Fetcher,
+        preparer: Preparer,
+        is_stopping: Callable[[], bool],
+        note: Note = lambda *_: None,
     ) -> None:
         self._desk = desk
         self._fetcher = fetcher
         self._preparer = preparer
         self._is_stopping = is_stopping
+        self._note = note
 
     def prepare(self, claimed: Claim) -> list[Prepared]:
         """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
@@ -45,9 +57,16 @@ class Images:
 
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
-        policy, blobs = self._policy(best_side=quality.SIDE), self._desk.blobs
+        policy, blobs = Policy.of(self._desk.settings, best_side=quality.SIDE), self._desk.blobs
         measures = [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
         return judged(rules, measures, claimed.views)
+
+    def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
+        sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
+        policy = Policy.of(self._desk.settings, sizing=sizing)
+        image = self._preparer.prepare(self._desk.blobs.get(digest), policy)
+        self._note(digest, image.features)
+        return replace(image, detail=detail)
 
     def fetched(self, claimed: Claim) -> Claim:
         """The same with SHA-256 of all images, those named by a URL fetched.
@@ -68,20 +87,6 @@ class Images:
             return self._fetcher.fetch(claimed, position, url)
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
-
-    def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
-        sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
-        image = self._preparer.prepare(self._desk.blobs.get(digest), self._policy(sizing=sizing))
-        return replace(image, detail=detail)
-
-    def _policy(self, **size: Any) -> Policy:
-        settings = self._desk.settings
-        return Policy(
-            **size,
-            max_pixels=settings.max_image_pixels,
-            max_bytes=settings.endpoint_image_bytes,
-            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
-        )
 
 
 def _known(claimed: Claim) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pybase64
 from PIL import Image, ImageFile
@@ -21,8 +21,14 @@ from PIL.GifImagePlugin import GifImageFile
 from core.errors import ImageError, ImageTooLarge, ImageUndecodable
 from core.image_sizes import DCT_SCALES, Sizing
 from core.image_tokens import Counting
+from core.likeness import Features
+from core.media import allowed_kinds
+from worker import features
 from worker.colour import flattened, in_smooth_mode, in_srgb
 from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
+
+if TYPE_CHECKING:
+    from config import Settings
 
 # 85 keeps label text legible; what is smaller comes only where the endpoint's limit asks for it.
 _QUALITIES = (85, 75, 65, 50)
@@ -63,6 +69,16 @@ class Policy:
     measured: bool = False
     """Whether a decoder process gives the measures of the picture, and not the picture."""
 
+    @classmethod
+    def of(cls, settings: Settings, **size: Any) -> Self:
+        """What the settings say, for a picture of this size: a `best_side` or a `sizing`."""
+        return cls(
+            **size,
+            max_pixels=settings.max_image_pixels,
+            max_bytes=settings.endpoint_image_bytes,
+            formats=frozenset(kind.pillow for kind in allowed_kinds(settings.allowed_extensions)),
+        )
+
     def target(self, source: ImageFile.ImageFile) -> tuple[int, int]:
         """The size in px that a picture is to get."""
         if self.sizing is None:
@@ -87,6 +103,7 @@ class Prepared:
     quality: int
     actions: tuple[str, ...]
     """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc."""
+    features: Features
     orientation: int = 1
     """EXIF's, 1 to 8: how the stored pixels were turned."""
     detail: str = "auto"
@@ -187,6 +204,7 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         len(content),
         quality,
         tuple(actions),
+        features.measure(image),
         orientation,
     )
 

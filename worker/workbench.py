@@ -11,6 +11,7 @@ from core.queue import BULK, INTERACTIVE, WEBHOOKS
 from worker.analyze import Analyzer
 from worker.exposition import Exposition
 from worker.fetcher import Fetcher
+from worker.indexing import Indexer
 from worker.leases import Leases
 from worker.outbound import Outbound
 from worker.postroom import Postroom
@@ -31,9 +32,17 @@ class Workbench:
         self._vision = Vision(settings)
         self._throttle = Throttle(settings)
         self._leases = Leases(self.desk)
+        self.indexer = Indexer(self.desk, self._preparer)
         self._fetcher = Fetcher(self.desk, Outbound(AddressRules.of(settings)))
         self.analyzer = Analyzer(
-            self.desk, self._fetcher, self._preparer, self._vision, self._throttle, self._leases, name
+            self.desk,
+            self._fetcher,
+            self._preparer,
+            self._vision,
+            self._throttle,
+            self._leases,
+            name,
+            self.indexer.note,
         )
         self._preparer.warm()
         self._upkeep = Upkeep(self.desk, self._vision, self._throttle, name)
@@ -45,6 +54,7 @@ class Workbench:
     def close(self) -> None:
         """Stop the threads, then close what they used."""
         self._upkeep.close()
+        self.indexer.close()
         self._leases.close()
         self._vision.close()
         self._throttle.close()

@@ -25,9 +25,11 @@ KEPT_SECONDS = 30 * 86_400
 class BatchClient(Connection):
     """The batches of a server."""
 
+    kept_seconds = KEPT_SECONDS
+
     def upload(self, file: LocalFile, purpose: str) -> str:
         """Upload a file; its id. Raises Refused, Unreachable, Failure, or StoppedSending."""
-        body = Upload({"purpose": purpose, "expires_after": str(KEPT_SECONDS)}, [file], self.interrupt)
+        body = Upload({"purpose": purpose, "expires_after": str(self.kept_seconds)}, [file], self.interrupt)
         headers = {"Content-Type": body.content_type}
         return str(
             self._ask_again("POST", "/files", words="Sending again", data=body, headers=headers).body["id"]

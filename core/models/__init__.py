@@ -7,6 +7,7 @@ from core.models.batch import Batch, Dispatch
 from core.models.brand import Brand
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
+from core.models.feature import ImageFeatures
 from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
@@ -36,6 +37,7 @@ __all__ = [
     "Fetch",
     "File",
     "IdempotencyKey",
+    "ImageFeatures",
     "Message",
     "OwnPreset",
     "Reuse",

@@ -5,7 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -133,6 +143,10 @@ class Analysis(UsageColumns, Base):
     """Whether the one that it followed has failed: it is asked by itself, beside others like it."""
     cached_from: Mapped[Id | None]
     """The analysis whose answer was given again. No foreign key: that one may be deleted."""
+    reuses_near: Mapped[bool] = mapped_column(server_default="false")
+    """Whether an answer about a picture that shows the same will do."""
+    reused_distance: Mapped[int | None] = mapped_column(SmallInteger)
+    """How far that picture is from its own, in bits of the hash."""
 
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]

@@ -72,6 +72,8 @@ class Submission:
     """Names of rule sets."""
     cache: Cache = AUTO
     """Whether an earlier answer will do."""
+    reuse: str | None = None
+    """`near` where an earlier answer about a picture that shows the same will do."""
     told: Told | None = None
     """Who is to be told how it ends."""
 
@@ -333,6 +335,7 @@ def fresh(key: ApiKey, request_id: str, **columns: Any) -> Analysis:
         state=AnalysisState.QUEUED,
         is_trial=columns.pop("is_trial", False),
         streamed=columns.pop("streamed", False),
+        reuses_near=columns.pop("reuses_near", False),
         **columns,
     )
 
@@ -348,6 +351,7 @@ def _columns(desk: Desk, submission: Submission, preset: Preset) -> dict[str, An
         "sku": submission.sku,
         "streamed": submission.stream,
         "cache_seconds": None if submission.is_trial else reuse.max_age(desk, submission.cache),
+        "reuses_near": submission.reuse is not None,
         "require_quality": list(submission.require_quality) or None,
         "question": submission.question,
         "context": submission.context or None,

@@ -383,6 +383,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             batch.deadline_at,
             item.cache_seconds,
             item.fingerprint,
+            item.reuses_near,
         )
 
 

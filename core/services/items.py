@@ -22,6 +22,7 @@ from core.services import image_urls, reuse
 from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image, too_few_tokens
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
+from core.services.near_reuse import NEAR
 from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.problems import Problems
 from core.services.rows import MOST_ITEMS, Broken, Picture, Row, by_sku, given, pictures, too_many
@@ -51,6 +52,7 @@ FIELDS = frozenset(
         "max_image_tokens",
         "metadata",
         "cache",
+        "reuse",
     }
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
@@ -98,6 +100,7 @@ class Item:
     """What each image shows, where that is named."""
     cache_seconds: int | None = None
     fingerprint: bytes | None = None
+    reuses_near: bool = False
 
 
 class Items:
@@ -196,8 +199,11 @@ class Items:
             response_format=_object(values, "response_format", json_schemas.LARGEST, problem) or None,
             require_quality=_rule_sets(values.get("require_quality"), problem),
             cache_seconds=self._max_age(values.get("cache", caching.AUTO), problem),
+            reuses_near=values.get("reuse") is not None,
         )
         self._check_form(item, problem)
+        if values.get("reuse") not in (None, NEAR):
+            problem("reuse", f"Must be {NEAR}, or be left out.")
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
         if why := too_few_tokens(self._desk, item.model, item.max_image_tokens):

@@ -36,8 +36,16 @@ class Answered(Exception):
     """Another analysis has the answer already: nothing is to be asked."""
 
 
+class Given(Exception):
+    """An analysis was completed with the answer about another picture: nothing is to be asked."""
+
+    event = "analysis_reused"
+
+
 class Following(Exception):
     """Another analysis asks the same just now: this one is queued behind it, and no longer its worker's."""
+
+    event = "analysis_follows"
 
 
 class Fingerprints:
@@ -128,9 +136,16 @@ def give(desk: Desk, claimed: Claim) -> bool:
     """Complete a claimed analysis with the answer that another has; False where that or the claim is gone."""
     with desk.database.transaction() as session:
         analyses.lock(session, claimed.id)
-        settled = reuse.settle_held(session, claimed.id, claimed.fence)
-        _told(desk, session, settled)
-        return bool(settled)
+        return take(desk, session, claimed)
+
+
+def take(desk: Desk, session: Session, claimed: Claim) -> bool:
+    """In a transaction that holds the row: complete it, and let go who follows it; False as `give` says."""
+    settled = reuse.settle_held(session, claimed.id, claimed.fence)
+    _told(desk, session, settled)
+    if settled:
+        let_followers_go(desk, session, claimed.id, AnalysisState.COMPLETED)
+    return bool(settled)
 
 
 def let_followers_go(desk: Desk, session: Session, leader_id: str, ended: AnalysisState) -> None:

@@ -70,6 +70,7 @@ ITEM_COLUMNS = (
     "deadline_at",
     "cache_seconds",
     "fingerprint",
+    "reuses_near",
 )
 OF_QUESTIONS = frozenset(
     {
@@ -82,6 +83,7 @@ OF_QUESTIONS = frozenset(
         "cache_seconds",
         "fingerprint",
         "max_image_tokens",
+        "reuses_near",
     }
 )
 """What lines do not have: a chat in a batch is asked as it stands, and every time."""

@@ -94,6 +94,7 @@ class Claim:
     body: dict[str, Any] | None
     """The request of a chat, see core.services.chat; None for a question."""
     cache_seconds: int | None
+    reuses_near: bool
     digests: Sequence[str | None]
     """SHA-256 of its images, in their order; None for those that are still to be fetched."""
     views: Sequence[str | None]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    LargeBinary,
     Text,
     and_,
     any_,
@@ -155,6 +156,46 @@ FOLLOWING = and_(ANALYSES.c.follows == any_(bindparam("ids", type_=ARRAY(Text)))
 SETTLE_WAITING = _settling(THESE, QUEUED)
 SETTLE_HELD = _settling(HELD)
 SETTLE_FOLLOWERS = _settling(FOLLOWING, most=AT_ONCE)
+
+
+ASK_AS = (
+    update(ANALYSES)
+    .where(HELD)
+    .values(
+        fingerprint=bindparam("new_fingerprint", type_=ANALYSES.c.fingerprint.type),
+        reused_distance=bindparam("bits", type_=ANALYSES.c.reused_distance.type),
+        is_alone=true(),  # whoever asks the same as the earlier one need not wait for this
+    )
+)
+
+
+def ask_as(session: Session, analysis_id: str, fence: int, fingerprint: bytes, distance: int) -> None:
+    """Let the row of a claim ask what another asked, so many bits away. Settle it then, or roll back."""
+    values = {"this_id": analysis_id, "held_fence": fence, "new_fingerprint": fingerprint, "bits": distance}
+    session.execute(ASK_AS, values)
+
+
+def _among() -> Any:
+    asked = (
+        select(
+            ANALYSES.c.account_id,
+            ANALYSES.c.created_at,
+            ANALYSES.c.cache_seconds,
+            func.unnest(bindparam("prints", type_=ARRAY(LargeBinary))).label("fingerprint"),
+        )
+        .where(ANALYSES.c.id == bindparam("this_id"))
+        .cte("asked")
+    )
+    return select(asked.c.fingerprint).where(is_answered(asked))
+
+
+AMONG = _among()
+
+
+def answered_among(session: Session, analysis_id: str, fingerprints: Sequence[bytes]) -> list[bytes]:
+    """Those of these fingerprints to which there is an answer that is young enough for the row."""
+    found = session.scalars(AMONG, {"this_id": analysis_id, "prints": list(fingerprints)})
+    return [bytes(each) for each in found]
 
 
 def settle_waiting(session: Session, ids: Sequence[str]) -> list[Settled]:

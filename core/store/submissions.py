@@ -39,6 +39,7 @@ OF_ANALYSIS = {
     "meta": "metadata",
     "body": "body",
     "cache_seconds": "cache_seconds",
+    "reuses_near": "reuses_near",
     "fingerprint": "fingerprint",
 }
 """Attributes of an analysis that a client decides on, and their columns."""

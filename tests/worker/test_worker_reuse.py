@@ -120,7 +120,7 @@ def test_what_a_claim_is_made_of_is_in_its_fingerprint_or_does_not_change_its_an
     asked = set(reuse.prints.Common._fields) | {"question", "context", "digests"}
     called_otherwise = {"preset_options": "options", "require_quality": "rules"}
     of_the_row = {"id", "key_id", "request_id", "batch_id", "fence", "attempts", "first_model"}
-    of_reuse = {"cache_seconds", "is_answered"}
+    of_reuse = {"cache_seconds", "is_answered", "reuses_near"}
     fields = {field.name for field in dataclasses.fields(claims.Claim)} - of_the_row - of_reuse
     assert {called_otherwise.get(name, name) for name in fields} <= asked
 

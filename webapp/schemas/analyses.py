@@ -14,6 +14,7 @@ from core.image_sizes import DETAILS
 from core.quality import rule_sets
 from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
 from core.services.items import SOURCES
+from core.services.near_reuse import NEAR
 from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS
 from core.states import AnalysisState
@@ -127,6 +128,18 @@ class ToldSchema(Schema):
         return data if url is None else data | {"told": Told(url, secret)}
 
 
+def reuse_field() -> Text:
+    """Whether an answer about a picture that shows the same will do."""
+    return Text(
+        validate=validate.OneOf([NEAR]),
+        metadata={
+            "description": "Takes an earlier answer to the same question about one image that shows the same"
+            " as its own, as far as `cache` allows earlier answers at all. Off by default: the pictures are"
+            " near, and not the same."
+        },
+    )
+
+
 class _Question(Schema):
     question = Question(
         validate=validate.Length(max=QUESTION_LENGTH),
@@ -143,6 +156,7 @@ class _Question(Schema):
     preset = Text(metadata={"example": "product"}, validate=validate.Length(max=100))
     detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
     cache = CacheField()
+    reuse = reuse_field()
 
 
 FORM = {
@@ -397,6 +411,15 @@ class Problem(Schema):
     message = fields.String(required=True)
 
 
+class ReusedFrom(Schema):
+    """The analysis of another image that shows the same, whose answer was given again."""
+
+    id = fields.String(required=True)
+    distance = fields.Integer(
+        required=True, metadata={"description": "Bits of 256 by which the images' hashes differ."}
+    )
+
+
 class AnalysisView(Schema):
     """An analysis as it stands."""
 
@@ -433,6 +456,7 @@ class AnalysisView(Schema):
         allow_none=True,
         metadata={"description": "That analysis, which may be deleted by now."},
     )
+    reused_from = fields.Nested(ReusedFrom, required=True, allow_none=True)
     cascade = fields.Nested(CascadeSchema, required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     processing_time = fields.Float(

@@ -27,6 +27,7 @@ from webapp.schemas.analyses import (
     UsageSchema,
     file_part,
     required_quality,
+    reuse_field,
     stronger_model,
 )
 from webapp.schemas.values import (
@@ -111,6 +112,7 @@ class Defaults(_NullIsAbsent):
     response_format = JsonObject(metadata=FORM)
     require_quality = required_quality()
     cache = CacheField()
+    reuse = reuse_field()
 
 
 class _Order(ToldSchema):
@@ -134,7 +136,7 @@ class BatchJson(_NullIsAbsent, _Order):
             "description": f"1 to {MOST_ITEMS:,} items: custom_id, sku, image or images (file ids, URLs,"
             " or objects with file_id, url or base64, and view), view, and question, context, preset,"
             " preset_options, response_format, require_quality, model, stronger_model, max_tokens,"
-            " temperature, detail, max_image_tokens, cache, metadata.",
+            " temperature, detail, max_image_tokens, cache, reuse, metadata.",
         },
     )
     input_file_id = Text(
@@ -172,6 +174,7 @@ class _FormFields(_Order):
     detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
     max_image_tokens = Whole(validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     cache = CacheField()
+    reuse = reuse_field()
     pilot = Whole(validate=validate.Range(1, MOST_ITEMS))
     group_by = Text(
         validate=validate.OneOf([BY_NAME]),

@@ -1,0 +1,116 @@
+"""vitrine duplicates: which images of a folder show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cli import wording
+from cli.batch.folder import folder_rows
+from cli.batch.uploading import Uploading
+from cli.failure import Interrupted
+from cli.grouping import Comparing, Group, groups
+from cli.images import gather
+from cli.interrupt import Interrupt
+from cli.local_file import LocalFile
+from cli.lookalikes import LookalikesClient
+from cli.server import Server, asks_server
+from cli.terminal import Screen
+from core.likeness import BITS
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--threshold",
+    type=click.IntRange(0, BITS),
+    metavar="BITS",
+    help=f"How many of {BITS} bits may differ; by default, as many as the server allows.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one group per line as JSON.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Images on their way at once.",
+)
+@asks_server
+def duplicates(folder: Path, *, server: Server, threshold: int | None, as_json: bool, parallel: int) -> int:
+    """Find images in a FOLDER, and in those in it, that show the same: copies, and near-duplicates.
+
+    Near-duplicates are the same picture in another size or quality, a little cropped, or written on. The
+    images are uploaded to be compared, and removed from the server at the end.
+
+    \b
+    Examples:
+      vitrine duplicates photos/
+      vitrine duplicates photos/ --json | jq -r '.[1:][].name' > superfluous.txt
+
+    The exit status is 0 when all were compared, 1 when any could not be, 2 when the command is wrong, and
+    130 after Ctrl-C.
+    """  # noqa: D301 - click wants the character
+    files = _images(folder)
+    screen, interrupt = Screen(), Interrupt()
+    client = LookalikesClient(server, interrupt, screen.note, parallel)
+    comparing = Comparing(client, parallel, threshold)
+    with interrupt.listening():
+        with screen.bar("Uploading", len(files), interrupt, beside_rows=False) as advance:
+            uploaded = Uploading(client).run(files, parallel, advance)
+        try:
+            with screen.bar("Comparing", len(uploaded.ids), interrupt, beside_rows=False) as advance:
+                pairs = comparing.pairs(uploaded.ids, advance)
+        finally:
+            comparing.forget(uploaded.ids)
+    if interrupt.asked:
+        raise Interrupted("Stopped before all images were compared.")
+    found = groups(list(files), pairs)
+    _show(found, screen, as_json=as_json)
+    return _conclude(screen, len(files), found, uploaded.refused | comparing.refused)
+
+
+def _images(folder: Path) -> dict[str, LocalFile]:
+    names = [row.where for row in folder_rows(folder)]
+    if not names:
+        raise click.UsageError(f"There is no image file in the folder {folder}.")
+    return dict(zip(names, gather([str(folder / name) for name in names]), strict=True))
+
+
+def _show(found: Sequence[Group], screen: Screen, *, as_json: bool) -> None:
+    if as_json:
+        for group in found:
+            click.echo(wording.as_json([asdict(member) for member in group]))
+    elif found:
+        screen.table(_table(found))
+
+
+def _table(found: Sequence[Group]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Group", justify="right", no_wrap=True)
+    table.add_column("Image", overflow="fold")
+    table.add_column(f"Bits of {BITS} that differ", justify="right")
+    for number, group in enumerate(found, 1):
+        for place, member in enumerate(group):
+            figure = (
+                "" if place == 0 else wording.NOTHING if member.distance is None else str(member.distance)
+            )
+            table.add_row("" if place else f"{number:,}", Text(wording.one_line(member.name)), figure)
+        table.add_section()
+    return table
+
+
+def _conclude(screen: Screen, total: int, found: Sequence[Group], refused: dict[str, str]) -> int:
+    for name, why in sorted(refused.items()):
+        screen.note(f"{name}: {why}")
+    more = sum(len(group) - 1 for group in found)
+    what = f"{wording.count(len(found), 'group')}, {more:,} more than needed" if found else "no duplicates"
+    screen.note(
+        f"{wording.count(total, 'image')}: {what}" + (f", {len(refused):,} not compared." if refused else ".")
+    )
+    return 1 if refused else 0

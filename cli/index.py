@@ -1,0 +1,69 @@
+"""vitrine index: what similar images are found by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import click
+
+from cli import wording
+from cli.failure import Failure
+from cli.interrupt import Interrupt
+from cli.operator import desk
+from cli.terminal import Screen
+from core.desk import Desk
+from core.services import indexing
+
+AT_ONCE = 200
+"""Images that workers are rung for before the first of them is done."""
+PATIENCE_SECONDS = 60.0
+"""Without any progress, after which no worker seems to listen."""
+LOOK_SECONDS = 0.2
+
+
+@click.group()
+def index() -> None:
+    """Look after the index that similar images are found by."""
+
+
+@index.command()
+def rebuild() -> int:
+    """Have workers measure every stored image that is not in the index, or by an older measure.
+
+    It may be stopped and started again at any time: what is done stays done, and is not done twice.
+    """
+    opened, screen, interrupt = desk(), Screen(), Interrupt()
+    total = indexing.count_unmeasured(opened)
+    with interrupt.listening(), screen.bar("Measuring", total, interrupt, beside_rows=False) as advance:
+        done = _measure_all(opened, interrupt, advance)
+    if interrupt.asked:
+        screen.note(f"Stopped after {wording.count(done, 'image')}; run it again to go on.")
+        return 130
+    screen.note(f"{wording.count(done, 'image')} measured." if done else "Every image is in the index.")
+    return 0
+
+
+def _measure_all(opened: Desk, interrupt: Interrupt, advance: Callable[[], None]) -> int:
+    """Ring for a few at a time, in the order of their digests; how many are done."""
+    done, behind = 0, ""
+    while not interrupt.asked and (digests := indexing.unmeasured(opened, behind, AT_ONCE)):
+        indexing.ring(opened, digests, waiting=False)
+        done += _wait(opened, digests, interrupt, advance)
+        behind = digests[-1]
+    return done
+
+
+def _wait(opened: Desk, digests: list[str], interrupt: Interrupt, advance: Callable[[], None]) -> int:
+    """Wait until these are measured. Raises Failure where nothing moves any more."""
+    left, moved_at = len(digests), time.monotonic()
+    while left and not interrupt.asked:
+        interrupt.sleep(LOOK_SECONDS)
+        still = len(indexing.left_of(opened, digests))
+        for _ in range(left - still):
+            advance()
+        moved_at = time.monotonic() if still < left else moved_at
+        left = still
+        if time.monotonic() - moved_at > PATIENCE_SECONDS:
+            raise Failure("No worker measures the images: is one running, and does Redis answer?")
+    return len(digests) - left

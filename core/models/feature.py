@@ -1,0 +1,40 @@
+"""What stored images look like: measured by workers, compared by Postgres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgvector.sqlalchemy import BIT, HALFVEC
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.likeness import BITS, DIMENSIONS
+from core.models.base import Base
+
+NEIGHBOURS, CANDIDATES = 16, 64
+"""m and ef_construction of the index: pgvector's defaults; bench/similar.py has their recall."""
+
+
+class ImageFeatures(Base):
+    """Of bytes and not of files, for they are the same for whoever has them; who may see them, files say."""
+
+    __tablename__ = "image_features"
+    __table_args__ = (
+        Index(
+            "ix_image_features_vector",
+            "vector",
+            postgresql_using="hnsw",
+            postgresql_with={"m": NEIGHBOURS, "ef_construction": CANDIDATES},
+            postgresql_ops={"vector": "halfvec_l2_ops"},
+        ),
+    )
+
+    digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(SmallInteger)
+    """core.likeness.VERSION of what measured it."""
+    hash: Mapped[str | None] = mapped_column(BIT(BITS))
+    layout: Mapped[bytes | None] = mapped_column(LargeBinary)
+    vector: Mapped[Any | None] = mapped_column(HALFVEC(DIMENSIONS))
+    """All three are None for what cannot be measured; the next two say why."""
+    error_code: Mapped[str | None] = mapped_column(String(60))
+    error_message: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,75 @@
+"""vitrine duplicates and vitrine similar, against the live system."""
+
+import io
+import json
+
+import pytest
+from PIL import Image, ImageDraw
+
+
+def photo(seed, size=(500, 400), **options):
+    image = Image.new("RGB", (500, 400), (250, 250, 250))
+    draw = ImageDraw.Draw(image)
+    for place in range(5):
+        step = seed * 13 + place * 19
+        left, top = step * 31 % 380, step * 47 % 300
+        color = (step * 71 % 256, step * 37 % 256, step * 113 % 256)
+        draw.rectangle((left, top, left + 60 + step % 60, top + 50 + step % 50), fill=color)
+    buffer = io.BytesIO()
+    image.resize(size).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def photos(vitrine):
+    vitrine.write("photos/a.jpg", photo(1))
+    vitrine.write("photos/copy.jpg", photo(1))
+    vitrine.write("photos/deeper/small.jpg", photo(1, (250, 200), quality=50))
+    vitrine.write("photos/other.jpg", photo(2))
+    return "photos"
+
+
+def test_duplicates_prints_groups_of_names_with_their_distances(vitrine, photos):
+    done = vitrine("duplicates", photos, "--json")
+    assert done.returncode == 0, done.stderr
+    [group] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [member["name"] for member in group] == ["a.jpg", "copy.jpg", "deeper/small.jpg"]
+    assert [group[0]["distance"], group[1]["distance"]] == [None, 0]
+    assert group[2]["distance"] <= 64
+    assert "4 images: 1 group, 2 more than needed." in done.stderr
+
+
+def test_duplicates_leaves_no_file_on_the_server(vitrine, photos, quick, session):
+    assert vitrine("duplicates", photos).returncode == 0
+    assert session.get(f"{quick.url}/api/v1/files", timeout=30).json()["data"] == []
+
+
+def test_duplicates_says_which_images_it_could_not_compare(vitrine, photos):
+    vitrine.write("photos/broken.jpg", photo(3)[:300])
+    done = vitrine("duplicates", photos)
+    assert done.returncode == 1
+    assert "broken.jpg: " in done.stderr
+    assert "a.jpg" in done.stdout
+
+
+def test_duplicates_of_a_folder_without_images_is_a_wrong_command(vitrine):
+    (vitrine.folder / "empty").mkdir()
+    assert vitrine("duplicates", "empty").returncode == 2
+
+
+def test_similar_finds_what_the_account_has_and_says_why(vitrine, quick, session):
+    session.post(f"{quick.url}/api/v1/files", files={"file": ("mine.jpg", photo(5))}, timeout=30)
+    name = vitrine.write("query.jpg", photo(5, quality=40))
+    quick.vitrine("index", "rebuild")
+    done = vitrine("similar", name)
+    assert done.returncode == 0, done.stderr
+    assert "mine.jpg" in done.stdout
+    assert "near-duplicate" in done.stdout
+
+
+def test_similar_in_an_empty_account_says_that_there_is_nothing_to_compare_with(vitrine):
+    name = vitrine.write("query.jpg", photo(6))
+    done = vitrine("similar", name)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "no other image" in done.stderr

@@ -148,6 +148,9 @@ def may_answer(*statuses: int) -> Callable[[View], View]:
 
 def documented(view: View, *, errors: tuple[int, ...], **doc: Any) -> View:
     """Write a declaration's part of the document: its errors, and what else it has to say."""
+    said: dict[str, Any] = getattr(view, "_apidoc", {}).get("manual_doc", {})
+    # Lists would be replaced, and each declaration knows of its own parameters only.
+    doc |= {"parameters": doc["parameters"] + said.get("parameters", [])} if "parameters" in doc else {}
     documented: View = Blueprint.doc(**doc)(view) if doc else view
     for status in errors:
         refer = Blueprint.alt_response(cast("Any", None), status, response=HTTPStatus(status).name)

@@ -38,8 +38,8 @@ _COLOURLESS = [255 - level for level in _COLOURED]
 
 
 def measure(image: Image.Image) -> Features:
-    """The features of an RGB picture of any size; about 0.7 ms of CPU."""
-    small = _small(image)
+    """The features of a picture of any size, in colours or greys; about 0.7 ms of CPU."""
+    small = _small(image).convert("RGB")
     grey, ycc = small.convert("L"), small.convert("YCbCr")
     mask = _before(small, _ground(small))
     box = mask.getbbox() or (0, 0, SIDE, SIDE)

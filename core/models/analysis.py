@@ -139,6 +139,8 @@ class Analysis(UsageColumns, Base):
     """Of all that its answer depends on (core.reuse); None as long as an image is still to be fetched."""
     follows: Mapped[Id | None]
     """The analysis that asks the very same, for whose answer it waits."""
+    is_followed: Mapped[bool] = mapped_column(server_default="false")
+    """Whether another ever waited for its answer: then its outcome is told to those that do."""
     is_alone: Mapped[bool] = mapped_column(server_default="false")
     """Whether the one that it followed has failed: it is asked by itself, beside others like it."""
     cached_from: Mapped[Id | None]

@@ -305,8 +305,8 @@ def _record(
 def _recorded_alone(
     desk: Desk, claimed: Claim, to: AnalysisState, closing: Closing | None, values: Mapping[str, Any]
 ) -> bool:
-    """Whether it could be done by a single statement, as it can where nobody else may wait for the answer."""
-    if closing is None or claimed.cache_seconds is not None:
+    """Whether it could be done by a single statement, as it mostly can."""
+    if closing is None:
         return False
     with desk.database.statement() as connection:
         return claims.record_alone(connection, claimed, to, values, closing)

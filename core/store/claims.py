@@ -194,12 +194,13 @@ UNDISTURBED = (
         FIRST.c.id == bindparam("this_id", type_=Text),
         FIRST.c.state == said(AnalysisState.RUNNING),
         FIRST.c.fence == bindparam("held_fence", type_=BigInteger),
+        ~FIRST.c.is_followed,
         ~outbox.wanted_for(FIRST.c),
     )
     .with_for_update()
     .cte("held")
 )
-"""An analysis that is locked, still held, and of no interest to webhooks; a row or none."""
+"""An analysis that is locked, still held, and of no interest to others or to webhooks; a row or none."""
 
 
 def take(

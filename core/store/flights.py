@@ -55,7 +55,7 @@ def _leads(row: Any) -> tuple[ColumnElement[bool], ...]:
 def _following() -> Any:
     """Let waiting rows wait for those that ask the same: to their deadline, unless they are let go before.
 
-    Who leads is locked, and so cannot end unseen before its followers are committed.
+    Who leads is marked, and so cannot end unseen before its followers are committed.
     """
     mine = (
         select(ANALYSES.c.id, ANALYSES.c.fingerprint)
@@ -63,14 +63,15 @@ def _following() -> Any:
         .with_for_update(skip_locked=True)
         .cte("mine")
     )
-    leader = ANALYSES.alias("leader")
+    leader: Any = ANALYSES.alias("leader")
     leading = (
         select(leader.c.id, leader.c.fingerprint)
         .where(leader.c.fingerprint.in_(select(mine.c.fingerprint)), *_leads(leader))
         .order_by(leader.c.id)
-        .with_for_update(read=True)
+        .with_for_update()
         .cte("leading")
     )
+    marked = update(leader).where(leader.c.id == leading.c.id).values(is_followed=true()).cte("marked")
     return (
         update(ANALYSES)
         .where(ANALYSES.c.id == mine.c.id, mine.c.fingerprint == leading.c.fingerprint)
@@ -81,6 +82,7 @@ def _following() -> Any:
             rung_at=null(),
         )
         .returning(ANALYSES.c.id)
+        .add_cte(marked)
     )
 
 

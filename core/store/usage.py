@@ -28,7 +28,7 @@ from core.store.analyses import USAGE
 
 GROUPS = {"model": "model", "preset": "preset", "key": "key_id", "batch": "batch_id"}
 """What calls, and answers that were given again, can be grouped by, and their columns of it."""
-OF_CALLS = ("state", "reserved_cost", "saved_cost", *USAGE)
+OF_CALLS = ("state", "reserved_cost", "saved_cost", "saved_image_tokens", *USAGE)
 
 
 def page(

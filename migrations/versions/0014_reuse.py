@@ -13,6 +13,7 @@ def upgrade() -> None:
     op.add_column("analyses", sa.Column("cache_seconds", sa.Integer(), nullable=True))
     op.add_column("analyses", sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=True))
     op.add_column("analyses", sa.Column("follows", sa.String(40, collation="C"), nullable=True))
+    op.add_column("analyses", sa.Column("is_followed", sa.Boolean(), server_default="false", nullable=False))
     op.add_column("analyses", sa.Column("is_alone", sa.Boolean(), server_default="false", nullable=False))
     op.add_column("analyses", sa.Column("cached_from", sa.String(40, collation="C"), nullable=True))
     op.create_index(
@@ -54,5 +55,5 @@ def downgrade() -> None:
     op.drop_table("reuses")
     for name in ("ix_analyses_following", "uq_analyses_leading", "ix_analyses_answers"):
         op.drop_index(name, table_name="analyses")
-    for name in ("cached_from", "is_alone", "follows", "fingerprint", "cache_seconds"):
+    for name in ("cached_from", "is_alone", "is_followed", "follows", "fingerprint", "cache_seconds"):
         op.drop_column("analyses", name)

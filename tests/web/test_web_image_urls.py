@@ -57,6 +57,7 @@ def test_an_image_may_be_named_by_its_url_and_has_no_file_before_it_is_fetched(c
     assert answer.status_code == 202
     assert answer.json["images"] == [
         {
+            "view": None,
             "url": URL,
             "file_id": None,
             "file_name": None,

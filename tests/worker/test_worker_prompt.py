@@ -9,7 +9,7 @@ from worker import prompt
 
 def said(context, detail="auto"):
     preset = Presets().latest("product")
-    claimed = SimpleNamespace(question="What is it?", context=context, detail=detail)
+    claimed = SimpleNamespace(question="What is it?", context=context, detail=detail, views=[None])
     made = brief(preset, {"confidence": True})
     return prompt.build(made, claimed, ["Brands: A; B."], ["data:image/jpeg;base64,/9j/" + (context or "")])
 

@@ -117,9 +117,9 @@ def test_another_image_is_asked_about_and_the_order_counts(desk, shop, told, pho
 
 
 def test_what_a_claim_is_made_of_is_in_its_fingerprint_or_does_not_change_its_answer():
-    asked = set(reuse.prints.Common._fields) | {"question", "context", "digests"}
+    asked = set(reuse.prints.Common._fields) | {"question", "context", "digests", "views"}
     called_otherwise = {"preset_options": "options", "require_quality": "rules"}
-    of_the_row = {"id", "key_id", "request_id", "batch_id", "fence", "attempts", "first_model"}
+    of_the_row = {"id", "key_id", "request_id", "batch_id", "fence", "attempts", "first_model", "streamed"}
     of_reuse = {"cache_seconds", "is_answered", "reuses_near"}
     fields = {field.name for field in dataclasses.fields(claims.Claim)} - of_the_row - of_reuse
     assert {called_otherwise.get(name, name) for name in fields} <= asked

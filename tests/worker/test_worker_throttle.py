@@ -577,7 +577,20 @@ def batch_of(shop, desk):
         content = shop.look(shop.submit()).images[0].file_id
         preset = desk.presets.latest("question")
         items = [
-            Item(str(n), [content], preset, f"{n}?", None, "scripted", 50, 0.0, "auto", {})
+            Item(
+                str(n),
+                None,
+                preset,
+                f"{n}?",
+                None,
+                "scripted",
+                50,
+                0.0,
+                "auto",
+                {},
+                images=[content],
+                views=[None],
+            )
             for n in range(count)
         ]
         order = Order(metadata={}, window=timedelta(hours=1), priority="normal", pilot=None)

@@ -21,7 +21,7 @@ SIZES = {"front": (320, 240), "back": (4096, 2048)}
 
 @pytest.fixture
 def ask(shop, script, photo):
-    """Ask about a front of 320 x 240 pixels and a back of 4096 x 2048, which is sent at half its size."""
+    """Ask about a front of 320 x 240 pixels and a back of 4096 x 2048, which is sent smaller."""
 
     def run(*said, views=("front", "back"), **options):
         for text in said:
@@ -56,8 +56,12 @@ def test_images_without_a_name_are_counted_where_others_have_one_and_left_alone_
 
 def test_a_logo_is_placed_on_the_image_that_it_is_seen_on(ask, script):
     row = ask(LOGO, preset="logo")
-    assert "Sizes in pixels, width x height: image 1: 320 x 240; image 2: 2048 x 1024." in parts(script)
-    assert row.data["logo_position"] == {"x": 20, "y": 40, "width": 60, "height": 80}
+    sent = row.images[1].report["sent"]
+    wide, high = sent["width"], sent["height"]
+    assert f"Sizes in pixels, width x height: image 1: 320 x 240; image 2: {wide} x {high}." in parts(script)
+    assert wide < SIZES["back"][0] / 2
+    left, top, width, height = (round(length * SIZES["back"][0] / wide) for length in (10, 20, 30, 40))
+    assert row.data["logo_position"] == {"x": left, "y": top, "width": width, "height": height}
     assert (row.data["logo_image"], row.data["logo_view"]) == (2, "back")
 
 

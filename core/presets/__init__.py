@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.errors import InvalidRequest
 from core.presets.packs import preset_of
-from core.presets.preset import Preset
+from core.presets.preset import MEASURE, Preset
 
 PACKS = Path(__file__).parent
 DEFAULT = "question"
@@ -46,6 +46,10 @@ class Presets:
     def names(self) -> list[str]:
         """The names that there are."""
         return sorted(self._latest)
+
+    def measured(self) -> list[str]:
+        """The names of those that are measured here, and ask nobody."""
+        return [name for name in self.names() if self._latest[name].method == MEASURE]
 
     def versions(self, name: str) -> list[Preset]:
         """Every version of a preset, the newest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,17 +46,17 @@ def differences(
             audits.keep_seen(session, ledger)
         longest = timedelta(seconds=desk.settings.call_timeout + desk.settings.worker_lease) + SLACK
         against = [] if ledger is None else _against_ledger(scope)
-        for kind, query, told in [*_checks(scope, longest), *against]:
+        for kind, query, told in [*_checks(scope, longest, desk.presets.measured()), *against]:
             for row in audits.read(session, query):
                 yield Difference(kind, *told(row))
 
 
-def _checks(scope: Scope, longest: timedelta) -> list[Check]:
+def _checks(scope: Scope, longest: timedelta, measured: Sequence[str]) -> list[Check]:
     return [
         ("usage_differs", audits.wrong_usage(scope), _usage),
         (
             "answer_without_call",
-            audits.unpaid_answers(scope),
+            audits.unpaid_answers(scope, measured),
             lambda row: (row["id"], "completed, but no call was answered"),
         ),
         (

@@ -62,11 +62,11 @@ class LineSpool:
             row = shared | columns | own | as_json
             yield tuple(row[name] for name in LINE_COLUMNS)
 
-    def images(self) -> Iterator[tuple[str, int, str | None, str | None]]:
-        """Rows of the images of the analyses (IMAGE_COLUMNS)."""
+    def images(self) -> Iterator[tuple[str, int, str | None, str | None, None]]:
+        """Rows of the images of the analyses (IMAGE_COLUMNS); chats name no views."""
         for analysis_id, _, _, sources in self._lines():
             for position, (file_id, url, *_) in enumerate(sources):
-                yield analysis_id, position, file_id, url
+                yield analysis_id, position, file_id, url, None
 
     def _lines(self) -> Iterator[Any]:
         self._content.seek(0)

@@ -5,7 +5,7 @@ A statement sees the database at one moment, so work that goes on meanwhile make
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -93,11 +93,15 @@ def wrong_usage(scope: Scope) -> Query:
     )
 
 
-def unpaid_answers(scope: Scope) -> Query:
-    """Completed analyses for which no call was answered, nor the answer of another given again."""
+def unpaid_answers(scope: Scope, measured: Sequence[str]) -> Query:
+    """Completed analyses for which no call was answered, nor the answer of another given again.
+
+    Presets that are built in and `measured` ask nobody.
+    """
     paid = exists().where(Call.analysis_id == Analysis.id, Call.state == CallState.SETTLED)
     completed = (Analysis.state == AnalysisState.COMPLETED, Analysis.cached_from.is_(None))
-    return select(Analysis.id).where(scope.holds(Analysis), *completed, ~paid).order_by(Analysis.id)
+    asked = or_(Analysis.preset.not_in(measured), Analysis.preset_id.is_not(None))
+    return select(Analysis.id).where(scope.holds(Analysis), *completed, ~paid, asked).order_by(Analysis.id)
 
 
 def strange_reuses(scope: Scope) -> Query:

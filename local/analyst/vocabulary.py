@@ -80,8 +80,11 @@ def look_up(name: str, scope: Mapping[str, Finding]) -> Finding | None:
 
 
 def is_container(name: str) -> bool:
-    """Tell whether an object of this name speaks of the image as a whole, like `image_analysis`."""
-    return _words(name) <= NEUTRAL | {"quality"}
+    """Tell whether an object of this name speaks of the image as a whole, like `image_analysis`.
+
+    So does one of texts in English, which findings are put in.
+    """
+    return _words(name) <= NEUTRAL | {"quality", "en"}
 
 
 def _weight(key: str, words: frozenset[str]) -> int:

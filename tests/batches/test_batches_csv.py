@@ -49,7 +49,12 @@ HEADERS = {
     "quoted names and semicolons": ('"image";"question"', 1, "line", "separated by semicolons"),
     "a column twice": ("image,question,image", 1, "line", "names its columns, each once"),
     "a column without a name": ("image,,question", 1, "line", "names its columns, each once"),
-    "a column of another name": ("image,question,colour", 1, "colour", "no such column; there are: context,"),
+    "a column of another name": (
+        "image,question,colour",
+        1,
+        "colour",
+        "no such column; there are: cache,",
+    ),
     "no column of images": ("custom_id,question", 1, "images", "There must be a column"),
     "a blank line before it": ("\n\nimage;question", 3, "line", "separated by semicolons"),
     "broken UTF-8 in its second line": ('image,"que\n\udcff"', 1, "line", "not UTF-8"),

@@ -175,11 +175,11 @@ def test_what_a_sku_is_looked_for_by_is_an_index(desk, key):
 
 
 def test_fifty_thousand_skus_of_two_views_are_joined_with_one_look_at_their_files(
-    desk, key, file_id, queries
+    desk, key, file_id, statements
 ):
     rows = ({"sku": f"s{n // 2}", "view": str(n % 2), "image": file_id} for n in range(2 * MOST_ITEMS))
     reader = Items(desk, key.key.account_id, {"question": "?!"}, None)
-    with queries() as seen:
+    with statements() as seen:
         read = reader.read(enumerate(rows, 1), grouped=True)
     assert (len(read), {len(item.images) for item in read}) == (MOST_ITEMS, {2})
     assert len(seen) <= 3

@@ -169,6 +169,7 @@ def test_on_a_terminal_one_talks_until_the_end_of_the_input(vitrine, mug, said):
     terminal.wait_for("1 photo will go with your next message")
     terminal.type("And this?\n")
     terminal.wait_for("tokens, free", 2)
+    terminal.wait_for("> ", 5)
     terminal.type("\x04")
     terminal.wait_for("To go on: vitrine chat --session")
     assert terminal.end() == 0
@@ -204,5 +205,6 @@ def test_on_a_terminal_the_last_messages_of_a_session_are_shown(vitrine, said):
     terminal = Terminal(vitrine, "chat", "--session", made)
     terminal.wait_for("> Remember me?")
     terminal.wait_for(answered["content"][:40])
+    terminal.wait_for("> ", 2)
     terminal.type("\x04")
     assert terminal.end() == 0

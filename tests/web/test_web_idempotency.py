@@ -20,12 +20,14 @@ from webapp.idempotency import fingerprint
 ANALYSES, BATCHES, FILES = "/api/v1/analyses", "/api/v1/batches", "/api/v1/files"
 NOT_CREATING = (
     "/cancel",
+    "/estimate",
     "/pause",
     "/redeliver",
     "/replay",
     "/resume",
     "/retry",
     "/rotate",
+    "/similar",
     "/test",
 )
 

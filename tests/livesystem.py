@@ -5,15 +5,19 @@ import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import psycopg
 import redis
 import requests
 from endpoint import BIN, ROOT, Analyst
+from sqlalchemy import select
 
 from core.desk import Desk
 from core.ids import new_id
+from core.models import Worker
 from core.services import keys
 
 
@@ -77,6 +81,13 @@ class Live:
         except requests.RequestException:
             return False
         return health.ok and f"{count} seen" in health.json()["checks"]["workers"]["detail"]
+
+    def works(self, name):
+        """Whether the process of this worker, and not one before it of the same name, has been seen."""
+        began = datetime.fromtimestamp(psutil.Process(self.processes[name].pid).create_time(), UTC)
+        with self.desk.database.transaction() as session:
+            seen = select(Worker.name).where(Worker.name.startswith(name), Worker.seen_at > began)
+            return session.scalars(seen).first() is not None
 
     def vitrine(self, *arguments):
         command = [BIN / "vitrine", *arguments]

@@ -7,7 +7,6 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 from sqlalchemy import select
 
 from core.models import Analysis
@@ -73,7 +72,7 @@ def test_it_is_one_call_too_where_it_is_asked_again_while_it_is_answered(quick, 
 
 def test_who_waits_for_one_whose_worker_is_killed_gets_the_answer_of_who_takes_over(quick, session, file_id):
     quick.start_worker("doomed")
-    quick.wait_for(lambda: "3 seen" in requests.get(f"{quick.url}/api/health", timeout=5).text, seconds=60)
+    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
     quick.analyst.turn(latency=8)
     rows = [ask(quick, session, file_id, question=f"Which colour? {n}") for n in range(40)]
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")

@@ -7,7 +7,6 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 from PIL import Image
 from sqlalchemy import func, select
 
@@ -120,16 +119,16 @@ def test_of_fifty_posts_at_once_one_is_answered_and_none_comes_between(quick, ta
 
 def test_a_killed_worker_locks_no_session(quick, talker):
     quick.start_worker("doomed", WORKER_LEASE="10")
-    quick.wait_for(lambda: "3 seen" in requests.get(f"{quick.url}/api/health", timeout=5).text, seconds=60)
+    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
     quick.analyst.turn(latency=3)
-    sessions = [talker.begin() for _ in range(12)]
+    sessions = [talker.begin() for _ in range(24)]  # more than the others run and hold ready
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")
 
     def held():
         with quick.desk.database.transaction() as database:
             return database.scalar(select(func.count()).where(mine))
 
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(24) as pool:
         saying = [pool.submit(talker.say, session, "?") for session in sessions]
         quick.wait_for(held)
         os.kill(quick.processes["doomed"].pid, signal.SIGKILL)

@@ -217,7 +217,7 @@ def test_a_killed_worker_loses_nothing(quick):
     """Its leases run out, and the other workers take over. The extra calls are on the books."""
     session = quick.session()
     quick.start_worker("doomed")
-    quick.wait_for(lambda: "3 seen" in requests.get(f"{quick.url}/api/health", timeout=5).text, seconds=30)
+    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
     quick.analyst.turn(latency=2)
     ids = [submit(quick, session, textured(200 + n))["id"] for n in range(40)]
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")

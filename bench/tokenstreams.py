@@ -117,6 +117,7 @@ def _through(vitrine: System, authorization: str) -> Ask:
 def _form() -> bytes:
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="question"\r\n\r\n{QUESTION}\r\n'.encode(),
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="cache"\r\n\r\noff\r\n'.encode(),
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="p.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n".encode(),
         _image(),

@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -64,14 +65,13 @@ def turbojpeg(content, side):
     return jpeg.encode(image, quality=QUALITY, jpeg_subsample=0)
 
 
-def _turbo(made=[]):  # noqa: B006 - one for the process
+@cache
+def _turbo():
     import os
 
     from turbojpeg import TurboJPEG
 
-    if not made:
-        made.append(TurboJPEG(os.environ.get("TURBOJPEG")))
-    return made[0]
+    return TurboJPEG(os.environ.get("TURBOJPEG"))
 
 
 def _resized(cv2, image, side):

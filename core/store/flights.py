@@ -35,9 +35,9 @@ from core.store.reuse import (
     ONE,
     QUEUED,
     THESE,
-    in_state,
     is_answered,
 )
+from core.store.words import said
 
 
 def is_led() -> ColumnElement[bool]:
@@ -49,7 +49,7 @@ def is_led() -> ColumnElement[bool]:
 
 def _leads(row: Any) -> tuple[ColumnElement[bool], ...]:
     """Whether a row is in the index of those that lead."""
-    return in_state(row.c.state, AnalysisState.RUNNING), row.c.fingerprint.is_not(None), ~row.c.is_alone
+    return row.c.state == said(AnalysisState.RUNNING), row.c.fingerprint.is_not(None), ~row.c.is_alone
 
 
 def _following() -> Any:
@@ -103,12 +103,12 @@ def _abandoned() -> ColumnElement[bool]:
     runs = exists(
         select(ONE).where(
             BATCHES.c.id == leader.c.batch_id,
-            in_state(BATCHES.c.state, BatchState.RUNNING),
+            BATCHES.c.state == said(BatchState.RUNNING),
             BATCHES.c.needed_tokens.is_(None),
         )
     )
-    will_run = and_(in_state(leader.c.state, AnalysisState.QUEUED), or_(leader.c.batch_id.is_(None), runs))
-    leads = or_(in_state(leader.c.state, AnalysisState.RUNNING), will_run)
+    will_run = and_(leader.c.state == said(AnalysisState.QUEUED), or_(leader.c.batch_id.is_(None), runs))
+    leads = or_(leader.c.state == said(AnalysisState.RUNNING), will_run)
     return ~exists(select(ONE).where(leader.c.id == ANALYSES.c.follows, leads))
 
 

@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 from core.models import Base
 from core.states import AnalysisState, BatchState
 from core.store.analyses import USAGE, becoming
+from core.store.words import said
 
 ANALYSES, BATCHES, REUSES = (Base.metadata.tables[name] for name in ("analyses", "batches", "reuses"))
 ONE: ColumnElement[int] = literal_column("1")
@@ -68,11 +69,6 @@ class Settled:
     saved_cost: Decimal | None
 
 
-def in_state(column: ColumnElement[Any], state: AnalysisState | BatchState) -> ColumnElement[bool]:
-    """Whether a row is in a state, in words that a partial index is found by."""
-    return column == literal_column(f"'{state}'", Text)
-
-
 def _answers(source: Any, asked: Any) -> tuple[ColumnElement[bool], ...]:
     """Whether a row answers a question, which is a row with the columns ASKED.
 
@@ -82,7 +78,7 @@ def _answers(source: Any, asked: Any) -> tuple[ColumnElement[bool], ...]:
     gone = exists(select(ONE).where(BATCHES.c.id == source.batch_id, BATCHES.c.deleted_at.is_not(None)))
     return (
         source.fingerprint == asked.fingerprint,
-        in_state(source.state, AnalysisState.COMPLETED),
+        source.state == said(AnalysisState.COMPLETED),
         source.cached_from.is_(None),
         source.account_id == asked.account_id,
         source.started_at >= asked.created_at - asked.cache_seconds * SECOND,
@@ -107,7 +103,7 @@ def _settling(*which: ColumnElement[bool], most: int | None = None) -> Any:
     """Complete some rows with the answers that are there already, and enter what that saved."""
     found, source = _latest_answer(), ANALYSES.alias("s")
     runs = exists(
-        select(ONE).where(BATCHES.c.id == ANALYSES.c.batch_id, in_state(BATCHES.c.state, BatchState.RUNNING))
+        select(ONE).where(BATCHES.c.id == ANALYSES.c.batch_id, BATCHES.c.state == said(BatchState.RUNNING))
     )
     due = (
         select(ANALYSES.c.id, found.c.id.label("source_id"))
@@ -146,11 +142,11 @@ def _given(source: Any) -> dict[str, Any]:
 
 KEPT = ("account_id", "key_id", "batch_id", "preset", "model")
 THESE = ANALYSES.c.id == any_(bindparam("ids", type_=ARRAY(Text)))
-QUEUED = in_state(ANALYSES.c.state, AnalysisState.QUEUED)
+QUEUED = ANALYSES.c.state == said(AnalysisState.QUEUED)
 HELD = and_(
     ANALYSES.c.id == bindparam("this_id"),
     ANALYSES.c.fence == bindparam("held_fence", type_=BigInteger),
-    in_state(ANALYSES.c.state, AnalysisState.RUNNING),
+    ANALYSES.c.state == said(AnalysisState.RUNNING),
 )
 FOLLOWING = and_(ANALYSES.c.follows == any_(bindparam("ids", type_=ARRAY(Text))), QUEUED)
 SETTLE_WAITING = _settling(THESE, QUEUED)

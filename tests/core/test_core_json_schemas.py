@@ -50,13 +50,17 @@ def test_a_schema_that_could_be_slow_or_is_none_is_refused_in_words(what):
 
 
 def test_a_property_may_be_called_like_a_keyword():
-    schema = {"properties": {"pattern": {"type": "string"}, "$ref": {"type": "string"}}}
-    json_schemas.check(schema, "response_format")
+    names = {"pattern": {"type": "string"}, "$ref": {"type": "string"}}
+    json_schemas.check({"properties": names}, "response_format")
+    with pytest.raises(InvalidRequest):  # beside them, where they are keywords, they are judged
+        json_schemas.check(names, "response_format")
 
 
 def test_references_to_definitions_are_taken():
     schema = {"$defs": {"a/b": {"type": "string"}}, "properties": {"x": {"$ref": "#/$defs/a~1b"}}}
     json_schemas.check(schema, "response_format")
+    with pytest.raises(InvalidRequest):
+        json_schemas.check({"properties": schema["properties"]}, "response_format")
 
 
 @pytest.mark.parametrize(

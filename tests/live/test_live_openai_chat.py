@@ -1,40 +1,19 @@
 """The unmodified OpenAI SDK, pointed at the live system."""
 
 import base64
-import io
 import json
 import re
 from typing import Literal
 
 import openai
 import pytest
+from offered import TOOLS, red
 from openai import OpenAI
-from PIL import Image
 from pydantic import BaseModel
 
 from core.ids import new_id
 from core.services import keys
 from core.services.keys import Scope
-
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": name,
-            "parameters": {"type": "object", "properties": properties, "required": list(properties)},
-        },
-    }
-    for name, properties in {
-        "note_colors": {"dominant_colors": {"type": "array", "items": {"type": "string"}}},
-        "note_size": {"width": {"type": "integer"}, "height": {"type": "integer"}},
-    }.items()
-]
-
-
-def red():
-    buffer = io.BytesIO()
-    Image.new("RGB", (320, 240), (220, 20, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def part(content):

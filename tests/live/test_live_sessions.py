@@ -1,36 +1,15 @@
 """Conversations with the whole system: web processes, workers, and an endpoint that measures photos."""
 
 import base64
-import io
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from PIL import Image
+from offered import TOOLS, red
 from sqlalchemy import func, select
 
 from core.models import Analysis
-
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": name,
-            "parameters": {"type": "object", "properties": properties, "required": list(properties)},
-        },
-    }
-    for name, properties in {
-        "note_colors": {"dominant_colors": {"type": "array", "items": {"type": "string"}}},
-        "note_size": {"width": {"type": "integer"}, "height": {"type": "integer"}},
-    }.items()
-]
-
-
-def red():
-    buffer = io.BytesIO()
-    Image.new("RGB", (320, 240), (220, 20, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 class Talker:

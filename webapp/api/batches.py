@@ -28,7 +28,17 @@ from webapp import present
 from webapp.feeds import START, Place, feeds
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
-from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
+from webapp.operations import (
+    MADE,
+    desk,
+    key,
+    limited,
+    may_answer,
+    signed_in,
+    takes_body,
+    takes_headers,
+    takes_query,
+)
 from webapp.schemas.analyses import Deleted, decoded
 from webapp.schemas.batches import (
     BatchFilesForm,
@@ -220,10 +230,8 @@ def results(query: dict[str, Any], batch_id: str) -> Any:
 @blueprint.response(
     200, content_type="text/event-stream", description="`status`, `item`, `done` and `closing` events."
 )
-@blueprint.doc(
-    parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}, "required": False}]
-)
 @signed_in(Scope.READ)
+@takes_headers("Last-Event-ID")
 @may_answer(400, 404)
 def stream(batch_id: str) -> Any:
     """Follow a batch live; `Last-Event-ID` goes on where the last connection ended."""

@@ -222,7 +222,8 @@ def test_a_client_that_leaves_cancels_the_call_where_it_said_so_and_what_came_is
     if way == "submitted":
         analysis_id, answer, told = shop.ask(on_leave="cancel")
     else:
-        analysis_id, _, _ = shop.ask()
+        analysis_id, first, _ = shop.ask()
+        first.close()
         path = f"/api/v1/analyses/{analysis_id}/stream?on_leave=cancel"
         answer = shop.client.get(path, buffered=False)
         told = events(answer.response)

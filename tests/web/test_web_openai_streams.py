@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from endpoint import completion
@@ -37,9 +38,9 @@ class Worker:
         assert self._seen.wait(30)
 
     def succeed(self, text):
-        closing = Closing.settled(self.call_id, Usage(), None, None)
+        settled = Closing.settled(self.call_id, Usage(), None, None)
         answer = Answer(text, None, None, "stop", completion(text))
-        outcomes.succeed(self.desk, self.claimed, answer, closing)
+        outcomes.succeed(self.desk, self.claimed, answer, settled)
 
     def fail(self):
         outcomes.fail(self.desk, self.claimed, UpstreamError(), None)
@@ -57,13 +58,14 @@ def stream(client, desk, key):
         answer = client.post(
             "/v1/chat/completions", json={"messages": messages, "stream": True, **options}, buffered=False
         )
-        for event in answer.response:
-            text = event.decode() if isinstance(event, bytes) else event
-            if text.startswith("data: {"):
-                seen.set()
-                yield json.loads(text.removeprefix("data: "))
-            elif text.startswith("data: "):
-                yield text.removeprefix("data: ").strip()
+        with closing(answer):  # else its place among the streams stays taken
+            for event in answer.response:
+                text = event.decode() if isinstance(event, bytes) else event
+                if text.startswith("data: {"):
+                    seen.set()
+                    yield json.loads(text.removeprefix("data: "))
+                elif text.startswith("data: "):
+                    yield text.removeprefix("data: ").strip()
         thread.join()
 
     return run

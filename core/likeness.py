@@ -6,9 +6,11 @@ docs/similar.md has the figures behind the thresholds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+from core.layout import Layout
 
 VERSION = 1
 """Of what is measured: features of another version are not compared."""
@@ -16,8 +18,6 @@ VERSION = 1
 HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
 """Of a hash, and so the greatest distance between two."""
-LAYOUT_SIDE = 10
-CHANNELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Features:
     hash: bytes
     """256 bits of a difference hash of the whole picture."""
     layout: bytes
-    """Colours (YCbCr) of a grid of 10 by 10, row by row: a picture too small to be recognised."""
+    """Colours of a grid of 10 by 10, row by row, as a Layout takes them."""
     vector: tuple[float, ...]
     """DIMENSIONS numbers, nearest by their Euclidean distance."""
 
@@ -76,23 +76,16 @@ class Features:
         return (int.from_bytes(self.hash) ^ int.from_bytes(other.hash)).bit_count()
 
     def strangeness(self, other: Features) -> float:
-        """How much of either cannot be found near its place in the other, in levels; about 0 for a crop.
+        """Of their layouts, in levels."""
+        return self._layout.strangeness(other._layout)
 
-        A cell fits where each channel lies between the least and the most of its place and the eight around
-        it. The outermost cells, which a crop may cut off, need not fit. Root of the mean square.
-        """
-        misfits = [
-            max(ours, theirs) for ours, theirs in zip(self._misfits(other), other._misfits(self), strict=True)
-        ]
-        return math.sqrt(sum(levels * levels for levels in misfits) / len(misfits))
-
-    def _misfits(self, other: Features) -> list[int]:
-        bounds = zip(*self._bounds, other._inner, strict=True)
-        return [max(0, low - level, level - high) for low, high, level in bounds]
+    def shows_same(self, layout: bytes, strangeness: float = NEAR_STRANGENESS) -> bool:
+        """Whether a picture of this layout is a near-duplicate, where their hashes are near."""
+        return self._layout.shows_same(Layout(layout), strangeness)
 
     def is_near(self, other: Features, bits: int = NEAR_BITS, strangeness: float = NEAR_STRANGENESS) -> bool:
         """Whether one is the other resized, recompressed, a little cropped, or written on."""
-        return self.hash_distance(other) <= bits and self.strangeness(other) <= strangeness
+        return self.hash_distance(other) <= bits and self.shows_same(other.layout, strangeness)
 
     def reasons(self, other: Features) -> list[str]:
         """In what they are alike."""
@@ -104,23 +97,5 @@ class Features:
         ]
 
     @cached_property
-    def _inner(self) -> list[int]:
-        return [level for row in _rows(self.layout)[1:-1] for level in row[CHANNELS:-CHANNELS]]
-
-    @cached_property
-    def _bounds(self) -> tuple[list[int], list[int]]:
-        """The least and the most around each of the inner cells, channel by channel."""
-        rows = _rows(self.layout)
-        return _around(rows, min), _around(rows, max)
-
-
-def _rows(layout: bytes) -> list[bytes]:
-    width = LAYOUT_SIDE * CHANNELS
-    return [layout[start : start + width] for start in range(0, len(layout), width)]
-
-
-def _around(rows: Sequence[bytes], pick: Callable[..., int]) -> list[int]:
-    beside = [list(map(pick, row, row[CHANNELS:], row[2 * CHANNELS :])) for row in rows]
-    return [
-        level for three in zip(beside, beside[1:], beside[2:], strict=False) for level in map(pick, *three)
-    ]
+    def _layout(self) -> Layout:
+        return Layout(self.layout)

@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from PIL import Image, ImageChops
 
-from core.likeness import EDGES, FRAME, HASH_SIDE, LAYOUT_SIDE, SHAPE, TONES, Features, Part
+from core import layout
+from core.likeness import EDGES, FRAME, HASH_SIDE, SHAPE, TONES, Features, Part
 
 LOOK = 256
 """px: every so many-th pixel is looked at, which averages out what noise there is at a third of the CPU."""
@@ -49,7 +50,7 @@ def measure(image: Image.Image) -> Features:
         *_weighted(EDGES, _edges(grey, box)),
         *_weighted(SHAPE, [*_cells(mask, SHAPE_GRID, box), _slenderness(box, image.size)]),
     )
-    return Features(_hash(grey), _scaled(ycc, LAYOUT_SIDE).tobytes(), vector)
+    return Features(_hash(grey), _scaled(ycc, layout.SIDE).tobytes(), vector)
 
 
 def _small(image: Image.Image) -> Image.Image:

@@ -58,9 +58,9 @@ def _near(desk: Desk, claimed: Claim, looks: Features) -> list[tuple[str, int]]:
             limit=MOST,
         )
     return [
-        (each.digest, int(each.distance))
+        (each.digest, each.distance)
         for each in near
-        if each.digest not in claimed.digests and looks.is_near(each.features, SAME_BITS, SAME_STRANGENESS)
+        if each.digest not in claimed.digests and looks.shows_same(each.layout, SAME_STRANGENESS)
     ]
 
 

@@ -6,7 +6,8 @@ import random
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from core.likeness import BITS, DIMENSIONS, LAYOUT_SIDE
+from core import layout
+from core.likeness import BITS, DIMENSIONS
 from worker import features
 from worker.imaging import Policy, prepare
 
@@ -36,7 +37,7 @@ def test_there_are_as_many_numbers_as_the_database_keeps():
     found = features.measure(product())
     assert (len(found.hash) * 8, len(found.layout), len(found.vector)) == (
         BITS,
-        3 * LAYOUT_SIDE**2,
+        layout.CHANNELS * layout.SIDE**2,
         DIMENSIONS,
     )
     assert all(-10 < value < 10 for value in found.vector)

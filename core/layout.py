@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from operator import getitem
 
@@ -28,13 +28,14 @@ class Layout:
         A cell fits where each channel lies between the least and the most of its place and the eight around
         it. The outermost cells, which a crop may cut off, need not fit. Root of the mean square.
         """
-        squares = map(max, self._misfits(other), other._misfits(self))
-        return math.sqrt(sum(squares) / len(self._inner))
+        return _root_mean(list(map(max, self._misfits(other), other._misfits(self))))
 
     def shows_same(self, other: Layout, most: float) -> bool:
         """Whether their strangeness is this at most; soon told where one picture is compared with many."""
-        one_way = sum(map(getitem, self._looked_up, other._inner))  # which both ways are never below
-        return math.sqrt(one_way / len(self._inner)) <= most and self.strangeness(other) <= most
+        one_way = list(map(getitem, self._looked_up, other._inner))  # which both ways are never below
+        return (
+            _root_mean(one_way) <= most and _root_mean(list(map(max, one_way, other._misfits(self)))) <= most
+        )
 
     def _misfits(self, other: Layout) -> Iterator[int]:
         """Squares of the levels by which the other's inner cells do not fit here, channel by channel."""
@@ -62,3 +63,7 @@ class Layout:
         beside = [list(map(pick, row, row[CHANNELS:], row[2 * CHANNELS :])) for row in self._rows]
         threes = zip(beside, beside[1:], beside[2:], strict=False)
         return [level for three in threes for level in map(pick, *three)]
+
+
+def _root_mean(squares: Sequence[int]) -> float:
+    return math.sqrt(sum(squares) / len(squares))

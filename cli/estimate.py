@@ -1,53 +1,66 @@
-"""vitrine estimate: what images would take, before anything is sent."""
+"""vitrine estimate: what a batch would take, before anything is sent."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from cli import asking, wording
-from cli.batch.folder import folder_rows
-from cli.batch.rows import Row, json_rows
-from cli.connection import Connection
+from cli.batch.sources import BY, BY_SKU
+from cli.connection import Connection, Refused
 from cli.failure import Failure
-from cli.images import look_at
 from cli.interrupt import Interrupt
-from cli.local_file import LocalFile
 from cli.server import Server, asks_server
+from cli.sized import Sized, sized
 from cli.terminal import Screen
-from core.image_header import HEAD, size_of
 
-LINES = (".jsonl", ".ndjson")
+METAVAR = "FOLDER|FILE.jsonl|FILE.csv|FILE.zip|IMAGE..."
+NOTHING = "There is no image or item to estimate."
+ASKED = {"question", "preset"}
+NOT_COUNTED = {
+    "reuse": "answers that are there already, which cost nothing",
+    "repairs": "a second call where an answer does not fit its form",
+    "stronger_model": "calls of the stronger model",
+    "taxonomy": "the categories that are shown, and further steps down their tree",
+}
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="FOLDER|FILE.jsonl|IMAGE...")
+@click.argument("paths", nargs=-1, required=True, metavar=METAVAR)
 @click.option("--preset", metavar="NAME", help="A prompt of the server, such as product.")
 @click.option("--question", metavar="TEXT", help="What to ask about every image.")
+@click.option("--by", type=click.Choice(BY), help="Make one item of all images of one product.")
 @asking.question_options
+@click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="How freely it answers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
 @asks_server
-def estimate(paths: tuple[str, ...], *, server: Server, as_json: bool, **said: Any) -> None:
-    """Estimate tokens, cost and time of a batch, without running it: each image is an item.
+def estimate(paths: tuple[str, ...], *, server: Server, by: str | None, as_json: bool, **said: Any) -> None:
+    """Estimate tokens, cost and time of a batch, without running it: each image or row is an item.
 
-    Only the sizes of the images are sent. Answers are taken to be as long as your latest ones.
+    It takes what `vitrine batch` takes. Only the sizes of images are sent, and what rows say. Answers are
+    taken to be as long as your latest ones.
 
     \b
     Examples:
       vitrine estimate photos/ --preset product
-      vitrine estimate catalogue.jsonl --model gpt-4.1 --detail high
+      vitrine estimate catalogue.csv --model gpt-4.1 --detail high
+      vitrine estimate photos.zip --preset product --by folder
     """  # noqa: D301 - click wants the character
     screen = Screen()
     defaults = {name: value for name, value in said.items() if value is not None}
-    inputs = list(_inputs(paths, screen))
-    if not inputs:
-        raise click.UsageError("There is no image to estimate.")
-    found = _client(server, screen).estimate({"inputs": inputs, "defaults": defaults})
-    click.echo(wording.as_json(found, indent=2) if as_json else described(found))
+    found = _items(paths, by, screen)
+    # Those of several sources may be alike; null is as if left out.
+    inputs = [{**(each.item or {}), "custom_id": None} for each in found]
+    if not any(ASKED & asked.keys() for asked in (defaults, *inputs)):
+        raise click.UsageError("Say what to ask about the images: --question, or --preset.")
+    body = {"inputs": inputs, "defaults": defaults, **({"group_by": BY_SKU} if by else {})}
+    try:
+        answer = EstimateClient(server, Interrupt(), screen.note).estimate(body)
+    except Refused as refusal:
+        raise _told(refusal, found, screen) from refusal
+    click.echo(wording.as_json(answer, indent=2) if as_json else described(answer))
 
 
 class EstimateClient(Connection):
@@ -71,7 +84,9 @@ def described(found: dict[str, Any]) -> str:
     ]
     if found["saved_image_tokens"]:
         lines.append(f"Saved   {found['saved_image_tokens']:,} tokens, against images as they are")
-    if not found["answers"]:
+    if left_out := found.get("not_counted"):  # servers before this one do not say
+        lines.append(f"Not counted: {'; '.join(NOT_COUNTED.get(name, name) for name in left_out)}.")
+    if found["calls"] and not found["answers"]:
         lines.append("There are no answers of this sort yet: how long they will be is a guess.")
     return "\n".join(lines)
 
@@ -82,43 +97,25 @@ def _time(seconds: float | None) -> str:
     return "at once" if seconds < 1 else f"about {wording.duration(seconds)}"
 
 
-def _inputs(paths: Iterable[str], screen: Screen) -> Iterator[dict[str, Any]]:
-    for number, path in enumerate(paths):
-        if Path(path).is_dir():
-            yield from _items(folder_rows(Path(path)), Path(path), number, screen)
-        elif Path(path).suffix.lower() in LINES and Path(path).exists():
-            yield from _items(json_rows(Path(path)), Path(path).parent, number, screen)
-        else:
-            [image] = look_at([path])
-            yield {"custom_id": f"{number}", "image": _size(image)}
+def _items(paths: Iterable[str], by: str | None, screen: Screen) -> list[Sized]:
+    """What can be estimated; what is bad is told and left out. Raises UsageError and Failure."""
+    found = [each for path in paths for each in sized(path, by)]
+    for each in found:
+        if each.problem:
+            screen.note(f"{each.where}: {each.problem.rstrip('.')}.")
+    good = [each for each in found if not each.problem]
+    if not good:
+        raise (Failure("Nothing is left to estimate.") if found else click.UsageError(NOTHING))
+    if len(good) < len(found):
+        screen.note(f"{wording.count(len(found) - len(good), 'row' if by else 'item')} left out.")
+    return good
 
 
-def _items(rows: Iterable[Row], base: Path, number: int, screen: Screen) -> Iterator[dict[str, Any]]:
-    """Rows as items, with sizes in the place of local files; what is bad is told and left out."""
-    for place, row in enumerate(row for row in rows if row.is_item):
-        try:
-            sizes: Any = {name: _size(_local(base, name)) for name in row.images}
-        except Failure as problem:
-            screen.note(problem.message)
-            continue
-        if row.problem:
-            screen.note(f"{row.where}: {row.problem}.")
-        else:
-            yield json.loads(row.written(sizes)) | {"custom_id": f"{number}-{place}"}
-
-
-def _local(base: Path, name: str) -> LocalFile:
-    path = base / name
-    return LocalFile(str(path), path.name, 0, path)
-
-
-def _size(image: LocalFile) -> dict[str, int]:
-    with image.open() as file:
-        found = size_of(file.read(HEAD))
-    if found is None:
-        raise Failure(f"{image.path}: it does not say how large it is; it may be no image.")
-    return {"width": found[0], "height": found[1]}
-
-
-def _client(server: Server, screen: Screen) -> EstimateClient:
-    return EstimateClient(server, Interrupt(), screen.note)
+def _told(refusal: Refused, items: Sequence[Sized], screen: Screen) -> Failure:
+    """What is left to say once every item that the server refuses is told with its place."""
+    errors = refusal.details.get("errors", [])
+    for error in errors:
+        screen.note(f"{items[error['line'] - 1].where}: {error['field']}: {error['error']}")
+    if not errors:
+        return refusal
+    return Failure(f"{wording.count(refusal.details.get('error_count', len(errors)), 'problem')}.")

@@ -210,6 +210,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
         "images": found.images,
         "images_measured": found.images_measured,
         "answers": found.answers,
+        "not_counted": found.not_counted,
     }
 
 

@@ -12,17 +12,14 @@ from cli.batch import acts
 from cli.batch.client import BatchClient
 from cli.batch.default_group import DefaultGroup
 from cli.batch.results import Destination, delivers
-from cli.batch.sources import look_at
+from cli.batch.sources import BY, BY_SKU, demand_grouping, is_archive, look_at
 from cli.batch.submitting import Submitting
 from cli.batch.watching import INTERRUPTED, goes_on, watch
 from cli.interrupt import Interrupt
 from cli.server import Server, asks_server
 from cli.terminal import Screen
-from core.views import BY_FOLDER, BY_NAME
 
 SUBMIT = "submit"
-BY_SKU = "sku"
-BY = (BY_FOLDER, BY_NAME, BY_SKU)
 METAVAR = "FOLDER|FILE.jsonl|FILE.csv|FILE.zip"
 
 
@@ -139,21 +136,14 @@ def watch_again(batch_id: str, *, server: Server, destination: Destination) -> i
 
 def _submitted(submitting: Submitting, path: Path, order: dict[str, Any], by: str | None) -> dict[str, Any]:
     asked = order["defaults"].keys() & {"question", "preset"}
-    is_archive = path.suffix.lower() == ".zip" and path.is_file()
-    _check_grouping(by, has_rows=path.is_file() and not is_archive)
-    if is_archive:
+    demand_grouping(by, has_rows=path.is_file() and not is_archive(path))
+    if is_archive(path):
         return submitting.archive(path, order | _given({"group_by": by}))
     source = look_at(path, by)
     order |= _given({"group_by": by and BY_SKU})
     if path.is_dir() and not asked:
         raise click.UsageError("Say what to ask about the images: --question, or --preset.")
     return submitting.source(source, order)
-
-
-def _check_grouping(by: str | None, *, has_rows: bool) -> None:
-    if by is not None and has_rows != (by == BY_SKU):
-        fitting = "--by sku is for a list; a folder or a ZIP archive takes --by folder or --by name."
-        raise click.UsageError(fitting)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from cli.failure import Failure
+from core.cells import typed
 
 FILE_ID = re.compile(r"file_[0-9a-z]{26}")
 URL = re.compile(r"\s*https?://", re.IGNORECASE)
 BETWEEN_URLS = re.compile(r";(?=\s*(?:file_|https?://|$))", re.IGNORECASE)
 """As the server takes a cell apart; a URL may hold semicolons of its own."""
 
-Ids = Mapping[str, str]
-"""File ids by the local names they take the place of."""
+Ids = Mapping[str, Any]
+"""What takes the place of local names: file ids, or sizes where nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,29 @@ def csv_rows(path: Path) -> Iterator[Row]:
         raise Failure(f"{path}, line {reader.line_num}, is not CSV: {problem}.") from problem
 
 
+def csv_items(path: Path) -> Iterator[Row]:
+    """The rows below the header of a CSV file as the server reads them: as JSON. Raises Failure."""
+    reader = csv.reader(_lines(path, newline=""), strict=True)
+    header: list[str] = []
+    try:
+        for cells in reader:
+            if header and cells:
+                yield _csv_item(f"line {reader.line_num}", header, cells)
+            header = header or [name.strip() for name in cells]
+    except csv.Error as problem:
+        raise Failure(f"{path}, line {reader.line_num}, is not CSV: {problem}.") from problem
+
+
+def _csv_item(where: str, header: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(header):
+        why = f"has {len(cells)} columns where the first line names {len(header)}"
+        return Row(where, lambda _: "", problem=why)
+    item = typed(dict(zip(header, cells, strict=True)))
+    if "images" in item:
+        item["images"] = [name.strip() for name in _apart(item["images"]) if name.strip()]
+    return _item_row(where, item)
+
+
 def _lines(path: Path, newline: str | None = "\n") -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig", newline=newline) as file:
@@ -87,6 +111,10 @@ def _json_row(where: str, line: str) -> Row:
         return Row(where, lambda _: "", problem="has a number of too many digits")
     if not isinstance(item, dict):
         return Row(where, lambda _: "", problem="is not a JSON object")
+    return _item_row(where, item)
+
+
+def _item_row(where: str, item: Mapping[str, Any]) -> Row:
     images = item.get("images")
     named = [item.get("image")] if images is None else images
 

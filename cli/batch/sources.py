@@ -16,6 +16,7 @@ from cli.batch.rows import Ids, Row, csv_rows, json_rows
 from cli.failure import Failure
 from cli.local_file import LocalFile
 from core.media import HEAD, ImageKind, recognise
+from core.views import BY_FOLDER, BY_NAME
 
 MOST_ITEMS = 50_000
 """Of a batch (core/services/items.py, which only a server can import)."""
@@ -24,6 +25,8 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".ndjson": json_rows,
     ".csv": csv_rows,
 }
+BY_SKU = "sku"
+BY = (BY_FOLDER, BY_NAME, BY_SKU)
 
 
 class Bad(Exception):
@@ -64,6 +67,18 @@ class Survey:
     bad: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     """Each with the place where it is."""
+
+
+def is_archive(path: Path) -> bool:
+    """Whether an argument names a ZIP archive."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def demand_grouping(by: str | None, *, has_rows: bool) -> None:
+    """Raises UsageError for what such a source cannot be grouped by."""
+    if by is not None and has_rows != (by == BY_SKU):
+        fitting = "--by sku is for a list; a folder or a ZIP archive takes --by folder or --by name."
+        raise click.UsageError(fitting)
 
 
 def look_at(path: Path, by: str | None = None) -> Source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import mean
@@ -59,6 +59,8 @@ class Estimate:
     """Whose size is known; the others are taken to be like them."""
     answers: int
     """That the account has of these sorts; none means that lengths are the documented defaults."""
+    not_counted: list[str]
+    """What may make the run dearer or cheaper than this: the names of NOT_COUNTED that hold for any item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         images=len(seen),
         images_measured=sum(seen),
         answers=sum(taken.answers for taken in known.values()),
+        not_counted=[name for name, holds in NOT_COUNTED.items() if any(map(holds, paid))],
     )
 
 
@@ -201,6 +204,18 @@ def _sampled(items: Sequence[Item]) -> list[str]:
 
 def _sort(item: Item) -> Asked:
     return Asked(item.preset.name, item.model, item.response_format is not None)
+
+
+def _may_be_repaired(item: Item) -> bool:
+    return item.preset.schema is not None or item.response_format is not None
+
+
+NOT_COUNTED: dict[str, Callable[[Item], Any]] = {
+    "reuse": lambda item: item.cache_seconds or item.reuses_near,
+    "repairs": _may_be_repaired,
+    "stronger_model": lambda item: item.stronger_model,
+    "taxonomy": lambda item: item.preset.choices,
+}
 
 
 def _fixed(made: Brief) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, dropwhile
 from typing import Any
 
+from core.cells import typed
 from core.desk import Desk
 from core.errors import InvalidRequest
 from core.media import BOM, CSV, JSONL, ZIP
@@ -139,14 +140,10 @@ def _header_faults(names: list[str]) -> Iterator[Broken]:
 def _csv_row(names: list[str], cells: list[str]) -> Any:
     if len(cells) != len(names):
         return Broken(f"It has {len(cells)} columns where the first line names {len(names)}.")
-    row: dict[str, Any] = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
     if not all(map(_was_utf8, cells)):
         return Broken(NOT_UTF8)
-    for name in KINDS.keys() & row.keys():
-        # What does not convert stays a text, and is refused as one, with the name of its field.
-        with suppress(ValueError, RecursionError):
-            row[name] = KINDS[name](row[name])
-    return row
+    row = typed(dict(zip(names, cells, strict=True)))
+    return row | {"images": _images(row["images"])} if "images" in row else row
 
 
 def _was_utf8(cell: str) -> bool:
@@ -155,10 +152,6 @@ def _was_utf8(cell: str) -> bool:
 
 def _images(cell: str) -> list[str]:
     return [name.strip() for name in BETWEEN_IMAGES.split(cell)]
-
-
-def _names(cell: str) -> list[str]:
-    return [name.strip() for name in cell.split(";")]
 
 
 def _text(lines: Iterable[tuple[int, bytes]]) -> Iterator[str]:
@@ -182,16 +175,4 @@ def _clean(line: bytes, number: int) -> bytes:
     return (line.removeprefix(BOM) if number == 1 else line).removesuffix(b"\r")
 
 
-KINDS: dict[str, Callable[[str], Any]] = {
-    "sku": str.strip,
-    "view": str.strip,
-    "max_tokens": int,
-    "max_image_tokens": int,
-    "temperature": float,
-    "metadata": json.loads,
-    "preset_options": json.loads,
-    "response_format": json.loads,
-    "require_quality": _names,
-    "images": _images,
-}
 READERS = {CSV: _csv_rows, JSONL: _json_rows}

@@ -145,3 +145,18 @@ def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
     assert answer.status_code == 400
     answer = client.post("/api/v1/analyses", json={"images": [measured()], "question": "?"})
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "left_out"),
+    [
+        ({"question": "?"}, ["reuse"]),
+        ({"question": "?", "cache": "off"}, []),
+        ({"question": "?", "cache": "off", "reuse": "near"}, ["reuse"]),
+        ({"preset": "product"}, ["reuse", "repairs"]),
+        ({"preset": "quality"}, []),
+    ],
+)
+def test_what_an_estimate_leaves_out_is_named(client, asked, left_out):
+    found = estimate(client, images=[measured()], **asked).json
+    assert found["not_counted"] == left_out

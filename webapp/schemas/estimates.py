@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from core.services.estimates import NOT_COUNTED
 from webapp.schemas.analyses import CostSchema, SubmitForm, SubmitJson, UsageSchema, file_part
 from webapp.schemas.batches import MOST_FILES, BatchForm, BatchJson
 
@@ -66,5 +67,14 @@ class EstimateView(Schema):
         metadata={
             "description": "Of the account's latest, whose length and time stood for those to come; 0 where"
             " defaults did."
+        },
+    )
+    not_counted = fields.List(
+        fields.String(metadata={"enum": list(NOT_COUNTED)}),
+        required=True,
+        metadata={
+            "description": "What the run may take more or less than this: earlier answers that cost nothing,"
+            " a second call for an answer that does not fit its form, calls of the stronger model, the"
+            " categories of a taxonomy and the steps through them."
         },
     )

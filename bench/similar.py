@@ -25,6 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
 
 import config
 from bench._scenes import TREATMENTS, recoloured, scene
@@ -34,6 +35,7 @@ from core.ids import new_id
 from core.likeness import EDGES, FRAME, NEAR_BITS, NEAR_STRANGENESS, SHAPE, TONES, VERSION, Features
 from core.services import keys, similar
 from core.store import features as store
+from core.store import frames
 from local import embedded
 from worker import features
 from worker.imaging import Policy, prepare
@@ -231,7 +233,9 @@ def _fill(
         with cursor.copy("COPY image_features (digest, version, hash, layout, vector) FROM STDIN") as sink:
             for digest, each in made:
                 vector = f"[{','.join(f'{value:.5g}' for value in each.vector)}]"
-                sink.write_row((digest, VERSION, store.bits(each.hash), each.layout, vector))
+                sink.write_row((digest, VERSION, frames.bits(each.hash), each.layout, vector))
+    with Session(bind=connection) as session:
+        frames.complete(session)
     connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
     connection.execute(text(index))
     connection.execute(text("ANALYZE"))

@@ -34,6 +34,7 @@ def rebuild() -> int:
     It may be stopped and started again at any time: what is done stays done, and is not done twice.
     """
     opened, screen, interrupt = desk(), Screen(), Interrupt()
+    indexing.complete(opened)
     total = indexing.count_unmeasured(opened)
     with interrupt.listening(), screen.bar("Measuring", total, interrupt, beside_rows=False) as advance:
         done = _measure_all(opened, interrupt, advance)

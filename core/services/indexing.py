@@ -8,7 +8,7 @@ from core.desk import Desk
 from core.errors import VitrineError
 from core.likeness import Features
 from core.queue import BULK, INTERACTIVE, Task
-from core.store import features
+from core.store import features, frames
 from core.store.features import Unmeasurable
 
 MEASURED = "measured"
@@ -45,6 +45,12 @@ def is_known(desk: Desk, digest: str) -> bool:
 def ring(desk: Desk, digests: Iterable[str], *, waiting: bool) -> None:
     """Have images measured; a bell that is lost is rung again by whoever still wants to know."""
     desk.doorbell.ring(Task.MEASURE, digests, INTERACTIVE if waiting else BULK)
+
+
+def complete(desk: Desk) -> None:
+    """Make what a worker of an older release left out while the database was newer than itself."""
+    with desk.database.transaction() as session:
+        frames.complete(session)
 
 
 def unmeasured(desk: Desk, behind: str = "", limit: int = 1_000) -> list[str]:

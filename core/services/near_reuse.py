@@ -12,7 +12,7 @@ from core.desk import Desk
 from core.likeness import FRAME, NEAR_FRAME, SAME_BITS, SAME_STRANGENESS, Features
 from core.services import presets, reuse
 from core.services.reuse import Fingerprints
-from core.store import analyses, features
+from core.store import analyses, frames
 from core.store import reuse as answers
 from core.store.claims import Claim
 
@@ -49,7 +49,7 @@ def _fingerprints(desk: Desk, claimed: Claim, looks: Features) -> dict[bytes, in
 
 def _near(desk: Desk, claimed: Claim, looks: Features) -> list[tuple[str, int]]:
     with desk.database.transaction() as session:
-        near = features.near_by_hash(
+        near = frames.near(
             session,
             claimed.account_id,
             looks,

@@ -16,7 +16,7 @@ from core.likeness import FRAME, NEAR_BITS, NEAR_FRAME, Features
 from core.models import Analysis, File
 from core.services import indexing
 from core.services.files import Upload, check_images, keep_bytes
-from core.store import features, files
+from core.store import catalogue, features, files, frames
 from core.store.features import Near, Unmeasurable
 
 MOST_CANDIDATES = 500
@@ -65,7 +65,7 @@ def duplicates(
     file = _image(desk, account_id, file_id)
     found = features_of(desk, file.digest, is_over)
     with desk.database.transaction() as session:
-        near = features.near_by_hash(
+        near = frames.near(
             session,
             account_id,
             found,
@@ -76,7 +76,7 @@ def duplicates(
         distances = {each.digest: each.distance for each in near if found.shows_same(each.layout)}
         distances |= {file.digest: 0}
         place = None if behind is None else _place(session, account_id, behind, distances)
-        rows = features.files_of(
+        rows = catalogue.files_of(
             session, account_id, distances, behind=place, limit=limit + 1, leaving_out=file_id
         )
     return rows[:limit], len(rows) > limit
@@ -102,7 +102,7 @@ def similar(
     near = _nearest(desk, account_id, found, limit + 1, metadata)
     near = [each for each in near if each.digest != same][:limit]
     with desk.database.transaction() as session:
-        shown = features.shown(session, account_id, [each.digest for each in near])
+        shown = catalogue.shown(session, account_id, [each.digest for each in near])
     return [
         Similar(*shown[each.digest], each.distance, _reasons(digest, found, each))
         for each in near
@@ -139,7 +139,7 @@ def _nearest(
 ) -> list[Near]:
     """By the index where that pays; it gives up on an account that has few of very many images."""
     with desk.database.transaction() as session:
-        few = features.count_images(session, account_id, SMALL_CATALOGUE + 1) <= SMALL_CATALOGUE
+        few = catalogue.count_images(session, account_id, SMALL_CATALOGUE + 1) <= SMALL_CATALOGUE
         if not few and not metadata:
             near = features.near_by_vector(session, account_id, found, limit=limit, exact=False)
             if len(near) == limit:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
-from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     ARRAY,
-    CTE,
     ColumnElement,
     Connection,
     Float,
@@ -22,16 +20,16 @@ from sqlalchemy import (
     exists,
     func,
     literal,
-    or_,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.likeness import BITS, FRAME, VERSION, Features
-from core.models import Analysis, AnalysisImage, Base, Blob, File, ImageFeatures
-from core.models.file import IMAGES
+from core.likeness import BITS, VERSION, Features
+from core.models import Base, Blob, File, ImageFeatures
+from core.store.catalogue import are_images, belongs_to, mine
+from core.store.frames import LOOKING_AT_ALL, bits, frame_of, framing
 
 TABLE = Base.metadata.tables["image_features"]
 MEASURED = (ImageFeatures.version == VERSION, ImageFeatures.vector.is_not(None))
@@ -41,9 +39,6 @@ SEARCHING = text(
     "SELECT set_config('hnsw.ef_search', :ef, true), set_config('hnsw.iterative_scan', 'strict_order', true),"
     " set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
 )
-LOOKING_AT_ALL = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
-"""Before a statement that reads every row: the plan that Postgres makes for any parameters, once a statement
-was prepared and run ten times, takes few files for images and looks them up one by one: 0.7 s for 0.06 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +47,6 @@ class Unmeasurable:
 
     code: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An image whose hash and colours are near those of another."""
-
-    digest: str
-    layout: bytes
-    distance: int
-    """Of the hashes, in bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +91,16 @@ def _keeping() -> Any:
     ).join(Blob, Blob.digest == given.c.digest)
     adding = insert(TABLE).from_select(["digest", "version", "hash", "layout", "vector"], rows)
     fresh = {name: adding.excluded[name] for name in ("version", "hash", "layout", "vector")}
-    return adding.on_conflict_do_update(
-        index_elements=["digest"],
-        set_=fresh | {"error_code": None, "error_message": None},
-        where=TABLE.c.version != VERSION,
+    kept = (
+        adding.on_conflict_do_update(
+            index_elements=["digest"],
+            set_=fresh | {"error_code": None, "error_message": None},
+            where=TABLE.c.version != VERSION,
+        )
+        .returning(TABLE.c.hash, TABLE.c.vector, TABLE.c.digest)
+        .cte("kept")
     )
+    return framing(select(kept.c.hash, frame_of(kept.c.vector), kept.c.digest))
 
 
 KEEP = _keeping()
@@ -142,7 +132,7 @@ def of(connection: Connection, digest: str) -> Features | Unmeasurable | None:
 def unmeasured(session: Session, *, behind: str, limit: int) -> list[str]:
     """Digests of images of any account, behind a digest, that this version did not look at yet."""
     known = exists().where(ImageFeatures.digest == File.digest, ImageFeatures.version == VERSION)
-    query = select(File.digest).distinct().where(*_are_images(), File.digest > behind, ~known)
+    query = select(File.digest).distinct().where(*are_images(), File.digest > behind, ~known)
     return list(session.scalars(query.order_by(File.digest).limit(limit)))
 
 
@@ -156,30 +146,8 @@ def count_unmeasured(session: Session) -> int:
     """How many those are."""
     known = exists().where(ImageFeatures.digest == File.digest, ImageFeatures.version == VERSION)
     return session.execute(
-        select(func.count(File.digest.distinct())).where(*_are_images(), ~known)
+        select(func.count(File.digest.distinct())).where(*are_images(), ~known)
     ).scalar_one()
-
-
-def near_by_hash(
-    session: Session, account_id: str, features: Features, *, bits_apart: int, frame_apart: float, limit: int
-) -> list[Candidate]:
-    """The account's images that differ so much at most in bits of their hashes, and in colours, by distance.
-
-    Every row is looked at. Vectors are left where they are: to read 500 of them takes half a second.
-    """
-    apart = TABLE.c.hash.op("<~>", return_type=Float)(cast(bits(features.hash), TABLE.c.hash.type))
-    frames = func.subvector(TABLE.c.vector, FRAME.place.start + 1, FRAME.place.stop)
-    frame = list(features.vector[FRAME.place])
-    frame_distance = frames.op("<->", return_type=Float)(cast(frame, HALFVEC()))
-    session.execute(LOOKING_AT_ALL)
-    query = (
-        select(TABLE.c.digest, TABLE.c.layout, apart)
-        .where(TABLE.c.version == VERSION, apart <= bits_apart, frame_distance <= frame_apart)
-        .where(_belongs_to(account_id))
-        .order_by(apart, TABLE.c.digest)
-        .limit(limit)
-    )
-    return [Candidate(digest, layout, int(bits)) for digest, layout, bits in session.execute(query)]
 
 
 def near_by_vector(
@@ -198,74 +166,13 @@ def near_by_vector(
     apart = TABLE.c.vector.op("<->", return_type=Float)(cast(list(features.vector), TABLE.c.vector.type))
     if exact:
         session.execute(LOOKING_AT_ALL)
-        mine = _mine(account_id, metadata)
-        query = _ranked(apart).join(mine, mine.c.digest == TABLE.c.digest)
+        own = mine(account_id, metadata)
+        query = _ranked(apart).join(own, own.c.digest == TABLE.c.digest)
         return _near(session, query.order_by(apart + 0, TABLE.c.digest).limit(limit))
     session.execute(SEARCHING, {"ef": str(max(EF_SEARCH, limit))})
-    return _near(session, _ranked(apart).where(_belongs_to(account_id)).order_by(apart).limit(limit))
-
-
-def count_images(session: Session, account_id: str, most: int) -> int:
-    """How many images the account has, counted up to `most`."""
-    some = select(File.id).where(*_own_images(account_id)).limit(most).subquery()
-    return session.execute(select(func.count()).select_from(some)).scalar_one()
-
-
-def files_of(
-    session: Session,
-    account_id: str,
-    distances: Mapping[str, int],
-    *,
-    behind: tuple[int, str] | None,
-    limit: int,
-    leaving_out: str,
-) -> list[tuple[File, int]]:
-    """The account's files of these digests with their distances, the nearest first, behind a place."""
-    given = (
-        func.unnest(literal(list(distances), ARRAY(Text)), literal(list(distances.values()), ARRAY(Float)))
-        .table_valued("digest", "distance")
-        .render_derived()
+    return _near(
+        session, _ranked(apart).where(belongs_to(account_id, TABLE.c.digest)).order_by(apart).limit(limit)
     )
-    query = (
-        select(File, given.c.distance)
-        .join(given, given.c.digest == File.digest)
-        .where(*_own_images(account_id), File.id != leaving_out)
-        .order_by(given.c.distance, File.id)
-        .limit(limit)
-    )
-    if behind is not None:
-        distance, file_id = behind
-        query = query.where(
-            or_(given.c.distance > distance, (given.c.distance == distance) & (File.id > file_id))
-        )
-    return [(file, int(distance)) for file, distance in session.execute(query)]
-
-
-def shown(
-    session: Session, account_id: str, digests: Sequence[str]
-) -> dict[str, tuple[File, Analysis | None]]:
-    """The account's newest file of each of these digests, and the newest analysis of any file of it."""
-    newest = (
-        select(File)
-        .ext(distinct_on(File.digest))
-        .where(*_own_images(account_id), File.digest.in_(digests))
-        .order_by(File.digest, File.id.desc())
-    )
-    looked_at = (
-        select(File.digest, Analysis)
-        .ext(distinct_on(File.digest))
-        .join(AnalysisImage, AnalysisImage.file_id == File.id)
-        .join(Analysis, Analysis.id == AnalysisImage.analysis_id)
-        .where(*_own_images(account_id), File.digest.in_(digests))
-        .order_by(File.digest, Analysis.id.desc())
-    )
-    analyses = {row[0]: row[1] for row in session.execute(looked_at)}
-    return {file.digest: (file, analyses.get(file.digest)) for file in session.scalars(newest)}
-
-
-def bits(content: bytes) -> str:
-    """Bytes as Postgres writes bits."""
-    return f"{int.from_bytes(content):0{BITS}b}"
 
 
 def _ranked(apart: ColumnElement[Any]) -> Select[Any]:
@@ -280,27 +187,3 @@ def _near(session: Session, query: Select[Any]) -> list[Near]:
 
 def _features(row: Any) -> Features:
     return Features(int(row.hash, 2).to_bytes(BITS // 8), bytes(row.layout), tuple(row.vector))
-
-
-def _are_images() -> tuple[ColumnElement[bool], ...]:
-    fresh = or_(File.expires_at.is_(None), File.expires_at > func.now())
-    return File.purpose.in_(IMAGES), File.media_type.like("image/%"), fresh
-
-
-def _own_images(account_id: str) -> Iterable[ColumnElement[bool]]:
-    return (File.account_id == account_id, *_are_images())
-
-
-def _belongs_to(account_id: str) -> ColumnElement[bool]:
-    return exists().where(*_own_images(account_id), File.digest == TABLE.c.digest)
-
-
-def _mine(account_id: str, metadata: Mapping[str, Any] | None) -> CTE:
-    """The digests of the account's images, apart from what is asked about them."""
-    query = select(File.digest).distinct().where(*_own_images(account_id))
-    if metadata:
-        query = query.join(AnalysisImage, AnalysisImage.file_id == File.id).join(
-            Analysis, Analysis.id == AnalysisImage.analysis_id
-        )
-        query = query.where(Analysis.account_id == account_id, Analysis.meta.contains(dict(metadata)))
-    return query.cte("mine")

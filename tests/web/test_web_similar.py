@@ -8,6 +8,7 @@ import threading
 import pytest
 from PIL import Image, ImageDraw
 
+from core.errors import ImageUndecodable
 from core.services import indexing
 from webapp.app import create_app
 from worker import features
@@ -227,6 +228,37 @@ def test_features_of_bytes_that_are_gone_are_left_out_and_the_rest_is_kept(desk,
     indexing.keep(desk, {"f" * 64: measured, file["sha256"]: measured})
     assert indexing.is_known(desk, file["sha256"])
     assert not indexing.is_known(desk, "f" * 64)
+
+
+def sql(desk, statement, digest):
+    with desk.database.transaction() as session:
+        session.connection().exec_driver_sql(statement, (digest,))
+
+
+def test_what_an_older_worker_measured_meanwhile_is_a_duplicate_once_the_index_is_rebuilt(
+    desk, client, upload
+):
+    original, copy = upload(picture(27)), upload(picture(27), quality=40)
+    sql(desk, "DELETE FROM image_frames WHERE digest = %s", copy["sha256"])
+    assert found(duplicates(client, original)) == []
+    indexing.complete(desk)
+    assert found(duplicates(client, original)) == [copy["id"]]
+
+
+def test_features_of_another_version_are_measured_anew_and_not_compared_before(desk, client, upload, indexer):
+    original, other = upload(picture(28)), upload(picture(28), quality=40)
+    sql(desk, "UPDATE image_features SET version = 0 WHERE digest = %s", other["sha256"])
+    assert found(duplicates(client, original)) == []
+    sql(desk, "UPDATE image_frames SET hash = ~hash WHERE digest = %s", other["sha256"])
+    indexer.measure(other["sha256"])
+    assert found(duplicates(client, original)) == [other["id"]]
+
+
+def test_what_turned_out_not_to_be_measurable_is_no_duplicate(desk, client, upload):
+    original, other = upload(picture(29)), upload(picture(29), quality=40)
+    sql(desk, "UPDATE image_features SET version = 0 WHERE digest = %s", other["sha256"])
+    indexing.keep_problem(desk, other["sha256"], ImageUndecodable("It is broken."))
+    assert found(duplicates(client, original)) == []
 
 
 def test_an_account_with_many_images_is_searched_by_the_index_and_finds_the_same(monkeypatch, client, upload):

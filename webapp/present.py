@@ -116,6 +116,7 @@ def batch(standing: Standing) -> dict[str, Any]:
         "status": row.state,
         "reason": row.reason,
         "counts": counts,
+        "cached": tally.cached,
         "progress": round(done / counts["total"], 4) if counts["total"] else 1.0,
         "usage": tokens(tally.taken),
         "cost": money(tally.taken),

@@ -42,11 +42,17 @@ def summed(batch: Batch) -> str:
     counts = batch["counts"]
     cost = wording.money(batch)
     parts = [
-        f"{counts['completed']:,} of {wording.count(counts['total'], 'item')} completed",
+        f"{counts['completed']:,} of {wording.count(counts['total'], 'item')} completed{_cached(batch)}",
         *unhappy(batch),
     ]
     parts += [f"{wording.tokens(batch):,} tokens", "cost unknown" if cost == "unknown" else cost]
     return ", ".join(parts)
+
+
+def _cached(batch: Batch) -> str:
+    """How many answers were there already."""
+    cached = batch.get("cached")  # servers before this one do not say
+    return f" ({cached:,} cached)" if cached else ""
 
 
 def projected(batch: Batch) -> str:

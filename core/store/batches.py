@@ -105,6 +105,8 @@ class Tally:
     """The usage columns, summed; None where no item knows."""
     started_at: datetime | None = None
     """When its first item was begun."""
+    cached: int = 0
+    """Items that were given an earlier answer."""
 
 
 class Outcome(NamedTuple):
@@ -205,7 +207,8 @@ def tallies(session: Session, batch_ids: Sequence[str]) -> dict[str, Tally]:
     """What these batches have come to, in one query."""
     sums = [func.sum(getattr(Analysis, name)).label(name) for name in USAGE]
     begun = func.min(Analysis.started_at).label("started_at")
-    query = select(Analysis.batch_id, Analysis.state, func.count().label("items"), begun, *sums).group_by(
+    counts = func.count().label("items"), func.count(Analysis.cached_from).label("cached")
+    query = select(Analysis.batch_id, Analysis.state, *counts, begun, *sums).group_by(
         Analysis.batch_id, Analysis.state
     )
     rows = session.execute(query.where(Analysis.batch_id.in_(batch_ids))).mappings().all()
@@ -447,4 +450,5 @@ def _tally(rows: Sequence[Any]) -> Tally:
 
     states = {row["state"]: row["items"] for row in rows}
     begun = min((row["started_at"] for row in rows if row["started_at"]), default=None)
-    return Tally(states, {name: total(name) for name in USAGE}, begun)
+    taken = {name: total(name) for name in USAGE}
+    return Tally(states, taken, begun, cached=sum(row["cached"] for row in rows))

@@ -99,6 +99,7 @@ def test_in_a_batch_the_same_image_asked_twice_is_paid_once_and_results_say_so(q
     url = f"{quick.url}/api/v1/batches/{made['id']}"
     quick.wait_for(lambda: session.get(url, timeout=30).json()["status"] == "completed", 90, every=0.3)
     assert quick.analyst.ledger()["count"] == 10
+    assert session.get(url, timeout=30).json()["cached"] == 190
     lines = list(csv.DictReader(io.StringIO(session.get(f"{url}/results?format=csv", timeout=30).text)))
     assert [line["cached"] for line in lines].count("true") == 190
     paid = {line["id"] for line in lines if line["cached"] == "false"}

@@ -298,6 +298,9 @@ class BatchView(Schema):
     status = fields.String(required=True, metadata={"enum": [state.value for state in BatchState]})
     reason = fields.String(required=True, allow_none=True)
     counts = fields.Nested(Counts, required=True)
+    cached = fields.Integer(
+        required=True, metadata={"description": "Completed items that were given an earlier answer."}
+    )
     progress = fields.Float(
         required=True, metadata={"description": "0 to 1: the share of items that are final."}
     )

@@ -40,19 +40,25 @@ def unhappy(batch: Batch) -> list[str]:
 def summed(batch: Batch) -> str:
     """What came of it, in one line."""
     counts = batch["counts"]
-    cost = wording.money(batch)
+    cost = _cost(batch)
     parts = [
-        f"{counts['completed']:,} of {wording.count(counts['total'], 'item')} completed{_cached(batch)}",
+        f"{counts['completed']:,} of {wording.count(counts['total'], 'item')} completed",
         *unhappy(batch),
+        *_cached(batch),
     ]
     parts += [f"{wording.tokens(batch):,} tokens", "cost unknown" if cost == "unknown" else cost]
     return ", ".join(parts)
 
 
-def _cached(batch: Batch) -> str:
+def _cost(batch: Batch) -> str:
+    cost = batch.get("cost") or {}
+    return wording.amount(cost.get("total_cost"), cost.get("currency") or "USD")
+
+
+def _cached(batch: Batch) -> list[str]:
     """How many answers were there already."""
     cached = batch.get("cached")  # servers before this one do not say
-    return f" ({cached:,} cached)" if cached else ""
+    return [f"{cached:,} cached"] if cached else []
 
 
 def projected(batch: Batch) -> str:
@@ -103,7 +109,7 @@ def listed(batches: list[Batch]) -> Table:
             wording.age(batch["created_at"]),
             f"{counts['completed']}/{counts['total']}",
             str(counts["failed"]),
-            wording.money(batch),
+            _cost(batch),
         )
         table.add_row(*map(Text, cells))
     return table
@@ -129,7 +135,7 @@ class _Figures(ProgressColumn):
         speed = (done_of(batch) - task.fields["before"]) / (task.elapsed or 1)
         if speed:
             parts += [f"{speed:.1f}/s", f"{wording.duration(batch['counts']['pending'] / speed)} left"]
-        cost = wording.money(batch)
+        cost = _cost(batch)
         return Text(
             "  ".join(parts if cost == "unknown" else [*parts, cost]), no_wrap=True, overflow="ellipsis"
         )

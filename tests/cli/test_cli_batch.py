@@ -68,7 +68,7 @@ def test_a_folder_is_a_batch_whose_items_are_known_by_their_paths(vitrine, photo
     (batch,) = batches()
     assert (batch["metadata"], batch["priority"]) == ({"night": "1"}, "low")
     assert batch["id"] in done.stderr
-    assert "4 of 4 items completed" in done.stderr
+    assert "4 of 4 items completed, 1 cached" in done.stderr, "the same content is paid once"
     assert len(files()) == 3, "the same content is uploaded once"
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
 

@@ -1,7 +1,7 @@
 """A bell as Celery's workers hear it: a message of its protocol, in kombu's envelope for Redis.
 
 Celery publishes one message at a time, each with a new Redis client: a millisecond of CPU for a bell. Written
-here, a thousand are one command, and each takes some 20 µs. The tests hold it to what Celery itself would send.
+here, a thousand are one command, at some 20 µs each. The tests hold them to what Celery itself would send.
 
 Protocol: https://docs.celeryq.dev/en/stable/internals/protocol.html (version 2).
 """

@@ -22,6 +22,7 @@ broker_transport_options = {
     "global_keyprefix": "vitrine:",
     # A bell that is lost is rung again from its row: Redis need not keep a book of those on their way.
     "ack_emulation": False,
+    "priority_steps": [0],  # our queues have none, and kombu would listen to four for each
 }
 
 task_acks_late = False  # leases in Postgres bring lost work back; late acks ran it twice

@@ -100,7 +100,7 @@ def _look_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
         return
     try:
         connection.execute("SELECT 1")
-        connection.rollback()
+        connection.commit()  # a rollback would make the driver forget every statement that is prepared on it
     except psycopg.Error as error:
         raise InvalidatePoolError from error  # the pool connects anew
 

@@ -10,9 +10,9 @@ from typing import cast
 import redis
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
+from core.bells import bell
 from core.db import after_commit
 from core.quiet import Quiet
 from core.redis import PREFIX, connect
@@ -54,16 +54,13 @@ class Doorbell:
         after_commit(session, lambda: self.ring(task, [row_id]))
 
     def ring(self, task: Task, row_ids: Iterable[str], queue: str = INTERACTIVE) -> None:
-        """Ring now, for rows that are committed; over one connection for all of them."""
-        if self._quiet.now():
+        """Ring now, for rows that are committed: all of them with one command."""
+        bells = [bell(task, row_id, queue) for row_id in row_ids]
+        if not bells or self._quiet.now():
             return
         try:
-            with celery_app.producer_or_acquire() as producer:
-                for row_id in row_ids:
-                    if self._quiet.now():  # it began while this one waited for its turn
-                        return
-                    celery_app.send_task(task, [row_id], producer=producer, queue=queue, retry=False)
-        except (OperationalError, redis.RedisError, OSError) as error:
+            self._redis.lpush(PREFIX + queue, *bells)
+        except redis.RedisError as error:
             self._quiet.begin()
             log.warning("doorbell_failed", task=task, error=type(error).__name__)
 

@@ -1,6 +1,7 @@
 """The only thing the tests fake: the vision endpoint. Either the pixel analyst as a process, or a script."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from openai import OpenAI
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+HANGS_UP = 0
+"""A status of a script's: what it says is sent as it is, and then it hangs up."""
 
 
 class Analyst:
@@ -79,6 +82,11 @@ class Script:
                 time.sleep(script.delay)
                 status, answer, headers = script.answers.pop(0)
                 content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+                if status == HANGS_UP:
+                    self.wfile.write(content)
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)

@@ -18,7 +18,7 @@ from core.events import Entry, Events, end_of, log_of
 from core.ids import new_id
 
 WAIT_SECONDS = 2.0
-PACE_SECONDS, LONGEST_PACE = 0.0005, 0.1
+PACE_SECONDS, LONGEST_PACE = 0.001, 0.2
 """Between two reads, for each log: what comes meanwhile is read together."""
 
 log = structlog.get_logger(__name__)

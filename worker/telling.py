@@ -20,7 +20,7 @@ from core.live_text import START, Part, Pieces
 PREPARING, ASKING = "preparing", "asking"
 LOOK_SECONDS = 1.0
 """Between two looks whether an analysis is still wanted."""
-PACE_SECONDS, LONGEST_PACE = 0.0005, 0.1
+PACE_SECONDS, LONGEST_PACE = 0.001, 0.2
 """Between two trips to Redis, for each of those told in the last: what comes meanwhile goes together."""
 TOLD_SECONDS = 2.0
 """How long a call waits until its end is told."""

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
+import aiohttp
 import httpx2
 import openai
 import orjson
@@ -51,7 +52,10 @@ MOST_TOKENS = 2**31 - 1
 EVENT_STREAM = "text/event-stream"
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
-TIMEOUTS = (openai.APITimeoutError, TimeoutError, httpx2.TimeoutException)
+UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""There was no connection, so nothing left."""
+FAILURES = (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError)
+"""What a call may meet: the client hands on some of what those below it raise."""
 
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
 
@@ -120,7 +124,7 @@ class Vision:
             api_key=settings.openai_api_key or NO_KEY,
             max_retries=0,  # the client would sleep through Retry-After inside a call
             timeout=httpx2.Timeout(self._timeout, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAsyncHttpxClient(
+            http_client=openai.DefaultAioHttpClient(  # half the CPU of the other for each token of a stream
                 limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
                 trust_env=False,
             ),
@@ -131,7 +135,7 @@ class Vision:
         try:
             with _measured():
                 response = self._run(self._ask(ask), self._timeout)
-        except (openai.OpenAIError, TimeoutError) as error:
+        except FAILURES as error:
             raise _translated(error) from error
         return _reply(ask.path, response.text, limits.read(response.status_code, response.headers))
 
@@ -140,7 +144,7 @@ class Vision:
         try:
             with _measured():
                 completion, signals = self._run(self._stream(ask, tell), self._timeout)
-        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError) as error:
+        except FAILURES as error:
             raise _translated(error) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _senseless() from error
@@ -151,7 +155,7 @@ class Vision:
         start = time.monotonic()
         try:
             self._run(self._client.models.list(), PING_SECONDS)
-        except (openai.OpenAIError, TimeoutError) as error:
+        except FAILURES as error:
             raise _translated(error) from error
         return time.monotonic() - start
 
@@ -220,7 +224,7 @@ def _measured() -> Iterator[None]:
 def _status(error: Exception) -> str:
     if isinstance(error, openai.APIStatusError):
         return str(error.status_code)
-    return "timeout" if isinstance(error, TIMEOUTS) else "broken"
+    return "timeout" if _came_of(error, TimeoutError) else "broken"
 
 
 def _encoded(parameters: Mapping[str, Any]) -> bytes:
@@ -292,20 +296,26 @@ def _translated(error: Exception) -> CallFailed:
         has_quota = not isinstance(failure.error, QuotaExhausted)
         failure.signals = limits.read(error.status_code, error.response.headers, has_quota=has_quota)
         return failure
-    if isinstance(error, TIMEOUTS):
-        if isinstance(error.__cause__, httpx2.ConnectTimeout):
-            return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
-        return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
-    if isinstance(error, httpx2.HTTPError):  # within a stream, where the client hands on what it meets
-        return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
-    if isinstance(error, openai.APIConnectionError):
-        sent = not isinstance(error.__cause__, httpx2.ConnectError)
-        message = "The endpoint broke the connection." if sent else "The endpoint cannot be reached."
+    if _came_of(error, UNSENT):
         # An outage is waited out, for as long as the analysis may take: nothing was sent, nothing is paid.
-        return CallFailed(UpstreamError(message), again=True, counts=sent, billed=None if sent else False)
+        return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
+    if _came_of(error, TimeoutError):
+        return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
+    if _came_of(error, (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError)):
+        return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
     return CallFailed(
         UpstreamError("The endpoint answered in a way that makes no sense."), again=True, billed=None
     )
+
+
+def _came_of(error: BaseException | None, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
+    """Whether an error is one of these kinds, or came of one.
+
+    What the client makes of aiohttp's errors does not tell: a server that hangs up is a time-out to it.
+    """
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__
+    return error is not None
 
 
 def _refused(error: openai.APIStatusError) -> CallFailed:

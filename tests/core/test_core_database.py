@@ -48,6 +48,19 @@ def test_a_statement_on_a_connection_that_broke_just_now_is_unavailable_too(brok
     broken.ping()
 
 
+def test_a_connection_that_rested_still_has_its_statements_prepared(servers):
+    """Planning anew is most of what a short statement costs."""
+    database = Database(servers[0], pool_size=1, name="test")
+    prepared = text("SELECT count(*) FROM pg_prepared_statements")
+    for _ in range(6):  # as often as the driver wants to see one
+        with database.transaction() as session:
+            session.execute(prepared)
+    time.sleep(REST_SECONDS)
+    with database.transaction() as session:
+        assert session.execute(prepared).scalar_one() == 1
+    database.close()
+
+
 def test_a_statement_is_committed_and_the_next_transaction_on_its_connection_still_rolls_back(servers):
     database = Database(servers[0], pool_size=1, name="test")
     with database.statement() as connection:

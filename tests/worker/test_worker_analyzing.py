@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from endpoint import completion
+from endpoint import HANGS_UP, completion
 from sqlalchemy import func
 
 from core.models import Analysis
@@ -209,6 +209,33 @@ def test_a_call_that_takes_too_long_stays_on_the_books_at_its_worst_case(shop, s
     assert (row.state, row.reason) == ("queued", "The endpoint did not answer in time.")
     [call] = shop.calls(row.id)
     assert (call.state, call.error_code, call.prompt_cost) == ("unknown", "timeout", call.reserved_cost)
+
+
+HANG_UPS = {
+    "without a word": "",
+    "within the head": "HTTP/1.1 200 OK\r\nContent-",
+    "behind the head": "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
+    "within the body": 'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"choices":',
+    "having said nonsense": "SMTP ready\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", HANG_UPS)
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_who_hangs_up_when_it_was_asked_may_be_paid_and_was_asked_once(shop, script, case, is_warm):
+    if is_warm:  # else the connection is a new one
+        script.say(completion("Red."))
+        assert shop.ask(cache="off").state == "completed"
+    asked = len(script.calls)
+    script.say(HANG_UPS[case], HANGS_UP)
+    row = shop.ask(cache="off")
+    assert (row.state, row.attempts, len(script.calls)) == ("queued", 1, asked + 1)
+    [call] = shop.calls(row.id)
+    assert (call.state, call.error_code, call.prompt_cost) == (
+        "unknown",
+        "upstream_error",
+        call.reserved_cost,
+    )
 
 
 def test_an_endpoint_that_is_not_there_costs_nothing(shop, script):

@@ -14,7 +14,7 @@ SILENCE = "5s"
 """After so long without a word from its holder Postgres frees the post: whoever hangs does not lead."""
 
 CERTAIN_SECONDS = 1.0
-"""Who has just looked relies on it: chores come several times a second, and nothing hangs on the answer."""
+"""Who has just looked relies on it, leader or not: chores come several times a second, and may wait for one."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +30,12 @@ class Leader:
         self._lock = func.pg_try_advisory_lock(func.hashtextextended(post, literal_column("0")))
         self._connection: Connection | None = None
         self._leads = False
-        self._looked_at = 0.0
+        self._looked_at = -CERTAIN_SECONDS
 
     def leads(self) -> bool:
         """Whether the post is this process's; to be asked more often than SILENCE. Never raises."""
-        if self._leads and time.monotonic() - self._looked_at < CERTAIN_SECONDS:
-            return True
+        if time.monotonic() - self._looked_at < CERTAIN_SECONDS:
+            return self._leads
         self._looked_at = time.monotonic()
         try:
             connection = self._connection or self._connect()

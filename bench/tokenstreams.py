@@ -2,8 +2,9 @@
 
 First one at a time: when the first token is there, straight from the pixel analyst and through a Vitrine of
 its own, in turns; what Vitrine adds, without the preparation of the image, is what is told. Then 200 at
-once through two web processes, begun within ten seconds, at twenty tokens a second each: the longest silence of any stream, and what
-`/health` takes meanwhile; beside it the same streams straight from the analyst, by the same client.
+once through two web processes, begun within ten seconds, at twenty tokens a second each: the longest
+silence of any stream, and what `/health` takes meanwhile; beside it the same streams straight from the
+analyst, by the same client.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ SILENCE = "5s"
 """After so long without a word from its holder Postgres frees the post: whoever hangs does not lead."""
 
 CERTAIN_SECONDS = 1.0
-"""Who has just looked relies on it, leader or not: chores come several times a second, and may wait for one."""
+"""Who has just looked relies on it: chores come several times a second, and may wait for one."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
 """An analysis followed live: how far it is, its text piece by piece, what came of it.
 
-The id of an event says all that its client has been told: the stage, and the place in the text. So any
-process goes on behind it, from the log while the answer is made or from the database afterwards; see
-docs/decisions/0021-token-streams.md.
+The id of an event says all that its client has been told: of which analysis, the stage, and the place in the
+text. So any process goes on behind it, from the log while the answer is made or from the database
+afterwards; see docs/decisions/0021-token-streams.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, NotFound, Unavailable, VitrineError, from_code
+from core.errors import NotFound, Unavailable, VitrineError, from_code
 from core.live_text import START, Part, Place
 from core.models import Analysis
 from core.services import analyses
@@ -27,7 +27,7 @@ from webapp.streams import FAREWELL, HEARTBEAT, HEARTBEAT_SECONDS, event
 
 QUEUED, PREPARING, ASKING = STAGES = ("queued", "preparing", "asking")
 RESULT, DONE = "result", "done"
-EVENT_ID = re.compile(rf"(|{'|'.join((*STAGES, RESULT, DONE))})\.(.+)", re.ASCII)
+EVENT_ID = re.compile(rf"(an_[0-9a-z]+)\.(|{'|'.join((*STAGES, RESULT, DONE))})\.(.+)", re.ASCII)
 WAIT_SECONDS = 1.0
 """Between two looks whether the client is still there."""
 LOOK_SECONDS = 2.0
@@ -38,22 +38,21 @@ PIECE = re.compile(r".{1,2000}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a client has been told: a stage, and the text up to a place."""
+    """What a client has been told of an analysis: a stage, and the text up to a place."""
 
+    analysis_id: str
     stage: str = ""
     place: Place = START
 
     def __str__(self) -> str:
-        return f"{self.stage}.{self.place}"
+        return f"{self.analysis_id}.{self.stage}.{self.place}"
 
     @classmethod
-    def read(cls, last_event_id: str) -> Told:
-        """What is told by a `Last-Event-ID`; nothing by an empty one. Raises InvalidRequest."""
-        match = EVENT_ID.fullmatch(last_event_id or str(cls()))
-        place = Place.read(match[2]) if match else None
-        if match is None or place is None:
-            raise InvalidRequest("This Last-Event-ID is none of this stream's.")
-        return cls(match[1], place)
+    def read(cls, last_event_id: str) -> Told | None:
+        """What the id of an event says; None for what never was one."""
+        match = EVENT_ID.fullmatch(last_event_id)
+        place = Place.read(match[3]) if match else None
+        return cls(match[1], match[2], place) if match and place else None
 
 
 Shown = Callable[[Analysis], dict[str, Any]]

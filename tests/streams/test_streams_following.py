@@ -92,18 +92,43 @@ def test_nothing_follows_done_and_what_is_no_event_id_is_refused(shop, typist):
     assert shop.client.get(path, headers={"Last-Event-ID": last}).status_code == 204
     for wrong in (
         "x",
-        "asking",
-        "asking.1",
-        "asking.1.zz",
-        "other.1.00000000",
-        "asking.-1.00000000",
+        "asking.0.00000000",
+        f"{analysis_id}.asking",
+        f"{analysis_id}.asking.1",
+        f"{analysis_id}.asking.1.zz",
+        f"{analysis_id}.other.1.00000000",
+        f"{analysis_id}.asking.-1.00000000",
         "9" * 99,
     ):
         refused = shop.client.get(path, headers={"Last-Event-ID": wrong})
         assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_request")
-    made_up = list(shop.follow(analysis_id, "asking.3.0000abcd"))
+    made_up = list(shop.follow(analysis_id, f"{analysis_id}.asking.3.0000abcd"))
     assert [event.name for event in made_up] == ["result", "done"]
     assert made_up[0].data["streamed"] is False
+
+
+def test_the_place_in_another_answer_is_refused_by_a_get_and_forgotten_by_what_is_made_anew(shop, typist):
+    analysis_id, _, told = shop.ask()
+    shop.work(analysis_id)
+    typist.type("One. ")
+    seen = until(told, "token")
+    typist.type("Two.")
+    typist.end()
+    seen += list(told)
+    other, _, _ = shop.ask()
+    refused = shop.client.get(
+        f"/api/v1/analyses/{other}/stream", headers={"Last-Event-ID": seen[-1].id}, buffered=False
+    )
+    assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_request")
+    for stale in seen:
+        new, _, told = shop.ask(last=stale.id, question=stale.id)
+        shop.work(new)
+        typist.type("One. ", "Three.")
+        typist.end()
+        again = list(told)
+        assert stages_of(again) == ["queued", "preparing", "asking"]
+        assert text_of(again) == again[-2].data["answer"] == "One. Three."
+        assert again[-2].data["streamed"] is True
 
 
 HARD = "한국어 빨간 머그 👩‍👩‍👧 e\u0301 \U0001f1f0\U0001f1f7 ᄒ\u1161\u11ab \u2028 done"

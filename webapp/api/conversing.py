@@ -60,7 +60,7 @@ def chat(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/chat/stream", methods=["POST"])
 @blueprint.response(200, content_type=EVENT_STREAM, description=STREAMED, headers=MADE)
-@blueprint.alt_response(204, description="All of it was told before.", success=True)
+@blueprint.alt_response(204, description="All of it was told before.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=ChatStreamJson, multipart=ChatStreamForm)

@@ -32,6 +32,8 @@ WAIT_SECONDS = 1.0
 """Between two looks whether the client is still there."""
 LOOK_SECONDS = 2.0
 """How long silence is believed before the database is asked."""
+LET_GO_SECONDS = 0.1
+"""Between two looks whether a worker has let go."""
 PIECE = re.compile(r".{1,2000}", re.DOTALL)
 """Of a stored text, in one event."""
 
@@ -92,6 +94,7 @@ class TokenStream:
         """Everything behind what was told, each once, up to `done`, or until client or process go."""
         try:
             yield from self._live()
+            self._await_text()
             if stopping.has_begun():
                 yield FAREWELL
             elif self._has_left():
@@ -121,6 +124,11 @@ class TokenStream:
                 if log.is_over or (not new and time.monotonic() - looked_at > LOOK_SECONDS):
                     state, looked_at = self._look(), time.monotonic()
                     yield from self._sent(self._stage(self._stage_of(state)))
+
+    def _await_text(self) -> None:
+        """Wait for what a worker still holds of an answer that was ended over its head."""
+        while analyses.text_is_due(self._desk, self._id) and not (stopping.has_begun() or self._has_left()):
+            time.sleep(LET_GO_SECONDS)
 
     def _look(self) -> AnalysisState:
         return analyses.state(self._desk, self._account_id, self._id)
@@ -171,10 +179,10 @@ class TokenStream:
         return self._event("token", {"text": text})
 
     def _end(self, found: Analysis) -> Iterator[str]:
-        """The rest of the text, and what came of the analysis."""
-        rest = Part(START, found.answer or "").rest(self._told.place)
-        yield from map(self._token, PIECE.findall(rest or ""))
-        if self._told.stage not in {RESULT, DONE}:
+        """The rest of the text, and what came of the analysis; behind that no more text is told."""
+        if self._told.stage != RESULT:
+            rest = Part(START, found.answer or "").rest(self._told.place)
+            yield from map(self._token, PIECE.findall(rest or ""))
             self._told = replace(self._told, stage=RESULT)
             if found.state == AnalysisState.COMPLETED:
                 yield self._event("result", self._shown(found) | {"streamed": rest is not None})

@@ -2,11 +2,16 @@
 
 import io
 import json
+import threading
+from datetime import timedelta
 
 import pytest
 import requests
+from sqlalchemy import func
 from typist import events, stages_of, text_of
 from webprocess import WebProcess
+
+from core.services import analyses, outcomes
 
 PIECES = ["A ", "red ", "mug ", "with ", "a ", "white ", "rim."]
 
@@ -267,6 +272,60 @@ def test_a_client_that_leaves_cancels_the_call_where_it_said_so_and_what_came_is
         True,
     )
     assert [call.state for call in shop.calls(analysis_id)] == ["unknown"]
+
+
+def typed_until_hung_up(typist):
+    """Type on until the worker lets go of the endpoint; the thread that does."""
+
+    def type_on():
+        while not typist.hung_up.wait(0.05):
+            typist.type("mug ")
+
+    thread = threading.Thread(target=type_on)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+@pytest.mark.parametrize("comes_back", [False, True], ids=["stays", "comes back"])
+def test_of_an_answer_that_is_ended_all_that_is_kept_is_told_before_the_error(
+    shop, typist, monkeypatch, end, comes_back
+):
+    monkeypatch.setattr(analyses, "LET_GO", timedelta(minutes=1))  # however slow this machine is
+    analysis_id, answer, told = shop.ask()
+    shop.work(analysis_id)
+    typist.type("A red ")
+    seen = until(told, "token")
+    if end == "cancelled":
+        shop.client.post(f"/api/v1/analyses/{analysis_id}/cancel")
+    else:
+        shop.make_due(analysis_id, deadline_at=func.now())
+        outcomes.sweep(shop.desk, bells_waiting=0)
+    typing = typed_until_hung_up(typist)
+    if comes_back:
+        answer.close()
+        told = shop.follow(analysis_id, seen[-1].id)
+    seen += told
+    typing.join(60)
+    assert [event.name for event in seen[-2:]] == ["error", "done"]
+    assert seen[-1].data["status"] == end
+    assert text_of(seen) == shop.look(analysis_id).answer
+    assert text_of(seen).startswith("A red mug ")
+
+
+def test_behind_an_error_no_text_is_told_although_more_was_kept(shop, typist, monkeypatch):
+    monkeypatch.setattr(analyses, "LET_GO", timedelta(0))
+    analysis_id, _, told = shop.ask()
+    worker = shop.work(analysis_id)
+    typist.type("A red ")
+    seen = until(told, "token")
+    shop.client.post(f"/api/v1/analyses/{analysis_id}/cancel")
+    seen += told
+    typed_until_hung_up(typist).join(60)
+    worker.join(60)
+    assert text_of(seen) == "A red "
+    assert shop.look(analysis_id).answer.startswith("A red mug ")
+    assert [event.name for event in shop.follow(analysis_id, seen[-2].id)] == ["done"]
 
 
 def test_a_client_that_leaves_changes_nothing_where_it_did_not_say_so(shop, typist):

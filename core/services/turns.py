@@ -65,9 +65,10 @@ def post(
     new = analyses.keep(desk, key.account_id, turn.images)
     analysis_id = new_id("an")
     with budgets.telling(desk, key), desk.database.transaction() as session:
-        if earlier := idempotency.earlier(desk, session, once, analysis_id):
-            return earlier
+        earlier = idempotency.earlier(desk, session, once, analysis_id)
         found = sessions.use(desk, session, key.account_id, session_id)
+        if earlier is not None:
+            return earlier
         _demand_free(session, found)
         history = _history(desk, session, found, turn)
         asked = _asked(desk, turn, model, found.system, history)

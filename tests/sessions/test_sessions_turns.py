@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,9 @@ def test_a_turn_that_was_not_answered_frees_the_session_and_does_not_go_along(sh
     shown = shop.listed(session)
     assert [row["status"] for row in shown] == [end, end]
     assert (shown[1]["content"], shown[0]["content"]) == (None, "Lost?")
+    if end != "expired":  # the sweep, which does not come by here, would say why
+        code = {"failed": "upstream_error", "cancelled": "cancelled"}[end]
+        assert {row["error"]["code"] for row in shown} == {code}
     again = shop.post(session, "Again?")
     assert again.status_code == 202, again.text
     assert contents(shop.asked(again.json["analysis_id"])) == ["Again?"]
@@ -280,6 +284,48 @@ def test_a_session_can_be_deleted_while_it_answers_and_the_call_stays_in_the_boo
     outcomes.succeed(shop.desk, claimed, Answer("Late.", None, None, "stop"), closing)
     [spent] = shop.client.get("/api/v1/usage", query_string={"interval": "day"}).json["data"]
     assert (spent["calls"], spent["usage"]["total_tokens"]) == (1, 10)
+
+
+@pytest.fixture
+def waiting(shop_of):
+    """Say something and wait for the answer, while a test does something else; what comes of it."""
+    shop = shop_of(request_timeout=60)
+
+    def run(meanwhile):
+        session, answers = shop.begin(), []
+        poster = threading.Thread(target=lambda: answers.append(shop.post(session, "?")))
+        poster.start()
+        path = f"/api/sessions/{session}"
+        while not (made := shop.client.get(path).json["answering"]):
+            time.sleep(0.05)
+        assert meanwhile(shop, session, made).status_code == 200
+        poster.join(60)
+        return answers[0]
+
+    return run
+
+
+def test_who_waits_for_an_answer_that_is_cancelled_is_told_so_by_a_code_of_its_own(waiting):
+    answer = waiting(lambda shop, _, made: shop.client.post(f"/api/v1/analyses/{made}/cancel"))
+    assert (answer.status_code, answer.json["error_code"]) == (409, "cancelled")
+    assert answer.json["error"] == "This was not answered: cancelled by the client."
+
+
+def test_who_waits_in_a_session_that_is_deleted_is_told_that_there_is_none(waiting):
+    answer = waiting(lambda shop, session, _: shop.client.delete(f"/api/sessions/{session}"))
+    assert (answer.status_code, answer.json["error_code"]) == (404, "not_found")
+    assert answer.json["error"].startswith("There is no session 'sess_")
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+def test_what_is_sent_again_to_a_session_that_is_gone_is_told_that_there_is_none(shop, path):
+    session, once = shop.begin(), {"Idempotency-Key": "turn-1"}
+    body = {"session_id": session, "message": "?"}
+    shop.client.post(path, json=body, headers=once, buffered=False).close()
+    assert shop.client.delete(f"/api/sessions/{session}").status_code == 200
+    again = shop.client.post(path, json=body, headers=once)
+    assert (again.status_code, again.json["error_code"]) == (404, "not_found")
+    assert again.json["error"].startswith(f"There is no session {session!r}")
 
 
 def test_pages_of_messages_neither_repeat_nor_skip_in_either_order(shop):

@@ -9,9 +9,9 @@ from flask import Response, g, jsonify
 from flask_smorest import Blueprint
 
 from core.desk import Desk
-from core.errors import from_code
+from core.errors import Cancelled, NotFound, from_code
 from core.models import Analysis
-from core.services import analyses, turns
+from core.services import analyses, sessions, turns
 from core.services.context import USER, Said
 from core.services.keys import Scope
 from core.services.turns import Turn
@@ -55,7 +55,12 @@ def chat(body: dict[str, Any]) -> Any:
     The answer is made and kept in the session also where the client does not wait for it.
     """
     session_id = body.pop("session_id")
-    return _answered(turns.post(desk(), key(), session_id, turn_of(body), g.request_id, once()))
+    made = turns.post(desk(), key(), session_id, turn_of(body), g.request_id, once())
+    try:
+        return _answered(made)
+    except (Cancelled, NotFound):
+        sessions.get(desk(), key().account_id, session_id)  # it may be the session that is gone
+        raise
 
 
 @blueprint.route("/chat/stream", methods=["POST"])

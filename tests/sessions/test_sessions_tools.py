@@ -49,6 +49,8 @@ def test_the_user_may_say_something_behind_the_answers(shop, calling):
         {"messages": [tool("call_1"), tool("call_3")]},
         {"messages": [tool("call_1"), tool("call_2"), tool("call_2")]},
         {"messages": [tool("call_1"), {"role": "tool", "content": "7"}]},
+        {"messages": [tool("call_1"), tool(None)]},
+        {"messages": [tool("call_1"), tool("")]},
         {"messages": [tool("call_1"), {"role": "user", "content": "?"}, tool("call_2")]},
         {"message": "Never mind."},
     ],

@@ -49,6 +49,7 @@ class SaidSchema(Schema):
     role = Text(required=True, validate=validate.OneOf([TOOL, USER]))
     content = Text(required=True, validate=validate.Length(max=LONGEST_RESULT))
     tool_call_id = Text(
+        allow_none=True,  # as good as none, which is no call's
         validate=validate.Length(max=TOOL_CALL_ID_LENGTH),
         metadata={"description": "Which call a tool's message answers."},
     )

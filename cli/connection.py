@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -50,6 +51,13 @@ class Reply:
 
     body: dict[str, Any]
     retry_after: float | None
+
+
+def named(text: str) -> str:
+    """What a user names, as one segment of a path whatever is in it. Raises Failure for what is none."""
+    if text in {"", ".", ".."}:  # which would be another path
+        raise Failure(f"There is nothing by the name {text!r}.")
+    return quote(text, safe="")
 
 
 class Connection:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sseclient import Event, SSEClient
 
-from cli.connection import Connection, Refused
+from cli.connection import Connection, Refused, named
 from cli.local_file import LocalFile
 from cli.multipart import Upload
 
@@ -27,12 +27,12 @@ class ChatClient(Connection):
 
     def one(self, session_id: str) -> Session:
         """A session as it stands. Raises Refused or Unreachable."""
-        return self._ask("GET", f"/sessions/{session_id}").body
+        return self._ask("GET", f"/sessions/{named(session_id)}").body
 
     def last(self, session_id: str, count: int) -> list[Message]:
         """The newest messages, in their order. Raises Refused or Unreachable."""
         query = {"order": "desc", "limit": count}
-        page = self._ask("GET", f"/sessions/{session_id}/messages", params=query).body
+        page = self._ask("GET", f"/sessions/{named(session_id)}/messages", params=query).body
         return list(reversed(page["data"]))
 
     def speak(
@@ -57,12 +57,12 @@ class ChatClient(Connection):
 
     def follow(self, analysis_id: str, last_event_id: str | None = None) -> Iterator[Event]:
         """An answer that is being made, live. Raises Refused, and Unreachable also half way."""
-        return self._events(f"/v1/analyses/{analysis_id}/stream", headers=_behind(last_event_id))
+        return self._events(f"/v1/analyses/{named(analysis_id)}/stream", headers=_behind(last_event_id))
 
     def cancel(self, analysis_id: str) -> None:
         """Stop an answer; one that is whole by now stays."""
         with contextlib.suppress(Refused):
-            self._ask("POST", f"/v1/analyses/{analysis_id}/cancel")
+            self._ask("POST", f"/v1/analyses/{named(analysis_id)}/cancel")
 
     def _events(self, path: str, **content: Any) -> Iterator[Event]:
         return iter(SSEClient(self._pieces(path, **content)).events())

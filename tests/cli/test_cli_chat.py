@@ -62,6 +62,10 @@ def test_options_reach_the_server(vitrine, said):
         (("--image", "-"), b"?", 2, "name the photo's file"),
         ((), b" \n", 2, "is empty"),
         (("--session", "sess_01kaj3c0dpw8w0z3f6s9q2xk7v"), b"?", 1, "There is no session"),
+        (("--session", "sess_zzz"), b"?", 1, "There is no session 'sess_zzz'"),
+        (("--session", "?limit=1"), b"?", 1, "There is no session '?limit=1'"),
+        (("--session", "../sessions"), b"?", 1, "There is nothing here by that name"),
+        (("--session", ""), b"?", 1, "There is nothing by the name ''"),
         (("--model", "nobodys"), b"?", 1, "not served here"),
     ],
 )

@@ -236,6 +236,15 @@ def test_another_accounts_session_is_not_found_whatever_is_done_with_it(shop, sh
     assert shop.client.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["sess_zzz", "x", "%3Flimit=1", "%00", "한", "x" * 500])
+def test_what_is_no_sessions_id_is_not_found_by_the_same_sentence(shop, name):
+    for path in (name, f"{name}/messages"):
+        answer = shop.client.get(f"/api/sessions/{path}")
+        assert (answer.status_code, answer.json["error_code"]) == (404, "not_found")
+        if name in {"sess_zzz", "x"}:
+            assert answer.json["error"].startswith(f"There is no session {name!r}")
+
+
 def test_a_session_that_nobody_used_for_long_is_gone_and_its_turns_are_swept(shop, photo):
     session, used = shop.begin(), shop.begin()
     form = {"session_id": session, "message": "?", "images": (io.BytesIO(photo()), "mug.jpg")}

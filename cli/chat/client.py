@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,10 +58,13 @@ class ChatClient(Connection):
         """An answer that is being made, live. Raises Refused, and Unreachable also half way."""
         return self._events(f"/v1/analyses/{named(analysis_id)}/stream", headers=_behind(last_event_id))
 
-    def cancel(self, analysis_id: str) -> None:
-        """Stop an answer; one that is whole by now stays."""
-        with contextlib.suppress(Refused):
+    def cancel(self, analysis_id: str) -> bool:
+        """Stop an answer; False where it has come to its end by itself."""
+        try:
             self._ask("POST", f"/v1/analyses/{named(analysis_id)}/cancel")
+        except Refused:
+            return False
+        return True
 
     def _events(self, path: str, **content: Any) -> Iterator[Event]:
         return iter(SSEClient(self._pieces(path, **content)).events())

@@ -42,7 +42,7 @@ def chat(
       vitrine chat --session sess_01kaj3c0dpw8w0z3f6s9q2xk7v
       echo "A title for this, please." | vitrine chat --image mug.jpg
 
-    Ctrl-C stops an answer, a second one leaves; so does the end of the input (Ctrl-D).
+    Ctrl-C stops an answer, the next one leaves; so does the end of the input (Ctrl-D).
     """  # noqa: D301 - click wants the character
     if session_id is not None and system is not None:
         raise click.UsageError("A session keeps the system prompt that it began with: leave --system out.")

@@ -27,7 +27,7 @@ SHOW = "/image"
 RECALLED = 6
 """Messages that are shown of a session that goes on."""
 RECALLED_CHARACTERS = 400
-HINT = f"Ctrl-C stops an answer, twice leaves, as does Ctrl-D; {SHOW} FILE... shows a photo."
+HINT = f"Ctrl-C stops an answer, a second one leaves, as does Ctrl-D; {SHOW} FILE... shows a photo."
 
 
 class Talk:
@@ -40,6 +40,8 @@ class Talk:
         self._options = options
         self._answers = 0
         self._spent: float | None = 0.0
+        self._has_stopped = False
+        """Whether the last answer was stopped, so that the next Ctrl-C is the second."""
 
     def ask(self, message: str, images: Sequence[LocalFile]) -> Told:
         """Say something and print the answer. Raises Refused, Unreachable."""
@@ -61,7 +63,8 @@ class Talk:
         with contextlib.suppress(ImportError):  # not everywhere
             import_module("readline")  # lines can be edited and called back from then on
         shown = list(images)
-        with self._client.interrupt.listening():  # one that comes just after an answer is nothing to die of
+        # One that comes just after an answer is nothing to die of; a second one leaves wherever it comes.
+        with contextlib.suppress(KeyboardInterrupt), self._client.interrupt.listening():
             while (line := self._line()) is not None:
                 if line.split(maxsplit=1)[:1] == [SHOW]:
                     shown += self._images(line.split()[1:])
@@ -86,6 +89,7 @@ class Talk:
             told = Telling(self._client, self._screen).tell(
                 heard(connect, self._client.interrupt, self._client.say)
             )
+        self._has_stopped = told.stopped
         self._bill(told)
         return told
 
@@ -96,14 +100,17 @@ class Talk:
             self._spent = None if cost is None or self._spent is None else self._spent + cost
             self._screen.note(f"({wording.bill(told.answer)})")
         elif told.stopped:
-            self._screen.note("Stopped. What was asked by then may still cost something.")
+            leaves = " Ctrl-C again leaves." if sys.stdin.isatty() else ""
+            self._screen.note(f"Stopped. What was asked by then may still cost something.{leaves}")
         elif told.problem is not None and sys.stdin.isatty():
             self._screen.note(f"There is no answer: {told.problem}")
 
     def _line(self) -> str | None:
-        """What the user types; None when they leave."""
+        """What the user types; None when they leave, by a second Ctrl-C or the end of the input."""
+        first = () if self._has_stopped else ("\nCtrl-C again leaves.",)
+        self._has_stopped = False
         with contextlib.suppress(EOFError):
-            for words in ("\nCtrl-C again leaves.", ""):
+            for words in (*first, ""):
                 try:
                     with self._client.interrupt.raising():
                         return input(PROMPT)

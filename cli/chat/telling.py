@@ -36,6 +36,8 @@ class Telling:
         self._client = client
         self._screen = screen
         self.told = Told()
+        self._has_tried = False
+        """Whether it was to be stopped."""
 
     def tell(self, events: Iterable[Event | None]) -> Told:
         """Print the answer as it comes; on Ctrl-C it is stopped. Raises as the events do."""
@@ -46,6 +48,8 @@ class Telling:
                     if event is not None and event.event == "token":
                         waiting.close()
                     self._take(event)
+                    if self.told.stopped:  # what the worker still hands in is kept, and nobody waits for it
+                        break
             finally:
                 waiting.close()
                 self._end_line()
@@ -54,9 +58,9 @@ class Telling:
     def _take(self, event: Event | None) -> None:
         if event is not None:
             self._hear(event.event, _data(event))
-        if self._client.interrupt.asked and self.told.analysis_id and not self.told.stopped:
-            self.told.stopped = True
-            self._client.cancel(self.told.analysis_id)
+        if self._client.interrupt.asked and self.told.analysis_id and not self._has_tried:
+            self._has_tried = True
+            self.told.stopped = self._client.cancel(self.told.analysis_id)
 
     def _hear(self, name: str, data: dict[str, Any]) -> None:
         if name == "status":

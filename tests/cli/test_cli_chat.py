@@ -196,11 +196,25 @@ def test_on_a_terminal_ctrl_c_stops_the_answer_and_the_talk_goes_on(vitrine, qui
     terminal.wait_for("tokens, free")
     terminal.wait_for("> ", 3)
     terminal.process.send_signal(signal.SIGINT)
-    terminal.wait_for("Ctrl-C again leaves")
+    terminal.wait_for("Ctrl-C again leaves", 2)
     terminal.wait_for("> ", 4)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 0
     assert [row["status"] for row in said()[1]] == ["cancelled"] * 2 + ["completed"] * 2
+
+
+def test_on_a_terminal_the_ctrl_c_after_the_one_that_stopped_an_answer_leaves(vitrine, quick, said):
+    quick.analyst.turn(latency=20)
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    terminal.type("Slow?\n")
+    quick.wait_for(lambda: asking(quick))
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.wait_for("Stopped.")
+    terminal.wait_for("> ", 2)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 0
+    assert "To go on: vitrine chat --session" in terminal.shown
 
 
 def test_on_a_terminal_the_last_messages_of_a_session_are_shown(vitrine, said):

@@ -133,11 +133,11 @@ def test_what_belonged_to_a_session_that_expired_is_soon_gone_too(talker):
     looked = talker.session.get(f"{live.url}/api/sessions/{session}", timeout=30)
     assert (looked.status_code, looked.json()["error_code"]) == (404, "not_found")
     for path in (f"analyses/{said['analysis_id']}", f"analyses/{said['analysis_id']}/stream"):
-        answer = live.wait_for(lambda path=path: gone(talker, path), seconds=60)
-        assert answer.json()["error_code"] == "not_found"
+        assert live.wait_for(lambda path=path: refusal(talker, path), seconds=60) == "not_found"
     assert talker.session.get(f"{live.url}/api/v1/files", timeout=30).json()["data"] == []
 
 
-def gone(talker, path):
+def refusal(talker, path):
+    """Why there is nothing at a path; None while there is."""
     answer = talker.session.get(f"{talker.live.url}/api/v1/{path}", timeout=30)
-    return answer if answer.status_code == 404 else None
+    return None if answer.ok else answer.json()["error_code"]

@@ -23,11 +23,15 @@ from cli.multipart import StoppedSending
 from cli.terminal import Screen
 
 PROMPT = "> "
-SHOW = "/image"
+COMMAND = "/"
+SHOW, ASKS_HELP = f"{COMMAND}image", f"{COMMAND}help"
+HELP = (
+    f"{SHOW} FILE... shows photos with your next message; a space before the {COMMAND} makes a message of it."
+)
 RECALLED = 6
 """Messages that are shown of a session that goes on."""
 RECALLED_CHARACTERS = 400
-HINT = f"Ctrl-C stops an answer, a second one leaves, as does Ctrl-D; {SHOW} FILE... shows a photo."
+HINT = f"Ctrl-C stops an answer, the next one leaves, as does Ctrl-D; {SHOW} FILE... shows a photo."
 
 
 class Talk:
@@ -66,8 +70,8 @@ class Talk:
         # One that comes just after an answer is nothing to die of; a second one leaves wherever it comes.
         with contextlib.suppress(KeyboardInterrupt), self._client.interrupt.listening():
             while (line := self._line()) is not None:
-                if line.split(maxsplit=1)[:1] == [SHOW]:
-                    shown += self._images(line.split()[1:])
+                if line.startswith(COMMAND):
+                    shown += self._obey(*line.split())
                 elif line.strip() and self._heard(line, shown):
                     shown = []
         self._farewell()
@@ -119,6 +123,14 @@ class Talk:
             return None
         click.echo()
         return None
+
+    def _obey(self, command: str, *words: str) -> list[LocalFile]:
+        """Do what a line asks of this program, which is no message; the photos that it shows."""
+        if command == SHOW and words:
+            return self._images(words)
+        known = command in {SHOW, ASKS_HELP}
+        self._screen.note(HELP if known else f"There is no command {wording.printable(command)}. {HELP}")
+        return []
 
     def _images(self, paths: Sequence[str]) -> list[LocalFile]:
         try:

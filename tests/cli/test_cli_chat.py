@@ -217,6 +217,21 @@ def test_on_a_terminal_the_ctrl_c_after_the_one_that_stopped_an_answer_leaves(vi
     assert "To go on: vitrine chat --session" in terminal.shown
 
 
+def test_on_a_terminal_what_is_no_command_is_not_asked_either(vitrine, quick, said):
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    for number, line in enumerate(["/help", "/imgae mug.jpg", "/image", "/"], 1):
+        terminal.type(f"{line}\n")
+        terminal.wait_for("/image FILE... shows photos with your next message", number)
+    assert "There is no command /imgae." in terminal.shown
+    assert quick.analyst.ledger()["count"] == 0
+    terminal.type(" /etc is a folder?\n")
+    terminal.wait_for("tokens, free")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert [row["content"] for row in said()[1]][:1] == ["/etc is a folder?"]
+
+
 def test_on_a_terminal_the_last_messages_of_a_session_are_shown(vitrine, said):
     vitrine("chat", given=b"Remember me?")
     made, [_, answered] = said()

@@ -28,6 +28,10 @@ class ChatClient(Connection):
         """A session as it stands. Raises Refused or Unreachable."""
         return self._ask("GET", f"/sessions/{named(session_id)}").body
 
+    def delete(self, session_id: str) -> None:
+        """Delete a session. Raises Refused or Unreachable."""
+        self._ask("DELETE", f"/sessions/{named(session_id)}")
+
     def last(self, session_id: str, count: int) -> list[Message]:
         """The newest messages, in their order. Raises Refused or Unreachable."""
         query = {"order": "desc", "limit": count}

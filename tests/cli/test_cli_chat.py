@@ -38,12 +38,13 @@ def test_what_comes_through_a_pipe_is_one_question_and_only_its_answer_comes_out
     assert (done.returncode, done.stdout) == (0, answered["content"] + "\n")
     assert asked["content"] == "무슨 색이에요?"
     assert asked["images"][0]["file_name"] == "mug.jpg"
-    assert re.fullmatch(r"\([\d,]+ tokens, free, \d+\.\d\d s\)\n", done.stderr)
+    assert re.match(r"\([\d,]+ tokens, free, \d+\.\d\d s\)\n", done.stderr)
 
 
-def test_a_session_goes_on_where_it_was(vitrine, said):
-    vitrine("chat", given=b"One?")
+def test_a_session_goes_on_where_it_was_by_what_is_said_at_the_end(vitrine, said):
+    first = vitrine("chat", given=b"One?")
     made, _ = said()
+    assert first.stderr.endswith(f"To go on: vitrine chat --session {made}\n")
     assert vitrine("chat", "--session", made, given=b"Two?").returncode == 0
     assert [row["role"] for row in said()[1]] == ["user", "assistant"] * 2
 
@@ -74,6 +75,21 @@ def test_what_cannot_be_is_one_sentence(vitrine, arguments, given, status, words
     assert (done.returncode, done.stdout) == (status, ""), done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_conversation_that_never_began_leaves_no_session_behind(vitrine, quick, session):
+    wrong = vitrine.write("text.jpg", b"This is no picture. " * 20)
+    attempts = [
+        vitrine("chat", "--image", wrong, given=b"?"),
+        vitrine("chat", "--model", "nobodys", given=b"?"),
+        vitrine("chat", given=b" "),
+    ]
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert [attempt.returncode for attempt in attempts] == [1, 1, 2]
+    assert session.get(f"{quick.url}/api/sessions", timeout=30).json()["data"] == []
 
 
 def test_an_answer_that_fails_is_one_sentence(vitrine, quick):
@@ -232,12 +248,18 @@ def test_on_a_terminal_what_is_no_command_is_not_asked_either(vitrine, quick, sa
     assert [row["content"] for row in said()[1]][:1] == ["/etc is a folder?"]
 
 
-def test_on_a_terminal_the_last_messages_of_a_session_are_shown(vitrine, said):
+def test_on_a_terminal_the_last_messages_of_a_session_are_shown_and_which_were_not_answered(
+    vitrine, quick, said
+):
     vitrine("chat", given=b"Remember me?")
     made, [_, answered] = said()
+    quick.analyst.turn(insufficient_quota=True)
+    vitrine("chat", "--session", made, given=b"Lost?")
     terminal = Terminal(vitrine, "chat", "--session", made)
     terminal.wait_for("> Remember me?")
     terminal.wait_for(answered["content"][:40])
-    terminal.wait_for("> ", 2)
+    terminal.wait_for("> Lost?")
+    terminal.wait_for("(There is no answer: The endpoint's account has no quota left")
+    terminal.wait_for("> ", 3)
     terminal.type("\x04")
     assert terminal.end() == 0

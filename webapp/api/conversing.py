@@ -101,9 +101,11 @@ def turn_of(body: dict[str, Any], *, streamed: bool = False) -> Turn:
     said = [
         Said(each["role"], each["content"], each.get("tool_call_id")) for each in body.pop("messages", [])
     ]
+    names = [f"messages.{place}" for place in range(len(said))]
     if (message := body.pop("message", None)) is not None:
         said.append(Said(USER, message))
-    return Turn(said=said, images=images, tools=tools, streamed=streamed, **body)
+        names.append("message")
+    return Turn(said=said, names=names, images=images, tools=tools, streamed=streamed, **body)
 
 
 def _result(desk: Desk, found: Analysis) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from cli.terminal import Screen
 @click.option("--session", "session_id", metavar="ID", help="Go on with a session rather than begin one.")
 @click.option("--system", metavar="TEXT", help="What the model is told before everything else.")
 @click.option("--model", metavar="NAME", help="Another model than the server's default.")
-@click.option("--detail", type=click.Choice(["auto", "low", "high"]), help="How large photos are sent.")
+@click.option(
+    "--detail", type=click.Choice(["auto", "low", "high", "max"]), help="How large photos are sent."
+)
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens.")
 @asks_server
 def chat(

@@ -47,10 +47,12 @@ def message(spoken: Spoken) -> dict[str, Any]:
         "analysis_id": row.analysis_id,
         "status": analysis.state,
         "error": _problem(analysis),
-        **dict.fromkeys(("finish_reason", "model", "usage", "cost")),
+        **dict.fromkeys(("finish_reason", "model", "usage", "cost", "finished_at")),
         "created_at": row.created_at,
     }
-    return told | _said(analysis, spoken) if row.role == ASSISTANT else told
+    if row.role != ASSISTANT:
+        return told
+    return told | _said(analysis, spoken) | {"finished_at": analysis.finished_at}
 
 
 def page(rows: Sequence[Spoken], *, more: bool) -> dict[str, Any]:

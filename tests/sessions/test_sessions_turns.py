@@ -53,6 +53,8 @@ def test_messages_are_listed_in_their_order_with_what_the_answers_took(shop):
     assert {row["status"] for row in rows} == {"completed"}
     assert rows[1]["usage"]["total_tokens"] == 120
     assert rows[0]["usage"] is None
+    assert [row["finished_at"] is None for row in rows] == [True, False] * 2
+    assert rows[1]["created_at"] <= rows[1]["finished_at"] <= rows[2]["created_at"]
     assert rows[0]["analysis_id"] == rows[1]["analysis_id"] != rows[2]["analysis_id"]
 
 
@@ -417,6 +419,9 @@ def test_how_an_answer_is_to_be_made_reaches_the_endpoint_by_its_own_names(shop,
         ({"message": "?", "images": [{}]}, "images"),
         ({"message": "?", "tools": []}, "tools"),
         ({"message": "?", "tools": [1]}, "tools"),
+        ({"message": "?", "tools": [{}]}, "tools"),
+        ({"message": "?", "tools": [{"type": "function", "function": {"name": ""}}]}, "tools"),
+        ({"message": "?", "tools": [{"type": "function", "function": {"name": "a"}}] * 2}, "tools"),
         ({"message": "?", "tool_choice": 1}, "tool_choice"),
         ({"message": "?", "response_format": {"type": "yaml"}}, "response_format"),
         ({"message": "?", "messages": []}, "messages"),
@@ -430,3 +435,33 @@ def test_what_makes_no_sense_is_a_400_that_names_the_field_and_says_nothing(shop
     assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request"), answer.text
     assert answer.json["details"]["field"] == field
     assert shop.listed(session) == []
+
+
+@pytest.mark.parametrize("system", [None, "", " \n"])
+def test_a_system_prompt_that_says_nothing_is_none(shop, system):
+    session = shop.begin(system=system)
+    assert shop.client.get(f"/api/sessions/{session}").json["system"] is None
+    assert contents(shop.asked(shop.post(session, "?").json["analysis_id"])) == ["?"]
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "words"),
+    [
+        ("", {"json": {"metadata": []}}, "metadata: Must be a JSON object."),
+        ("", {"json": {"metadata": "x"}}, "metadata: Must be a JSON object."),
+        ("?cursor=zzz", {}, "cursor: Take next_cursor from the page before."),
+        ("/{session}/messages?cursor=zzz", {}, "cursor: Take next_cursor from the page before."),
+        ("/{session}/messages?cursor=-1", {}, "cursor: Take next_cursor from the page before."),
+    ],
+)
+def test_like_mistakes_are_told_by_like_sentences(shop, path, given, words):
+    address = f"/api/sessions{path.format(session=shop.begin())}"
+    refused = (shop.client.post if given else shop.client.get)(address, **given)
+    assert (refused.status_code, refused.json["error"]) == (400, words)
+
+
+def test_tools_in_a_form_are_refused_by_a_word_where_they_belong(shop):
+    form = {"session_id": shop.begin(), "message": "?", "tools": "[]"}
+    refused = shop.client.post("/api/chat", data=form, content_type="multipart/form-data")
+    assert (refused.status_code, refused.json["details"]["field"]) == (400, "tools")
+    assert refused.json["error"].startswith("tools: Send it as JSON")

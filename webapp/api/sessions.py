@@ -40,7 +40,7 @@ def create(body: dict[str, Any]) -> Any:
     made = sessions.create(
         desk(),
         key(),
-        system=body.get("system"),
+        system=body["system"],
         images=Again(body["images"]),
         metadata=body["metadata"],
         once=once(),

@@ -47,7 +47,8 @@ class ChatClient(Connection):
     ) -> Iterator[Event]:
         """Say something, once however often it is sent; the answer live, behind an event.
 
-        Raises Refused, StoppedSending, and Unreachable also half way.
+        Waits a little for a session that answers another message. Raises Refused, StoppedSending, and
+        Unreachable also half way.
         """
         headers = {"Idempotency-Key": once, "X-Request-ID": once, **_behind(last_event_id)}
         content: dict[str, Any] = {"json": fields}
@@ -56,7 +57,7 @@ class ChatClient(Connection):
             upload = Upload(told, images, self.interrupt, name="images")
             headers["Content-Type"] = upload.content_type
             content = {"data": upload}
-        return self._events("/chat/stream", method="POST", headers=headers, **content)
+        return self._events("/chat/stream", method="POST", patient=True, headers=headers, **content)
 
     def follow(self, analysis_id: str, last_event_id: str | None = None) -> Iterator[Event]:
         """An answer that is being made, live. Raises Refused, and Unreachable also half way."""

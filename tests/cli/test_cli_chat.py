@@ -135,6 +135,18 @@ def test_an_answer_that_breaks_off_goes_on_behind_what_was_told(scripted, script
     assert before["Idempotency-Key"] == after["Idempotency-Key"]
 
 
+def test_a_session_that_answers_another_message_is_waited_for(scripted, scripted_user, refusal):
+    scripted.say({"id": "sess_01kaj3c0dpw8w0z3f6s9q2xk7v"})
+    scripted.say(refusal("conflict", "This session is answering."), status=409, Retry_After="1")
+    told = event(1, "token", text="Red.") + event(2, "result") + event(3, "done")
+    scripted.answers.append((200, told, {"Content-Type": "text/event-stream"}))
+    done = scripted_user("chat", "--session", "sess_01kaj3c0dpw8w0z3f6s9q2xk7v", given=b"?")
+    assert (done.returncode, done.stdout) == (0, "Red.\n"), done.stderr
+    assert "The server is busy (409); trying again in 1 s." in done.stderr
+    [_, (_, _, first), (_, _, second)] = scripted.asked
+    assert first["Idempotency-Key"] == second["Idempotency-Key"]
+
+
 class Terminal:
     """The command on a terminal of its own."""
 

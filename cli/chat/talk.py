@@ -10,10 +10,11 @@ from typing import Any
 
 from cli import wording
 from cli.chat.client import ChatClient, Message, Session
-from cli.chat.listening import Connect, heard
+from cli.chat.listening import heard
 from cli.chat.telling import Telling, Told
 from cli.connection import Refused
 from cli.failure import Failure, Interrupted, Unreachable
+from cli.following import Connect
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending
 from cli.terminal import Screen
@@ -71,9 +72,7 @@ class Talk:
     def _tell(self, connect: Connect) -> Told:
         self._client.interrupt.asked = False
         with self._client.interrupt.listening():
-            told = Telling(self._client, self._screen).tell(
-                heard(connect, self._client.interrupt, self._client.say)
-            )
+            told = Telling(self._client, self._screen).tell(heard(connect, self._client))
         self.has_stopped = told.stopped
         self._bill(told)
         return told

@@ -20,6 +20,8 @@ from cli.multipart import StoppedSending
 from cli.terminal import Screen
 
 PROMPT = "> "
+INTERRUPTED = 130
+"""Exit status of a question that was stopped."""
 RECALLED = 6
 """Messages that are shown of a session that goes on."""
 RECALLED_CHARACTERS = 400
@@ -87,7 +89,7 @@ class Talk:
             leaves = " Ctrl-C again leaves." if sys.stdin.isatty() else ""
             self._screen.note(f"Stopped. What was asked by then may still cost something.{leaves}")
         elif told.problem is not None and sys.stdin.isatty():
-            self._screen.note(f"There is no answer: {told.problem}")
+            self._screen.note(told.problem)
 
 
 def one_question(talk: Talk, message: str, images: Sequence[LocalFile]) -> int:
@@ -99,13 +101,10 @@ def one_question(talk: Talk, message: str, images: Sequence[LocalFile]) -> int:
         if isinstance(problem, Refused):
             raise
         raise Interrupted("Stopped before anything was asked.") from None
-    if told.problem is None:
-        talk.tell_how_to_go_on()
-    if told.stopped:
-        return 130
     if told.problem is not None:
-        raise Failure(told.problem)
-    return 0
+        Failure(told.problem).show()
+    talk.tell_how_to_go_on()
+    return INTERRUPTED if told.stopped else int(told.problem is not None)
 
 
 def _recalled(message: Message) -> Iterator[str]:
@@ -115,4 +114,4 @@ def _recalled(message: Message) -> Iterator[str]:
     if short:
         yield f"{PROMPT}{short}" if message["role"] == "user" else short
     if message["role"] == "assistant" and message["error"]:
-        yield f"(There is no answer: {wording.one_line(message['error']['message'])})"
+        yield f"({wording.one_line(message['error']['message'])})"

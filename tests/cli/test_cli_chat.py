@@ -97,6 +97,7 @@ def test_an_answer_that_fails_is_one_sentence(vitrine, quick):
     done = vitrine("chat", given=b"?")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("vitrine: The endpoint's account has no quota left")
+    assert "To go on: vitrine chat --session sess_" in done.stderr
 
 
 def test_ctrl_c_stops_the_answer(vitrine, quick, said):
@@ -125,7 +126,8 @@ def test_an_answer_that_breaks_off_goes_on_behind_what_was_told(scripted, script
     first = event(1, "status", id="an_1", status="asking") + event(2, "token", text="A red ")
     bill = {"usage": {"total_tokens": 12}, "cost": {"total_cost": 0.5, "currency": "USD"}}
     rest = event(3, "token", text="머그컵.") + event(4, "result", **bill) + event(5, "done")
-    scripted.answers += [(200, first, stream), (200, rest, stream)]
+    cut = rest[: rest.index(b"text") + 2]  # within an event
+    scripted.answers += [(200, first + cut, stream), (200, rest, stream)]
     done = scripted_user("chat", given=b"?")
     assert (done.returncode, done.stdout) == (0, "A red 머그컵.\n")
     assert "$0.5000" in done.stderr
@@ -251,10 +253,12 @@ def test_on_a_terminal_what_is_no_command_is_not_asked_either(vitrine, quick, sa
     for number, line in enumerate(["/help", "/imgae mug.jpg", "/image", "/"], 1):
         terminal.type(f"{line}\n")
         terminal.wait_for("/image FILE... shows photos with your next message", number)
+        terminal.wait_for("> ", number + 1)
     assert "There is no command /imgae." in terminal.shown
     assert quick.analyst.ledger()["count"] == 0
     terminal.type(" /etc is a folder?\n")
     terminal.wait_for("tokens, free")
+    terminal.wait_for("> ", 6)
     terminal.type("\x04")
     assert terminal.end() == 0
     assert [row["content"] for row in said()[1]][:1] == ["/etc is a folder?"]
@@ -271,7 +275,7 @@ def test_on_a_terminal_the_last_messages_of_a_session_are_shown_and_which_were_n
     terminal.wait_for("> Remember me?")
     terminal.wait_for(answered["content"][:40])
     terminal.wait_for("> Lost?")
-    terminal.wait_for("(There is no answer: The endpoint's account has no quota left")
+    terminal.wait_for("(The endpoint's account has no quota left")
     terminal.wait_for("> ", 3)
     terminal.type("\x04")
     assert terminal.end() == 0

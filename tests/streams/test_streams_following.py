@@ -120,7 +120,8 @@ def test_the_place_in_another_answer_is_refused_by_a_get_and_forgotten_by_what_i
     typist.type("Two.")
     typist.end()
     seen += list(told)
-    other, _, _ = shop.ask()
+    other, unheard, _ = shop.ask()
+    unheard.close()
     refused = shop.client.get(
         f"/api/v1/analyses/{other}/stream", headers={"Last-Event-ID": seen[-1].id}, buffered=False
     )

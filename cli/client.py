@@ -6,7 +6,7 @@ import uuid
 from http import HTTPStatus
 from typing import Any
 
-from cli.connection import READ_SECONDS, BrokenOff, Connection, Refused, Reply
+from cli.connection import READ_SECONDS, BrokenOff, Connection, Refused, Reply, named
 from cli.multipart import Upload
 
 Analysis = dict[str, Any]
@@ -33,16 +33,16 @@ class Client(Connection):
 
     def look(self, analysis_id: str) -> Reply:
         """An analysis as it stands; asks again when the connection breaks. Raises Refused or Unreachable."""
-        return self._ask_again("GET", f"/analyses/{analysis_id}")
+        return self._ask_again("GET", f"/analyses/{named(analysis_id)}")
 
     def one(self, analysis_id: str) -> Analysis:
         """An analysis as it stands. Raises Refused or Unreachable."""
-        return self._ask("GET", f"/analyses/{analysis_id}").body
+        return self._ask("GET", f"/analyses/{named(analysis_id)}").body
 
     def cancel(self, analysis_id: str) -> Analysis:
         """Cancel an analysis; gives it as it is then, which may be final already."""
         try:
-            return self._ask("POST", f"/analyses/{analysis_id}/cancel").body
+            return self._ask("POST", f"/analyses/{named(analysis_id)}/cancel").body
         except Refused as refusal:
             if refusal.status != HTTPStatus.CONFLICT:
                 raise

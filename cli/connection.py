@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -52,6 +53,13 @@ class Reply:
     retry_after: float | None
 
 
+def named(text: str) -> str:
+    """What a user names, as one segment of a path whatever is in it. Raises Failure for what is none."""
+    if text in {"", ".", ".."}:  # which would be another path
+        raise Failure(f"There is nothing by the name {text!r}.")
+    return quote(text, safe="")
+
+
 class Connection:
     """A way to a server's API. Safe to share between threads."""
 
@@ -72,16 +80,7 @@ class Connection:
 
     def _ask(self, method: str, path: str, **content: Any) -> Reply:
         """Ask, and ask again where the server is busy and says for how long. Raises Refused, Unreachable."""
-        for left in reversed(range(TRIES)):
-            answer = self._send(method, path, **content)
-            pause = _retry_after(answer)
-            if answer.status_code not in BUSY or pause is None or pause > LONGEST_PAUSE or not left:
-                break
-            if self.interrupt.asked:
-                break
-            self.say(f"The server is busy ({answer.status_code}); trying again in {pause:.0f} s.")
-            self.interrupt.sleep(pause)
-        return self._reply(answer)
+        return self._reply(self._send_patiently(method, path, **content))
 
     def _ask_again(self, method: str, path: str, *, words: str = "Looking again", **content: Any) -> Reply:
         """The same for what may be asked twice: asks again also when the connection breaks."""
@@ -95,13 +94,30 @@ class Connection:
                 self.interrupt.sleep(pause)
         return self._ask(method, path, **content)
 
-    def _pieces(self, path: str, *, method: str = "GET", **content: Any) -> Iterator[bytes]:
+    def _pieces(
+        self, path: str, *, method: str = "GET", patient: bool = False, **content: Any
+    ) -> Iterator[bytes]:
         """The body of an answer piece by piece as it comes. Raises Refused, and Unreachable also half way."""
-        with self._send(method, path, stream=True, **content) as answer:
+        send = self._send_patiently if patient else self._send
+        with send(method, path, stream=True, **content) as answer:
             if not answer.ok or answer.is_redirect:
                 self._reply(answer)
             with self._translated():
                 yield from answer.iter_content(None)
+
+    def _send_patiently(self, method: str, path: str, **content: Any) -> requests.Response:
+        """The answer; where the server is busy and says for how long, that to another try."""
+        for left in reversed(range(TRIES)):
+            answer = self._send(method, path, **content)
+            pause = _retry_after(answer)
+            if answer.status_code not in BUSY or pause is None or pause > LONGEST_PAUSE or not left:
+                break
+            if self.interrupt.asked:
+                break
+            answer.close()
+            self.say(f"The server is busy ({answer.status_code}); trying again in {pause:.0f} s.")
+            self.interrupt.sleep(pause)
+        return answer
 
     def _send(
         self, method: str, path: str, *, patience: float = READ_SECONDS, **content: Any

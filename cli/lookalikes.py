@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.batch.client import BatchClient
-from cli.connection import READ_SECONDS
+from cli.connection import READ_SECONDS, named
 from cli.local_file import LocalFile
 from cli.multipart import Upload
 
@@ -27,7 +27,7 @@ class LookalikesClient(BatchClient):
 
     def forget(self, file_id: str) -> None:
         """Remove an upload."""
-        self._ask_again("DELETE", f"/files/{file_id}")
+        self._ask_again("DELETE", f"/files/{named(file_id)}")
 
     def duplicates(self, file_id: str, threshold: int | None) -> Iterator[Row]:
         """Every file that shows the same as this one, the nearest first. Raises Refused, Unreachable."""
@@ -35,7 +35,7 @@ class LookalikesClient(BatchClient):
         while True:
             page = self._ask_again(
                 "GET",
-                f"/files/{file_id}/duplicates",
+                f"/files/{named(file_id)}/duplicates",
                 params=query,
                 patience=MEASURING_SECONDS + READ_SECONDS,
             ).body

@@ -9,7 +9,7 @@ HTTP status of the answer. Foreign errors are translated into these once, where 
     │                         AddressNotAllowed
     ├── AuthenticationFailed 401      ├── PermissionDenied 403        ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405          ├── NotAcceptable 406           ├── Conflict 409 ── WrongState,
-    │                                                                   RequestInFlight
+    │                                                                   Cancelled, RequestInFlight
     ├── FileTooLarge 413              ├── UnsupportedMediaType 415    ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── RateLimitExceeded 429 ── TokenLimitExceeded, BudgetExceeded ── BudgetSetAside
@@ -143,6 +143,12 @@ class Conflict(VitrineError):
 
 class WrongState(Conflict):
     """The state does not allow this move."""
+
+
+class Cancelled(Conflict):
+    """This was cancelled before it was answered."""
+
+    code = "cancelled"
 
 
 class RequestInFlight(Conflict):
@@ -286,10 +292,13 @@ class ImageTooLarge(ImageError):
 
 
 def from_code(code: str | None, message: str | None, details: Mapping[str, Any]) -> VitrineError:
-    """The error that was stored by its code; a code that is not known any more is an InternalError."""
-    return _by_code(VitrineError).get(code or "", Conflict if code is None else InternalError)(
-        message, details=details
-    )
+    """The error that was stored by its code; a code that is not known any more is an InternalError.
+
+    What was cancelled has no code, and its reason as the message.
+    """
+    if code is None:
+        return Cancelled(message and f"This was not answered: {message}.", details=details)
+    return _by_code(VitrineError).get(code, InternalError)(message, details=details)
 
 
 def _by_code(root: type[VitrineError]) -> dict[str, type[VitrineError]]:

@@ -37,7 +37,7 @@ from webapp.openai_api import files as openai_files
 from webapp.openai_api import headers as openai_headers
 from webapp.openai_api import models as openai_models
 from webapp.openai_api import outputs as openai_outputs
-from webapp.openapi import IdConverter, make_api
+from webapp.openapi import IdConverter, MaybeIdConverter, make_api
 from webapp.pages import home
 from webapp.uploads import StreamedRequest
 
@@ -93,7 +93,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> Flask:
         "MAX_FORM_PARTS": FORM_PARTS,
     }
     app.url_map.strict_slashes = False
-    app.url_map.converters["id"] = IdConverter
+    app.url_map.converters |= {"id": IdConverter, "maybe_id": MaybeIdConverter}
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=list(READABLE))
     streams.register(app, settings.web_threads)

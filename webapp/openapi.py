@@ -41,11 +41,19 @@ class IdConverter(BaseConverter):
     def __init__(self, url_map: Map, *prefixes: str) -> None:
         super().__init__(url_map)
         prefix = prefixes[0] if len(prefixes) == 1 else f"(?:{'|'.join(prefixes)})"
-        self.regex = rf"{prefix}_[{ALPHABET}]{{{LENGTH}}}"
+        self.documented = self.regex = rf"{prefix}_[{ALPHABET}]{{{LENGTH}}}"
+
+
+class MaybeIdConverter(IdConverter):
+    """What may be such an id: for views whose own sentence says better that there is none."""
+
+    def __init__(self, url_map: Map, *prefixes: str) -> None:
+        super().__init__(url_map, *prefixes)
+        self.regex = "[!-.0-~]{1,64}"
 
 
 def _id_parameter(converter: IdConverter) -> dict[str, str]:
-    return {"type": "string", "pattern": f"^{converter.regex}$"}
+    return {"type": "string", "pattern": f"^{converter.documented}$"}
 
 
 def make_api(app: Flask) -> Any:
@@ -59,7 +67,8 @@ def make_api(app: Flask) -> Any:
     }
     options = {"info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}}
     api = DocumentedApi(app, spec_kwargs=options)
-    api.register_converter(IdConverter, _id_parameter)
+    for converter in (IdConverter, MaybeIdConverter):
+        api.register_converter(converter, _id_parameter)
     del api.spec.components.schemas["PaginationMetadata"]  # of a kind of paging that is not used here
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)

@@ -14,6 +14,7 @@ from typing import Any, cast
 from flask import current_app, g, request
 from flask_smorest import Blueprint
 from marshmallow import Schema, ValidationError, fields
+from marshmallow.exceptions import SCHEMA
 from werkzeug.datastructures import MultiDict
 
 from config import Settings
@@ -236,9 +237,11 @@ def _loaded(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(wrong: dict[str, Any]) -> str:
-    """The first problem as a sentence; all of them are in the details."""
-    name, why = next(iter(wrong.items()))
+    """The first problem as a sentence, behind the path of its field; all of them are in the details."""
+    path: list[str] = []
+    why: Any = wrong
     while isinstance(why, dict):
-        inner, why = next(iter(why.items()))
-        name = f"{name}.{inner}"
-    return f"{name}: {why[0] if isinstance(why, list) else why}"
+        name, why = next(iter(why.items()))
+        path += [] if name == SCHEMA else [str(name)]
+    sentence = str(why[0] if isinstance(why, list) else why)
+    return f"{'.'.join(path)}: {sentence}" if path else sentence

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from core.errors import from_code
 from core.models import Analysis, ChatSession
 from core.services import tool_calls
 from core.services.context import ASSISTANT
 from core.services.turns import Spoken
+from core.states import AnalysisState
 from webapp import present
 
 
@@ -44,11 +46,13 @@ def message(spoken: Spoken) -> dict[str, Any]:
         "images": [present.image(each) for each in spoken.images],
         "analysis_id": row.analysis_id,
         "status": analysis.state,
-        "error": present.problem(analysis),
-        **dict.fromkeys(("finish_reason", "model", "usage", "cost")),
+        "error": _problem(analysis),
+        **dict.fromkeys(("finish_reason", "model", "usage", "cost", "finished_at")),
         "created_at": row.created_at,
     }
-    return told | _said(analysis, spoken) if row.role == ASSISTANT else told
+    if row.role != ASSISTANT:
+        return told
+    return told | _said(analysis, spoken) | {"finished_at": analysis.finished_at}
 
 
 def page(rows: Sequence[Spoken], *, more: bool) -> dict[str, Any]:
@@ -89,6 +93,14 @@ def _said(analysis: Analysis, spoken: Spoken | None) -> dict[str, Any]:
         "usage": present.usage(analysis),
         "cost": present.cost(analysis),
     }
+
+
+def _problem(analysis: Analysis) -> dict[str, Any] | None:
+    """Why a turn was not answered; messages have no place for a reason beside it."""
+    if analysis.state != AnalysisState.CANCELLED:
+        return present.problem(analysis)
+    error = from_code(None, analysis.reason, {})
+    return {"code": error.code, "message": error.message}
 
 
 def _when(analysis: Analysis) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """An analysis followed live: how far it is, its text piece by piece, what came of it.
 
-The id of an event says all that its client has been told: the stage, and the place in the text. So any
-process goes on behind it, from the log while the answer is made or from the database afterwards; see
-docs/decisions/0021-token-streams.md.
+The id of an event says all that its client has been told: of which analysis, the stage, and the place in the
+text. So any process goes on behind it, from the log while the answer is made or from the database
+afterwards; see docs/decisions/0021-token-streams.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, NotFound, Unavailable, VitrineError, from_code
+from core.errors import NotFound, Unavailable, VitrineError, from_code
 from core.live_text import START, Part, Place
 from core.models import Analysis
 from core.services import analyses
@@ -27,33 +27,34 @@ from webapp.streams import FAREWELL, HEARTBEAT, HEARTBEAT_SECONDS, event
 
 QUEUED, PREPARING, ASKING = STAGES = ("queued", "preparing", "asking")
 RESULT, DONE = "result", "done"
-EVENT_ID = re.compile(rf"(|{'|'.join((*STAGES, RESULT, DONE))})\.(.+)", re.ASCII)
+EVENT_ID = re.compile(rf"(an_[0-9a-z]+)\.(|{'|'.join((*STAGES, RESULT, DONE))})\.(.+)", re.ASCII)
 WAIT_SECONDS = 1.0
 """Between two looks whether the client is still there."""
 LOOK_SECONDS = 2.0
 """How long silence is believed before the database is asked."""
+LET_GO_SECONDS = 0.1
+"""Between two looks whether a worker has let go."""
 PIECE = re.compile(r".{1,2000}", re.DOTALL)
 """Of a stored text, in one event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a client has been told: a stage, and the text up to a place."""
+    """What a client has been told of an analysis: a stage, and the text up to a place."""
 
+    analysis_id: str
     stage: str = ""
     place: Place = START
 
     def __str__(self) -> str:
-        return f"{self.stage}.{self.place}"
+        return f"{self.analysis_id}.{self.stage}.{self.place}"
 
     @classmethod
-    def read(cls, last_event_id: str) -> Told:
-        """What is told by a `Last-Event-ID`; nothing by an empty one. Raises InvalidRequest."""
-        match = EVENT_ID.fullmatch(last_event_id or str(cls()))
-        place = Place.read(match[2]) if match else None
-        if match is None or place is None:
-            raise InvalidRequest("This Last-Event-ID is none of this stream's.")
-        return cls(match[1], place)
+    def read(cls, last_event_id: str) -> Told | None:
+        """What the id of an event says; None for what never was one."""
+        match = EVENT_ID.fullmatch(last_event_id)
+        place = Place.read(match[3]) if match else None
+        return cls(match[1], match[2], place) if match and place else None
 
 
 Shown = Callable[[Analysis], dict[str, Any]]
@@ -93,6 +94,7 @@ class TokenStream:
         """Everything behind what was told, each once, up to `done`, or until client or process go."""
         try:
             yield from self._live()
+            self._await_text()
             if stopping.has_begun():
                 yield FAREWELL
             elif self._has_left():
@@ -122,6 +124,11 @@ class TokenStream:
                 if log.is_over or (not new and time.monotonic() - looked_at > LOOK_SECONDS):
                     state, looked_at = self._look(), time.monotonic()
                     yield from self._sent(self._stage(self._stage_of(state)))
+
+    def _await_text(self) -> None:
+        """Wait for what a worker still holds of an answer that was ended over its head."""
+        while analyses.text_is_due(self._desk, self._id) and not (stopping.has_begun() or self._has_left()):
+            time.sleep(LET_GO_SECONDS)
 
     def _look(self) -> AnalysisState:
         return analyses.state(self._desk, self._account_id, self._id)
@@ -172,10 +179,10 @@ class TokenStream:
         return self._event("token", {"text": text})
 
     def _end(self, found: Analysis) -> Iterator[str]:
-        """The rest of the text, and what came of the analysis."""
-        rest = Part(START, found.answer or "").rest(self._told.place)
-        yield from map(self._token, PIECE.findall(rest or ""))
-        if self._told.stage not in {RESULT, DONE}:
+        """The rest of the text, and what came of the analysis; behind that no more text is told."""
+        if self._told.stage != RESULT:
+            rest = Part(START, found.answer or "").rest(self._told.place)
+            yield from map(self._token, PIECE.findall(rest or ""))
             self._told = replace(self._told, stage=RESULT)
             if found.state == AnalysisState.COMPLETED:
                 yield self._event("result", self._shown(found) | {"streamed": rest is not None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from worker.vision import CallFailed, Vision
 SWEEP_SECONDS = 5.0
 REPORT_SECONDS = 5.0
 PING_SECONDS = 30.0
+SESSIONS_SECONDS = 10.0
+"""What belonged to a session that is gone is not to be seen for long."""
 TIDY_SECONDS = 300.0
 TIDY_AT_MOST = 1.0
 """Seconds for each part of it: reports that the worker lives come from the same thread."""
@@ -55,7 +58,12 @@ class Upkeep:
             ),
             Timetable(
                 "upkeep",
-                [(PING_SECONDS, self._ping), (REPORT_SECONDS, self._report), (TIDY_SECONDS, self._tidy)],
+                [
+                    (PING_SECONDS, self._ping),
+                    (REPORT_SECONDS, self._report),
+                    (SESSIONS_SECONDS, self._forget_sessions),
+                    (TIDY_SECONDS, self._tidy),
+                ],
             ),
         ]
 
@@ -98,16 +106,21 @@ class Upkeep:
         else:
             self._endpoint = {"ok": True, "latency_ms": round(seconds * 1000, 1), "error": None}
 
+    def _forget_sessions(self) -> None:
+        self._do_for_a_while(sessions.hide_unused)
+        self._do_for_a_while(sessions.forget)
+
+    def _do_for_a_while(self, chore: Callable[[Desk], int]) -> None:
+        for_a_while(partial(chore, self._desk), TIDY_AT_MOST)
+
     def _tidy(self) -> None:
         for chore in (
             files.expire,
             retention.forget_analyses,
             retention.hide_batches,
             retention.forget_items,
-            sessions.hide_unused,
-            sessions.forget,
             files.collect_abandoned,
         ):
-            for_a_while(partial(chore, self._desk), TIDY_AT_MOST)
+            self._do_for_a_while(chore)
         idempotency.forget_old(self._desk)
         fleet.forget(self._desk, timedelta(days=1))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sseclient import Event, SSEClient
 
-from cli.connection import Connection, Refused
+from cli.connection import Connection, Refused, named
 from cli.failure import Failure
 from cli.local_file import LocalFile
 from cli.multipart import Upload
@@ -61,7 +61,7 @@ class BatchClient(Connection):
 
     def one(self, batch_id: str) -> Batch:
         """A batch as it stands; asks again when the connection breaks. Raises Refused or Unreachable."""
-        return self._ask_again("GET", f"/batches/{batch_id}").body
+        return self._ask_again("GET", f"/batches/{named(batch_id)}").body
 
     def page(self, **query: Any) -> dict[str, Any]:
         """A page of batches, the newest first."""
@@ -69,18 +69,20 @@ class BatchClient(Connection):
 
     def act(self, batch_id: str, verb: str, **body: Any) -> Batch:
         """Pause, resume, cancel or retry a batch; gives it as it is then."""
-        return self._ask("POST", f"/batches/{batch_id}/{verb}", json=body or None).body
+        return self._ask("POST", f"/batches/{named(batch_id)}/{verb}", json=body or None).body
 
     def items(self, batch_id: str, **query: Any) -> list[Item]:
         """A page of the items, in input order."""
-        found: list[Item] = self._ask_again("GET", f"/batches/{batch_id}/results", params=query).body["data"]
+        found: list[Item] = self._ask_again("GET", f"/batches/{named(batch_id)}/results", params=query).body[
+            "data"
+        ]
         return found
 
     def results(self, batch_id: str, form: str) -> Iterator[bytes]:
         """All results as `ndjson` or `csv`, piece by piece. Raises Refused, and Unreachable also half way."""
-        return self._pieces(f"/batches/{batch_id}/results", params={"format": form})
+        return self._pieces(f"/batches/{named(batch_id)}/results", params={"format": form})
 
     def events(self, batch_id: str, last_event_id: str | None) -> Iterator[Event]:
         """What happens to a batch, live, behind an event. Raises Refused, and Unreachable also half way."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        return SSEClient(self._pieces(f"/batches/{batch_id}/stream", headers=headers)).events()
+        return SSEClient(self._pieces(f"/batches/{named(batch_id)}/stream", headers=headers)).events()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sseclient import Event, SSEClient
 
-from cli.connection import Connection, Refused
+from cli.connection import Connection, Refused, named
 from cli.local_file import LocalFile
 from cli.multipart import Upload
 
@@ -27,12 +26,16 @@ class ChatClient(Connection):
 
     def one(self, session_id: str) -> Session:
         """A session as it stands. Raises Refused or Unreachable."""
-        return self._ask("GET", f"/sessions/{session_id}").body
+        return self._ask("GET", f"/sessions/{named(session_id)}").body
+
+    def delete(self, session_id: str) -> None:
+        """Delete a session. Raises Refused or Unreachable."""
+        self._ask("DELETE", f"/sessions/{named(session_id)}")
 
     def last(self, session_id: str, count: int) -> list[Message]:
         """The newest messages, in their order. Raises Refused or Unreachable."""
         query = {"order": "desc", "limit": count}
-        page = self._ask("GET", f"/sessions/{session_id}/messages", params=query).body
+        page = self._ask("GET", f"/sessions/{named(session_id)}/messages", params=query).body
         return list(reversed(page["data"]))
 
     def speak(
@@ -44,7 +47,8 @@ class ChatClient(Connection):
     ) -> Iterator[Event]:
         """Say something, once however often it is sent; the answer live, behind an event.
 
-        Raises Refused, StoppedSending, and Unreachable also half way.
+        Waits a little for a session that answers another message. Raises Refused, StoppedSending, and
+        Unreachable also half way.
         """
         headers = {"Idempotency-Key": once, "X-Request-ID": once, **_behind(last_event_id)}
         content: dict[str, Any] = {"json": fields}
@@ -53,16 +57,19 @@ class ChatClient(Connection):
             upload = Upload(told, images, self.interrupt, name="images")
             headers["Content-Type"] = upload.content_type
             content = {"data": upload}
-        return self._events("/chat/stream", method="POST", headers=headers, **content)
+        return self._events("/chat/stream", method="POST", patient=True, headers=headers, **content)
 
     def follow(self, analysis_id: str, last_event_id: str | None = None) -> Iterator[Event]:
         """An answer that is being made, live. Raises Refused, and Unreachable also half way."""
-        return self._events(f"/v1/analyses/{analysis_id}/stream", headers=_behind(last_event_id))
+        return self._events(f"/v1/analyses/{named(analysis_id)}/stream", headers=_behind(last_event_id))
 
-    def cancel(self, analysis_id: str) -> None:
-        """Stop an answer; one that is whole by now stays."""
-        with contextlib.suppress(Refused):
-            self._ask("POST", f"/v1/analyses/{analysis_id}/cancel")
+    def cancel(self, analysis_id: str) -> bool:
+        """Stop an answer; False where it has come to its end by itself."""
+        try:
+            self._ask("POST", f"/v1/analyses/{named(analysis_id)}/cancel")
+        except Refused:
+            return False
+        return True
 
     def _events(self, path: str, **content: Any) -> Iterator[Event]:
         return iter(SSEClient(self._pieces(path, **content)).events())

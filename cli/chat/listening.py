@@ -1,35 +1,29 @@
-"""Live events, however often the connection breaks; read by a thread, so that Ctrl-C is noticed meanwhile."""
+"""An answer followed live by a thread, so that Ctrl-C is noticed while nothing comes."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from queue import Empty, SimpleQueue
 
-from sseclient import Event
+from cli.connection import Connection
+from cli.following import DONE, PASSING, Connect, Follower, News
+from cli.interrupt import SLICE
 
-from cli.connection import Refused
-from cli.failure import Unreachable
-from cli.interrupt import SLICE, Interrupt
-
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0)
-"""Seconds before each new try to connect, of those that follow each other."""
-PASSING = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
-DONE = "done"
-
-Connect = Callable[[str | None], Iterator[Event]]
-"""Opens the stream behind the event of an id."""
+NAMES = {"status", "token", "result", "error", DONE}
+WAITED_OUT = {*PASSING, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-def heard(connect: Connect, interrupt: Interrupt, say: Callable[[str], None]) -> Iterator[Event | None]:
+def heard(connect: Connect, connection: Connection) -> Iterator[News | None]:
     """Every event up to `done`, and None while none comes. Raises Refused, Unreachable, StoppedSending."""
-    queue: SimpleQueue[Event | Exception] = SimpleQueue()
+    queue: SimpleQueue[News | Exception] = SimpleQueue()
+    follower = Follower(connect, connection, NAMES, WAITED_OUT)
 
     def read() -> None:
         try:
-            for event in _resumed(connect, interrupt, say):
-                queue.put(event)
+            for news in follower.news():
+                queue.put(news)
         except Exception as problem:  # noqa: BLE001 - it is raised where somebody reads
             queue.put(problem)
 
@@ -43,30 +37,5 @@ def heard(connect: Connect, interrupt: Interrupt, say: Callable[[str], None]) ->
         if isinstance(found, Exception):
             raise found
         yield found
-        if found.event == DONE:
+        if found.name == DONE:
             return
-
-
-def _resumed(connect: Connect, interrupt: Interrupt, say: Callable[[str], None]) -> Iterator[Event]:
-    """The events of one stream after the other, until one of them says that it is done."""
-    last: str | None = None
-    pauses = iter(PAUSES)
-    while True:
-        problem: Refused | Unreachable = Unreachable("The stream ended before the answer did.")
-        try:
-            for event in connect(last):
-                last, pauses = event.id or last, iter(PAUSES)
-                yield event
-                if event.event == DONE:
-                    return
-        except Unreachable as broken:
-            problem = broken
-        except Refused as refusal:
-            if refusal.status not in PASSING:
-                raise
-            problem = refusal
-        pause = next(pauses, None)
-        if pause is None or interrupt.asked:
-            raise problem
-        say(f"{problem.message} Going on in {pause:.0f} s.")
-        interrupt.sleep(pause)

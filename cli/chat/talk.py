@@ -1,45 +1,47 @@
-"""A conversation: messages in, answers out, until the user leaves."""
+"""A conversation: messages in, answers out."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import uuid
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Iterator, Sequence
 from typing import Any
-
-import click
 
 from cli import wording
 from cli.chat.client import ChatClient, Message, Session
-from cli.chat.listening import Connect, heard
+from cli.chat.listening import heard
 from cli.chat.telling import Telling, Told
 from cli.connection import Refused
 from cli.failure import Failure, Interrupted, Unreachable
-from cli.images import look_at
+from cli.following import Connect
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending
 from cli.terminal import Screen
 
 PROMPT = "> "
-SHOW = "/image"
+INTERRUPTED = 130
+"""Exit status of a question that was stopped."""
 RECALLED = 6
 """Messages that are shown of a session that goes on."""
 RECALLED_CHARACTERS = 400
-HINT = f"Ctrl-C stops an answer, twice leaves, as does Ctrl-D; {SHOW} FILE... shows a photo."
 
 
 class Talk:
     """One conversation on a terminal, or one question."""
 
-    def __init__(self, client: ChatClient, screen: Screen, session: Session, options: dict[str, Any]) -> None:
+    def __init__(
+        self, client: ChatClient, screen: Screen, session: Session, options: dict[str, Any], *, is_new: bool
+    ) -> None:
         self._client = client
+        self._is_new = is_new
         self._screen = screen
         self._session = session
         self._options = options
         self._answers = 0
         self._spent: float | None = 0.0
+        self.has_stopped = False
+        """Whether the last answer was stopped, so that the next Ctrl-C is the second."""
 
     def ask(self, message: str, images: Sequence[LocalFile]) -> Told:
         """Say something and print the answer. Raises Refused, Unreachable."""
@@ -50,42 +52,30 @@ class Talk:
     def recall(self) -> None:
         """Show how far a session has come, and the answer that it is still making."""
         for message in self._client.last(self._session["id"], RECALLED):
-            if message["content"]:
-                self._screen.note(_recalled(message))
+            for line in _recalled(message):
+                self._screen.note(line)
         if answering := self._session.get("answering"):
             self._tell(lambda last: self._client.follow(answering, last))
 
-    def converse(self, images: Sequence[LocalFile]) -> None:
-        """Talk until the user leaves."""
-        self._screen.note(HINT)
-        with contextlib.suppress(ImportError):  # not everywhere
-            import_module("readline")  # lines can be edited and called back from then on
-        shown = list(images)
-        with self._client.interrupt.listening():  # one that comes just after an answer is nothing to die of
-            while (line := self._line()) is not None:
-                if line.split(maxsplit=1)[:1] == [SHOW]:
-                    shown += self._images(line.split()[1:])
-                elif line.strip() and self._heard(line, shown):
-                    shown = []
-        self._farewell()
+    def drop_if_empty(self) -> bool:
+        """Whether nothing was said in a session that was begun here: then it is not left behind."""
+        with contextlib.suppress(Refused, Unreachable):
+            if self._is_new and not self._client.one(self._session["id"])["message_count"]:
+                self._client.delete(self._session["id"])
+                return True
+        return False
 
-    def _heard(self, message: str, images: Sequence[LocalFile]) -> bool:
-        """Whether a message was answered; one that was not does not go along, and its photos wait."""
-        try:
-            return self.ask(message, images).answer is not None
-        except (Refused, Unreachable) as problem:
-            self._screen.note(wording.one_line(problem.message))
-            return False
-        except StoppedSending:
-            self._screen.note("Stopped before anything was asked.")
-            return False
+    def tell_how_to_go_on(self) -> None:
+        """Name the session, and what was spent on it so far."""
+        spent = wording.amount(self._spent, "USD")
+        so_far = f"{wording.count(self._answers, 'answer')}, {spent}. " if self._answers > 1 else ""
+        self._screen.note(f"{so_far}To go on: vitrine chat --session {self._session['id']}")
 
     def _tell(self, connect: Connect) -> Told:
         self._client.interrupt.asked = False
         with self._client.interrupt.listening():
-            told = Telling(self._client, self._screen).tell(
-                heard(connect, self._client.interrupt, self._client.say)
-            )
+            told = Telling(self._client, self._screen).tell(heard(connect, self._client))
+        self.has_stopped = told.stopped
         self._bill(told)
         return told
 
@@ -96,55 +86,32 @@ class Talk:
             self._spent = None if cost is None or self._spent is None else self._spent + cost
             self._screen.note(f"({wording.bill(told.answer)})")
         elif told.stopped:
-            self._screen.note("Stopped. What was asked by then may still cost something.")
+            leaves = " Ctrl-C again leaves." if sys.stdin.isatty() else ""
+            self._screen.note(f"Stopped. What was asked by then may still cost something.{leaves}")
         elif told.problem is not None and sys.stdin.isatty():
-            self._screen.note(f"There is no answer: {told.problem}")
-
-    def _line(self) -> str | None:
-        """What the user types; None when they leave."""
-        with contextlib.suppress(EOFError):
-            for words in ("\nCtrl-C again leaves.", ""):
-                try:
-                    with self._client.interrupt.raising():
-                        return input(PROMPT)
-                except KeyboardInterrupt:
-                    self._screen.note(words)
-            return None
-        click.echo()
-        return None
-
-    def _images(self, paths: Sequence[str]) -> list[LocalFile]:
-        try:
-            found = look_at(paths)
-        except click.UsageError as problem:
-            self._screen.note(problem.message)
-            return []
-        if found:
-            self._screen.note(f"{wording.count(len(found), 'photo')} will go with your next message.")
-        return found
-
-    def _farewell(self) -> None:
-        spent = wording.amount(self._spent, "USD")
-        so_far = f"{wording.count(self._answers, 'answer')}, {spent}. " if self._answers else ""
-        self._screen.note(f"{so_far}To go on: vitrine chat --session {self._session['id']}")
+            self._screen.note(told.problem)
 
 
 def one_question(talk: Talk, message: str, images: Sequence[LocalFile]) -> int:
     """Ask what came through a pipe; the exit status. Raises Failure."""
-    if not message.strip():
-        raise click.UsageError("Standard input is empty: pipe a question into the command.")
     try:
         told = talk.ask(message, images)
-    except StoppedSending:
+    except (Refused, StoppedSending) as problem:
+        talk.drop_if_empty()
+        if isinstance(problem, Refused):
+            raise
         raise Interrupted("Stopped before anything was asked.") from None
-    if told.stopped:
-        return 130
     if told.problem is not None:
-        raise Failure(told.problem)
-    return 0
+        Failure(told.problem).show()
+    talk.tell_how_to_go_on()
+    return INTERRUPTED if told.stopped else int(told.problem is not None)
 
 
-def _recalled(message: Message) -> str:
-    text = message["content"]
-    short = text if len(text) <= RECALLED_CHARACTERS else f"{text[:RECALLED_CHARACTERS]} …"
-    return f"{PROMPT}{short}" if message["role"] == "user" else short
+def _recalled(message: Message) -> Iterator[str]:
+    """A message as it was, but for its length; and why there is no answer, or not all of it."""
+    said = message["content"] or ""
+    short = said if len(said) <= RECALLED_CHARACTERS else f"{said[:RECALLED_CHARACTERS]} …"
+    if short:
+        yield f"{PROMPT}{short}" if message["role"] == "user" else short
+    if message["role"] == "assistant" and message["error"]:
+        yield f"({wording.one_line(message['error']['message'])})"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from sseclient import Event
-
 from cli import wording
 from cli.chat.client import ChatClient
-from cli.failure import Unreachable
+from cli.following import News
 from cli.terminal import Screen
 
 
@@ -36,27 +33,31 @@ class Telling:
         self._client = client
         self._screen = screen
         self.told = Told()
+        self._has_tried = False
+        """Whether it was to be stopped."""
 
-    def tell(self, events: Iterable[Event | None]) -> Told:
+    def tell(self, events: Iterable[News | None]) -> Told:
         """Print the answer as it comes; on Ctrl-C it is stopped. Raises as the events do."""
         with ExitStack() as waiting:
             waiting.enter_context(self._screen.spinner("Waiting for the answer", self._client.interrupt))
             try:
                 for event in events:
-                    if event is not None and event.event == "token":
+                    if event is not None and event.name == "token":
                         waiting.close()
                     self._take(event)
+                    if self.told.stopped:  # what the worker still hands in is kept, and nobody waits for it
+                        break
             finally:
                 waiting.close()
                 self._end_line()
         return self.told
 
-    def _take(self, event: Event | None) -> None:
+    def _take(self, event: News | None) -> None:
         if event is not None:
-            self._hear(event.event, _data(event))
-        if self._client.interrupt.asked and self.told.analysis_id and not self.told.stopped:
-            self.told.stopped = True
-            self._client.cancel(self.told.analysis_id)
+            self._hear(event.name, event.data)
+        if self._client.interrupt.asked and self.told.analysis_id and not self._has_tried:
+            self._has_tried = True
+            self.told.stopped = self._client.cancel(self.told.analysis_id)
 
     def _hear(self, name: str, data: dict[str, Any]) -> None:
         if name == "status":
@@ -79,11 +80,3 @@ class Telling:
     def _end_line(self) -> None:
         if self.told.text and not self.told.text.endswith("\n"):
             self._write("\n")
-
-
-def _data(event: Event) -> dict[str, Any]:
-    try:
-        data = json.loads(event.data or "{}")
-    except ValueError:
-        raise Unreachable("The stream ended within an event.") from None
-    return data if isinstance(data, dict) else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from sseclient import Event, SSEClient
 
-from cli.connection import Connection
+from cli.connection import Connection, named
 
 Webhook = dict[str, Any]
 Delivery = dict[str, Any]
@@ -27,25 +27,27 @@ class WebhookClient(Connection):
 
     def change(self, webhook_id: str, **body: Any) -> Webhook:
         """Change a webhook."""
-        return self._ask("PATCH", f"/webhooks/{webhook_id}", json=body).body
+        return self._ask("PATCH", f"/webhooks/{named(webhook_id)}", json=body).body
 
     def delete(self, webhook_id: str) -> None:
         """Delete a webhook."""
-        self._ask("DELETE", f"/webhooks/{webhook_id}")
+        self._ask("DELETE", f"/webhooks/{named(webhook_id)}")
 
     def act(self, webhook_id: str, verb: str, **body: Any) -> dict[str, Any]:
         """Rotate its secret, test it, or replay a span."""
-        return self._ask("POST", f"/webhooks/{webhook_id}/{verb}", json=body or None).body
+        return self._ask("POST", f"/webhooks/{named(webhook_id)}/{verb}", json=body or None).body
 
     def deliveries(self, webhook_id: str, **query: Any) -> list[Delivery]:
         """A page of its deliveries, the newest first."""
-        place = f"/webhooks/{webhook_id}/deliveries"
+        place = f"/webhooks/{named(webhook_id)}/deliveries"
         found: list[Delivery] = self._ask("GET", place, params=query).body["data"]
         return found
 
     def redeliver(self, webhook_id: str, delivery_id: str) -> Delivery:
         """Send a delivery anew."""
-        return self._ask("POST", f"/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver").body
+        return self._ask(
+            "POST", f"/webhooks/{named(webhook_id)}/deliveries/{named(delivery_id)}/redeliver"
+        ).body
 
     def events(self) -> Iterator[Event]:
         """The account's events from now on, live. Raises Refused, and Unreachable also half way."""

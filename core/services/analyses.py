@@ -29,7 +29,7 @@ from core.services.presets import check_cascade, check_form, find, models_of
 from core.services.reuse import Fingerprints
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
-from core.store import analyses, deliveries, files, messages, submissions
+from core.store import analyses, calls, deliveries, files, messages, submissions
 from core.store.submissions import Source
 from core.views import problem_of
 
@@ -38,6 +38,8 @@ CONTEXT_LENGTH = 8_000
 METADATA_BYTES = 16_384
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
+LET_GO = timedelta(seconds=5)
+"""How long a worker may take to notice that it is not wanted: it looks once a second, as text comes."""
 
 Image = Upload | ImageUrl | str
 """New bytes, an address to fetch them from, or the id of a file that the account has."""
@@ -177,6 +179,12 @@ def state(desk: Desk, account_id: str, analysis_id: str) -> AnalysisState:
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
     return AnalysisState(found)
+
+
+def text_is_due(desk: Desk, analysis_id: str) -> bool:
+    """Whether a worker will yet hand in the text of a streamed analysis that was cancelled or expired."""
+    with desk.database.statement() as connection:
+        return calls.is_held(connection, analysis_id, LET_GO)
 
 
 def wait(

@@ -149,8 +149,9 @@ def _exceeded(spending: Spending, needed: Decimal) -> BudgetExceeded:
         "needed": counted(spending.kind, needed),
         "resets_at": spending.resets_at and spending.resets_at.isoformat(),
     }
+    how = "is used up" if spending.spent >= spending.most else "has no room left for this call"
     return BudgetExceeded(
-        f"The {NAMES[spending.kind]} is used up: {spent} of {most} are spent, and a call may take {worst}.",
+        f"The {NAMES[spending.kind]} {how}: {spent} of {most} are spent, and a call may take {worst}.",
         details=details,
         retry_after=_until(spending.resets_at),
     )

@@ -11,14 +11,19 @@ from core.models.session import TOOL_CALL_ID_LENGTH
 from core.store.messages import Spoken
 
 
-def check(messages: Sequence[Mapping[str, Any]], open_calls: AbstractSet[str] = frozenset()) -> None:
+def check(
+    messages: Sequence[Mapping[str, Any]],
+    open_calls: AbstractSet[str] = frozenset(),
+    names: Sequence[str] | None = None,
+) -> None:
     """Raises InvalidToolCall, or InvalidRequest, for messages that do not answer each call once.
 
-    `open_calls` are those that were made before the first of them.
+    `open_calls` are those that were made before the first of them; `names` says where each of them stands in
+    the request, unless they are its `messages`.
     """
     waiting = set(open_calls)
     for place, message in enumerate(messages):
-        param = f"messages[{place}]"
+        param = names[place] if names else f"messages[{place}]"
         if message["role"] == "tool":
             call_id = message.get("tool_call_id")
             if not isinstance(call_id, str) or call_id not in waiting:
@@ -59,8 +64,9 @@ def _is_usable(call_id: Any) -> TypeGuard[str]:
 
 def _demand_answers(waiting: AbstractSet[str], param: str) -> None:
     if waiting:
+        calls = ", ".join(sorted(waiting))
         raise InvalidToolCall(
-            f"Each tool call is answered by a tool's message; not so: {', '.join(sorted(waiting))}.",
+            f"Answer these tool calls first, each by a message of the role tool: {calls}.",
             details={"field": param},
         )
 

@@ -40,6 +40,8 @@ class Turn:
 
     said: Sequence[Said]
     """Answers of tools, and what the user says; in their order."""
+    names: Sequence[str] = ()
+    """Where each of them stands in the client's request."""
     images: Sequence[Image] = ()
     """Of what the user says last."""
     detail: str = "auto"
@@ -65,9 +67,10 @@ def post(
     new = analyses.keep(desk, key.account_id, turn.images)
     analysis_id = new_id("an")
     with budgets.telling(desk, key), desk.database.transaction() as session:
-        if earlier := idempotency.earlier(desk, session, once, analysis_id):
-            return earlier
+        earlier = idempotency.earlier(desk, session, once, analysis_id)
         found = sessions.use(desk, session, key.account_id, session_id)
+        if earlier is not None:
+            return earlier
         _demand_free(session, found)
         history = _history(desk, session, found, turn)
         asked = _asked(desk, turn, model, found.system, history)
@@ -120,7 +123,7 @@ def _history(desk: Desk, session: Session, found: ChatSession, turn: Turn) -> Se
     settings = desk.settings
     rows = messages.answered(session, found.id, settings.max_context_messages)
     history = context.read(rows, desk.prices)
-    tool_calls.check([said.body(0) for said in turn.said], context.open_calls(history))
+    tool_calls.check([said.body(0) for said in turn.said], context.open_calls(history), turn.names)
     file_ids = [image.file_id for said in history for image in said.images]
     known = files.known(session, found.account_id, file_ids) if file_ids else set()
     again = Again(found.images)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, bindparam, exists, func, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, Call
@@ -102,6 +102,22 @@ def give_up_orphans(session: Session, age: timedelta) -> list[str]:
             .execution_options(synchronize_session=False)
         )
     )
+
+
+def is_held(connection: Connection, analysis_id: str, since: timedelta) -> bool:
+    """Whether a worker has not yet let go of a call whose streamed analysis was ended over its head.
+
+    That is so for as long as `since` at most. One that expired had its calls closed as it did.
+    """
+    ended = (
+        Analysis.streamed,
+        Analysis.answer.is_(None),
+        one_of(Analysis.state, [AnalysisState.CANCELLED, AnalysisState.EXPIRED]),
+        Analysis.finished_at > func.now() - since,
+    )
+    is_open = or_(Call.finished_at.is_(None), Call.finished_at == Analysis.finished_at)
+    held = exists().where(Analysis.id == analysis_id, Call.analysis_id == analysis_id, is_open, *ended)
+    return bool(connection.execute(select(held)).scalar_one())
 
 
 def of_analysis(session: Session, analysis_id: str) -> list[Call]:

@@ -38,12 +38,13 @@ def test_what_comes_through_a_pipe_is_one_question_and_only_its_answer_comes_out
     assert (done.returncode, done.stdout) == (0, answered["content"] + "\n")
     assert asked["content"] == "무슨 색이에요?"
     assert asked["images"][0]["file_name"] == "mug.jpg"
-    assert re.fullmatch(r"\([\d,]+ tokens, free, \d+\.\d\d s\)\n", done.stderr)
+    assert re.match(r"\([\d,]+ tokens, free, \d+\.\d\d s\)\n", done.stderr)
 
 
-def test_a_session_goes_on_where_it_was(vitrine, said):
-    vitrine("chat", given=b"One?")
+def test_a_session_goes_on_where_it_was_by_what_is_said_at_the_end(vitrine, said):
+    first = vitrine("chat", given=b"One?")
     made, _ = said()
+    assert first.stderr.endswith(f"To go on: vitrine chat --session {made}\n")
     assert vitrine("chat", "--session", made, given=b"Two?").returncode == 0
     assert [row["role"] for row in said()[1]] == ["user", "assistant"] * 2
 
@@ -62,6 +63,10 @@ def test_options_reach_the_server(vitrine, said):
         (("--image", "-"), b"?", 2, "name the photo's file"),
         ((), b" \n", 2, "is empty"),
         (("--session", "sess_01kaj3c0dpw8w0z3f6s9q2xk7v"), b"?", 1, "There is no session"),
+        (("--session", "sess_zzz"), b"?", 1, "There is no session 'sess_zzz'"),
+        (("--session", "?limit=1"), b"?", 1, "There is no session '?limit=1'"),
+        (("--session", "../sessions"), b"?", 1, "There is nothing here by that name"),
+        (("--session", ""), b"?", 1, "There is nothing by the name ''"),
         (("--model", "nobodys"), b"?", 1, "not served here"),
     ],
 )
@@ -72,11 +77,27 @@ def test_what_cannot_be_is_one_sentence(vitrine, arguments, given, status, words
     assert "Traceback" not in done.stderr
 
 
+def test_a_conversation_that_never_began_leaves_no_session_behind(vitrine, quick, session):
+    wrong = vitrine.write("text.jpg", b"This is no picture. " * 20)
+    attempts = [
+        vitrine("chat", "--image", wrong, given=b"?"),
+        vitrine("chat", "--model", "nobodys", given=b"?"),
+        vitrine("chat", given=b" "),
+    ]
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert [attempt.returncode for attempt in attempts] == [1, 1, 2]
+    assert session.get(f"{quick.url}/api/sessions", timeout=30).json()["data"] == []
+
+
 def test_an_answer_that_fails_is_one_sentence(vitrine, quick):
     quick.analyst.turn(insufficient_quota=True)
     done = vitrine("chat", given=b"?")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("vitrine: The endpoint's account has no quota left")
+    assert "To go on: vitrine chat --session sess_" in done.stderr
 
 
 def test_ctrl_c_stops_the_answer(vitrine, quick, said):
@@ -105,7 +126,8 @@ def test_an_answer_that_breaks_off_goes_on_behind_what_was_told(scripted, script
     first = event(1, "status", id="an_1", status="asking") + event(2, "token", text="A red ")
     bill = {"usage": {"total_tokens": 12}, "cost": {"total_cost": 0.5, "currency": "USD"}}
     rest = event(3, "token", text="머그컵.") + event(4, "result", **bill) + event(5, "done")
-    scripted.answers += [(200, first, stream), (200, rest, stream)]
+    cut = rest[: rest.index(b"text") + 2]  # within an event
+    scripted.answers += [(200, first + cut, stream), (200, rest, stream)]
     done = scripted_user("chat", given=b"?")
     assert (done.returncode, done.stdout) == (0, "A red 머그컵.\n")
     assert "$0.5000" in done.stderr
@@ -113,6 +135,18 @@ def test_an_answer_that_breaks_off_goes_on_behind_what_was_told(scripted, script
     assert after["Last-Event-ID"] == "2"
     assert "Last-Event-ID" not in before
     assert before["Idempotency-Key"] == after["Idempotency-Key"]
+
+
+def test_a_session_that_answers_another_message_is_waited_for(scripted, scripted_user, refusal):
+    scripted.say({"id": "sess_01kaj3c0dpw8w0z3f6s9q2xk7v"})
+    scripted.say(refusal("conflict", "This session is answering."), status=409, Retry_After="1")
+    told = event(1, "token", text="Red.") + event(2, "result") + event(3, "done")
+    scripted.answers.append((200, told, {"Content-Type": "text/event-stream"}))
+    done = scripted_user("chat", "--session", "sess_01kaj3c0dpw8w0z3f6s9q2xk7v", given=b"?")
+    assert (done.returncode, done.stdout) == (0, "Red.\n"), done.stderr
+    assert "The server is busy (409); trying again in 1 s." in done.stderr
+    [_, (_, _, first), (_, _, second)] = scripted.asked
+    assert first["Idempotency-Key"] == second["Idempotency-Key"]
 
 
 class Terminal:
@@ -192,19 +226,56 @@ def test_on_a_terminal_ctrl_c_stops_the_answer_and_the_talk_goes_on(vitrine, qui
     terminal.wait_for("tokens, free")
     terminal.wait_for("> ", 3)
     terminal.process.send_signal(signal.SIGINT)
-    terminal.wait_for("Ctrl-C again leaves")
+    terminal.wait_for("Ctrl-C again leaves", 2)
     terminal.wait_for("> ", 4)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 0
     assert [row["status"] for row in said()[1]] == ["cancelled"] * 2 + ["completed"] * 2
 
 
-def test_on_a_terminal_the_last_messages_of_a_session_are_shown(vitrine, said):
+def test_on_a_terminal_the_ctrl_c_after_the_one_that_stopped_an_answer_leaves(vitrine, quick, said):
+    quick.analyst.turn(latency=20)
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    terminal.type("Slow?\n")
+    quick.wait_for(lambda: asking(quick))
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.wait_for("Stopped.")
+    terminal.wait_for("> ", 2)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 0
+    assert "To go on: vitrine chat --session" in terminal.shown
+
+
+def test_on_a_terminal_what_is_no_command_is_not_asked_either(vitrine, quick, said):
+    terminal = Terminal(vitrine, "chat")
+    terminal.wait_for("> ")
+    for number, line in enumerate(["/help", "/imgae mug.jpg", "/image", "/"], 1):
+        terminal.type(f"{line}\n")
+        terminal.wait_for("/image FILE... shows photos with your next message", number)
+        terminal.wait_for("> ", number + 1)
+    assert "There is no command /imgae." in terminal.shown
+    assert quick.analyst.ledger()["count"] == 0
+    terminal.type(" /etc is a folder?\n")
+    terminal.wait_for("tokens, free")
+    terminal.wait_for("> ", 6)
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert [row["content"] for row in said()[1]][:1] == ["/etc is a folder?"]
+
+
+def test_on_a_terminal_the_last_messages_of_a_session_are_shown_and_which_were_not_answered(
+    vitrine, quick, said
+):
     vitrine("chat", given=b"Remember me?")
     made, [_, answered] = said()
+    quick.analyst.turn(insufficient_quota=True)
+    vitrine("chat", "--session", made, given=b"Lost?")
     terminal = Terminal(vitrine, "chat", "--session", made)
     terminal.wait_for("> Remember me?")
     terminal.wait_for(answered["content"][:40])
-    terminal.wait_for("> ", 2)
+    terminal.wait_for("> Lost?")
+    terminal.wait_for("(The endpoint's account has no quota left")
+    terminal.wait_for("> ", 3)
     terminal.type("\x04")
     assert terminal.end() == 0

@@ -282,7 +282,7 @@ def test_a_batch_over_its_cap_is_paused_and_its_items_wait_without_a_try(desk):
     outcomes.unpaid(desk, claimed, caught.value)
     standing = batches.get(desk, shop.key.account_id, batch_id)
     assert (standing.batch.state, standing.max_cost) == ("paused", Decimal("0.25"))
-    assert "max_cost of this batch is used up" in standing.batch.reason
+    assert "max_cost of this batch has no room left for this call" in standing.batch.reason
     assert standing.tally.states == {"completed": 2, "queued": 1}
     item = batches.results(desk, shop.key.account_id, batch_id, after=1, limit=1, state=None)[0][0]
     assert (item.attempts, item.rung_at) == (0, None)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from offered import TOOLS, red
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from core.models import Analysis
+from core.models import Analysis, ChatSession
 
 
 class Talker:
@@ -121,3 +121,23 @@ def test_a_killed_worker_locks_no_session(quick, talker):
     for session in sessions:
         quick.wait_for(lambda each=session: answered(each), seconds=90)
         assert talker.say(session, "And?").status_code == 200
+
+
+def test_what_belonged_to_a_session_that_expired_is_soon_gone_too(talker):
+    session, live = talker.begin(), talker.live
+    image = {"base64": base64.b64encode(red()).decode()}
+    said = talker.say(session, "What colour is it?", images=[image]).json()
+    with live.desk.database.transaction() as sql:
+        long_ago = {"last_used_at": func.now() - live.desk.settings.session_timeout}
+        sql.execute(update(ChatSession).where(ChatSession.id == session).values(long_ago))
+    looked = talker.session.get(f"{live.url}/api/sessions/{session}", timeout=30)
+    assert (looked.status_code, looked.json()["error_code"]) == (404, "not_found")
+    for path in (f"analyses/{said['analysis_id']}", f"analyses/{said['analysis_id']}/stream"):
+        assert live.wait_for(lambda path=path: refusal(talker, path), seconds=60) == "not_found"
+    assert talker.session.get(f"{live.url}/api/v1/files", timeout=30).json()["data"] == []
+
+
+def refusal(talker, path):
+    """Why there is nothing at a path; None while there is."""
+    answer = talker.session.get(f"{talker.live.url}/api/v1/{path}", timeout=30)
+    return None if answer.ok else answer.json()["error_code"]

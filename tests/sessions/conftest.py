@@ -80,10 +80,10 @@ class Shop:
 
 @pytest.fixture
 def opened(settings, desk):
-    """An app that waits for nobody, under settings of its own; and its desk."""
+    """An app that waits for nobody unless it is told to, under settings of its own; and its desk."""
 
     def make(**changes):
-        changed = dataclasses.replace(settings, request_timeout=0.01, **changes)
+        changed = dataclasses.replace(settings, **{"request_timeout": 0.01, **changes})
         own = dataclasses.replace(desk, settings=changed)
         return create_app(changed, own), own
 

@@ -95,8 +95,21 @@ def test_who_comes_back_with_key_and_place_is_told_only_the_rest_and_nothing_is_
         rest = "".join(data["text"] for name, _, data in again if name == "token")
         assert "".join(told for _, told in tokens[:cut]) + rest == text
     done = stream(lambda _: None, session, headers={**once, "Last-Event-ID": events[-1][1]})
-    assert done.status_code == 204
+    assert (done.status_code, done.text) == (204, "")
+    assert done.headers["Location"].endswith(events[0][2]["id"])
     assert len(shop.listed(session)) == 2
+
+
+def test_the_place_in_an_earlier_answer_is_forgotten_by_what_is_said_anew(shop, stream):
+    session = shop.begin()
+    first = stream(lambda made: shop.answer(made, "One."), session)
+    for _, stale, _ in first:
+        events = stream(lambda made: shop.answer(made, "Two."), session, headers={"Last-Event-ID": stale})
+        assert "".join(data["text"] for name, _, data in events if name == "token") == "Two."
+        assert (events[-2][2]["content"], events[-2][2]["streamed"]) == ("Two.", True)
+    refused = stream(lambda _: None, session, headers={"Last-Event-ID": "none"})
+    assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_request")
+    assert len(shop.listed(session)) == 2 * (1 + len(first))
 
 
 def test_a_session_that_answers_refuses_a_stream_too(shop, stream):

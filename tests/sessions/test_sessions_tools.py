@@ -49,6 +49,8 @@ def test_the_user_may_say_something_behind_the_answers(shop, calling):
         {"messages": [tool("call_1"), tool("call_3")]},
         {"messages": [tool("call_1"), tool("call_2"), tool("call_2")]},
         {"messages": [tool("call_1"), {"role": "tool", "content": "7"}]},
+        {"messages": [tool("call_1"), tool(None)]},
+        {"messages": [tool("call_1"), tool("")]},
         {"messages": [tool("call_1"), {"role": "user", "content": "?"}, tool("call_2")]},
         {"message": "Never mind."},
     ],
@@ -58,6 +60,23 @@ def test_unknown_missing_and_double_ids_are_refused_and_say_nothing(shop, callin
     assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_tool_call"), answer.text
     assert len(shop.listed(calling)) == 2
     assert shop.post(calling, messages=[tool("call_1"), tool("call_2")]).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"message": "Hello"}, "message", "Answer these tool calls first"),
+        ({"messages": [tool("call_1")], "message": "?"}, "message", "by a message of the role tool: call_2."),
+        ({"messages": [tool("call_1")]}, "messages", "call_2"),
+        ({"messages": [tool("call_1"), tool("call_9")]}, "messages.1.tool_call_id", "answers no tool call"),
+        ({"messages": [{"role": "nobody", "content": ""}]}, "messages", "messages.0.role: Must be one of"),
+        ({"message": "?", "images": [{}]}, "images", "images.0: Give one of file_id, base64 and url."),
+    ],
+)
+def test_a_refusal_names_the_field_as_the_client_wrote_it(shop, calling, body, field, words):
+    refused = shop.post(calling, **body)
+    assert (refused.status_code, refused.json["details"]["field"]) == (400, field)
+    assert words in refused.json["error"]
 
 
 def test_where_nothing_was_called_nothing_is_answered(shop):

@@ -53,10 +53,11 @@ class Shop:
         self.desk, self.key, self.client, self.photo = desk, key.key, client, photo
         self._analyzer, self._threads, self._answers = analyzer, [], []
 
-    def ask(self, path=PATH, **fields):
+    def ask(self, path=PATH, last="", **fields):
         """Submit with a stream; the id of the analysis, and the events as they come."""
         fields = {"question": "What is it?", "file": (io.BytesIO(self.photo()), "photo.jpg"), **fields}
-        answer = self.client.post(path, data=fields, buffered=False)
+        headers = {"Last-Event-ID": last} if last else {}
+        answer = self.client.post(path, data=fields, headers=headers, buffered=False)
         assert answer.status_code == 200, answer.text
         return answer.headers["Location"].rsplit("/", 1)[1], answer, self._told(answer)
 

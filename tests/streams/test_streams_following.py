@@ -2,11 +2,16 @@
 
 import io
 import json
+import threading
+from datetime import timedelta
 
 import pytest
 import requests
+from sqlalchemy import func
 from typist import events, stages_of, text_of
 from webprocess import WebProcess
+
+from core.services import analyses, outcomes
 
 PIECES = ["A ", "red ", "mug ", "with ", "a ", "white ", "rim."]
 
@@ -92,18 +97,44 @@ def test_nothing_follows_done_and_what_is_no_event_id_is_refused(shop, typist):
     assert shop.client.get(path, headers={"Last-Event-ID": last}).status_code == 204
     for wrong in (
         "x",
-        "asking",
-        "asking.1",
-        "asking.1.zz",
-        "other.1.00000000",
-        "asking.-1.00000000",
+        "asking.0.00000000",
+        f"{analysis_id}.asking",
+        f"{analysis_id}.asking.1",
+        f"{analysis_id}.asking.1.zz",
+        f"{analysis_id}.other.1.00000000",
+        f"{analysis_id}.asking.-1.00000000",
         "9" * 99,
     ):
         refused = shop.client.get(path, headers={"Last-Event-ID": wrong})
         assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_request")
-    made_up = list(shop.follow(analysis_id, "asking.3.0000abcd"))
+    made_up = list(shop.follow(analysis_id, f"{analysis_id}.asking.3.0000abcd"))
     assert [event.name for event in made_up] == ["result", "done"]
     assert made_up[0].data["streamed"] is False
+
+
+def test_the_place_in_another_answer_is_refused_by_a_get_and_forgotten_by_what_is_made_anew(shop, typist):
+    analysis_id, _, told = shop.ask()
+    shop.work(analysis_id)
+    typist.type("One. ")
+    seen = until(told, "token")
+    typist.type("Two.")
+    typist.end()
+    seen += list(told)
+    other, unheard, _ = shop.ask()
+    unheard.close()
+    refused = shop.client.get(
+        f"/api/v1/analyses/{other}/stream", headers={"Last-Event-ID": seen[-1].id}, buffered=False
+    )
+    assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_request")
+    for stale in seen:
+        new, _, told = shop.ask(last=stale.id, question=stale.id)
+        shop.work(new)
+        typist.type("One. ", "Three.")
+        typist.end()
+        again = list(told)
+        assert stages_of(again) == ["queued", "preparing", "asking"]
+        assert text_of(again) == again[-2].data["answer"] == "One. Three."
+        assert again[-2].data["streamed"] is True
 
 
 HARD = "한국어 빨간 머그 👩‍👩‍👧 e\u0301 \U0001f1f0\U0001f1f7 ᄒ\u1161\u11ab \u2028 done"
@@ -242,6 +273,60 @@ def test_a_client_that_leaves_cancels_the_call_where_it_said_so_and_what_came_is
         True,
     )
     assert [call.state for call in shop.calls(analysis_id)] == ["unknown"]
+
+
+def typed_until_hung_up(typist):
+    """Type on until the worker lets go of the endpoint; the thread that does."""
+
+    def type_on():
+        while not typist.hung_up.wait(0.05):
+            typist.type("mug ")
+
+    thread = threading.Thread(target=type_on)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+@pytest.mark.parametrize("comes_back", [False, True], ids=["stays", "comes back"])
+def test_of_an_answer_that_is_ended_all_that_is_kept_is_told_before_the_error(
+    shop, typist, monkeypatch, end, comes_back
+):
+    monkeypatch.setattr(analyses, "LET_GO", timedelta(minutes=1))  # however slow this machine is
+    analysis_id, answer, told = shop.ask()
+    shop.work(analysis_id)
+    typist.type("A red ")
+    seen = until(told, "token")
+    if end == "cancelled":
+        shop.client.post(f"/api/v1/analyses/{analysis_id}/cancel")
+    else:
+        shop.make_due(analysis_id, deadline_at=func.now())
+        outcomes.sweep(shop.desk, bells_waiting=0)
+    typing = typed_until_hung_up(typist)
+    if comes_back:
+        answer.close()
+        told = shop.follow(analysis_id, seen[-1].id)
+    seen += told
+    typing.join(60)
+    assert [event.name for event in seen[-2:]] == ["error", "done"]
+    assert seen[-1].data["status"] == end
+    assert text_of(seen) == shop.look(analysis_id).answer
+    assert text_of(seen).startswith("A red mug ")
+
+
+def test_behind_an_error_no_text_is_told_although_more_was_kept(shop, typist, monkeypatch):
+    monkeypatch.setattr(analyses, "LET_GO", timedelta(0))
+    analysis_id, _, told = shop.ask()
+    worker = shop.work(analysis_id)
+    typist.type("A red ")
+    seen = until(told, "token")
+    shop.client.post(f"/api/v1/analyses/{analysis_id}/cancel")
+    seen += told
+    typed_until_hung_up(typist).join(60)
+    worker.join(60)
+    assert text_of(seen) == "A red "
+    assert shop.look(analysis_id).answer.startswith("A red mug ")
+    assert [event.name for event in shop.follow(analysis_id, seen[-2].id)] == ["done"]
 
 
 def test_a_client_that_leaves_changes_nothing_where_it_did_not_say_so(shop, typist):

@@ -9,9 +9,9 @@ from flask import Response, g, jsonify
 from flask_smorest import Blueprint
 
 from core.desk import Desk
-from core.errors import from_code
+from core.errors import Cancelled, NotFound, from_code
 from core.models import Analysis
-from core.services import analyses, turns
+from core.services import analyses, sessions, turns
 from core.services.context import USER, Said
 from core.services.keys import Scope
 from core.services.turns import Turn
@@ -55,12 +55,17 @@ def chat(body: dict[str, Any]) -> Any:
     The answer is made and kept in the session also where the client does not wait for it.
     """
     session_id = body.pop("session_id")
-    return _answered(turns.post(desk(), key(), session_id, turn_of(body), g.request_id, once()))
+    made = turns.post(desk(), key(), session_id, turn_of(body), g.request_id, once())
+    try:
+        return _answered(made)
+    except (Cancelled, NotFound):
+        sessions.get(desk(), key().account_id, session_id)  # it may be the session that is gone
+        raise
 
 
 @blueprint.route("/chat/stream", methods=["POST"])
 @blueprint.response(200, content_type=EVENT_STREAM, description=STREAMED, headers=MADE)
-@blueprint.alt_response(204, description="All of it was told before.", success=True)
+@blueprint.alt_response(204, description="All of it was told before.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=ChatStreamJson, multipart=ChatStreamForm)
@@ -96,9 +101,11 @@ def turn_of(body: dict[str, Any], *, streamed: bool = False) -> Turn:
     said = [
         Said(each["role"], each["content"], each.get("tool_call_id")) for each in body.pop("messages", [])
     ]
+    names = [f"messages.{place}" for place in range(len(said))]
     if (message := body.pop("message", None)) is not None:
         said.append(Said(USER, message))
-    return Turn(said=said, images=images, tools=tools, streamed=streamed, **body)
+        names.append("message")
+    return Turn(said=said, names=names, images=images, tools=tools, streamed=streamed, **body)
 
 
 def _result(desk: Desk, found: Analysis) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, request, url_for
 from flask_smorest import Blueprint
 
+from core.errors import InvalidRequest
 from core.models import Analysis
 from core.services import analyses, keys
 from core.services.keys import Scope
@@ -20,6 +21,11 @@ EVENT_STREAM = "text/event-stream"
 EVENTS = "`status`, `token`, `result` or `error`, `done`, and `closing` events."
 LAST_EVENT_ID = "Last-Event-ID"
 CANCEL = "cancel"
+
+
+class OfAnotherStream(InvalidRequest):
+    """This Last-Event-ID is none of this stream's."""
+
 
 blueprint = Blueprint("following", __name__, description="Answers while they are being made.")
 
@@ -38,20 +44,37 @@ def stream(query: dict[str, Any], analysis_id: str) -> Response:
         keys.demand(key(), Scope.WRITE)
     found = analyses.get(desk(), key().account_id, analysis_id)
     told = told_before()
+    if told is not None and told.analysis_id != analysis_id:
+        raise OfAnotherStream
     with streams().seat() as seat:
         return followed(found, told, seat, cancels=cancels)
 
 
-def told_before() -> Told:
-    """What the client of this request was told by an earlier stream. Raises InvalidRequest."""
-    return Told.read(request.headers.get(LAST_EVENT_ID, ""))
+def told_before() -> Told | None:
+    """What an earlier stream told the client of this request; None without one. Raises InvalidRequest."""
+    last = request.headers.get(LAST_EVENT_ID)
+    if not last:
+        return None
+    if (told := Told.read(last)) is None:
+        raise OfAnotherStream
+    return told
 
 
-def followed(found: Analysis, told: Told, seat: Seat, *, cancels: bool, shown: Shown = result) -> Response:
-    """An analysis as a stream, from behind what its client was told."""
+def followed(
+    found: Analysis, told: Told | None, seat: Seat, *, cancels: bool, shown: Shown = result
+) -> Response:
+    """An analysis as a stream, from behind what its client was told of it.
+
+    Of what a `POST` has just made nobody was told, whatever a client still remembers of another.
+    """
+    if told is None or told.analysis_id != found.id:
+        told = Told(found.id)
     if told.stage == DONE:  # by which browsers know not to connect again
-        return Response(status=204)
-    follower = TokenStream(desk(), hearing(), found, told, watch_for_hang_up(), cancels=cancels, shown=shown)
-    response = seat.response(follower.events())
+        response = Response(status=204)
+    else:
+        follower = TokenStream(
+            desk(), hearing(), found, told, watch_for_hang_up(), cancels=cancels, shown=shown
+        )
+        response = seat.response(follower.events())
     response.headers["Location"] = url_for("analyses.one", analysis_id=found.id)
     return response

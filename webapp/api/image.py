@@ -45,7 +45,7 @@ def analyze(body: dict[str, Any]) -> Any:
 
 @blueprint.route("/image/analyze-stream", methods=["POST"])
 @blueprint.response(200, content_type=EVENT_STREAM, description=EVENTS, headers=MADE)
-@blueprint.alt_response(204, description="All of it was told before.", success=True)
+@blueprint.alt_response(204, description="All of it was told before.", headers=MADE, success=True)
 @signed_in(Scope.WRITE)
 @limited(Counted.SUBMISSIONS)
 @takes_body(multipart=StreamForm, files=1)

@@ -40,7 +40,7 @@ def create(body: dict[str, Any]) -> Any:
     made = sessions.create(
         desk(),
         key(),
-        system=body.get("system"),
+        system=body["system"],
         images=Again(body["images"]),
         metadata=body["metadata"],
         once=once(),
@@ -58,7 +58,7 @@ def listing(query: dict[str, Any]) -> Any:
     return present.page([_shown(row) for row in rows], more=more)
 
 
-@blueprint.route("/sessions/<id(sess):session_id>", methods=["GET"])
+@blueprint.route("/sessions/<maybe_id(sess):session_id>", methods=["GET"])
 @blueprint.response(200, SessionDetail)
 @signed_in(Scope.READ)
 @may_answer(404)
@@ -68,7 +68,7 @@ def one(session_id: str) -> Any:
     return _shown(found) | {"answering": waits_for}
 
 
-@blueprint.route("/sessions/<id(sess):session_id>", methods=["DELETE"])
+@blueprint.route("/sessions/<maybe_id(sess):session_id>", methods=["DELETE"])
 @blueprint.response(200, Deleted)
 @signed_in(Scope.WRITE)
 @may_answer(404)
@@ -81,7 +81,7 @@ def delete(session_id: str) -> Any:
     return {"id": session_id, "object": "session", "deleted": True}
 
 
-@blueprint.route("/sessions/<id(sess):session_id>/messages", methods=["GET"])
+@blueprint.route("/sessions/<maybe_id(sess):session_id>/messages", methods=["GET"])
 @blueprint.response(200, MessagePage)
 @signed_in(Scope.READ)
 @takes_query(MessagesQuery)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from core.image_sizes import DETAILS
 from core.models.session import TOOL_CALL_ID_LENGTH
@@ -29,6 +30,7 @@ LONGEST_RESULT = 100_000
 """Of what a tool says."""
 MOST_MESSAGES = 200
 MOST_TOOLS = 128
+JSON_ONLY = ("messages", "tools", "tool_choice", "parallel_tool_calls")
 
 
 def _says(**more: Any) -> Question:
@@ -43,12 +45,29 @@ def _says(**more: Any) -> Question:
     )
 
 
+def _demand_names(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ValidationError for a tool without a type, and a function without a name of its own."""
+    if not all(isinstance(tool.get("type"), str) for tool in tools):
+        raise ValidationError("Each tool needs a type, such as function.")
+    names = [_name_of(tool.get("function")) for tool in tools if tool["type"] == "function"]
+    if not all(names):
+        raise ValidationError("Each function needs a name.")
+    if len(set(names)) < len(names):
+        raise ValidationError("Each function needs a name of its own.")
+
+
+def _name_of(function: Any) -> str:
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 class SaidSchema(Schema):
     """An answer of a tool, or something that the user says."""
 
     role = Text(required=True, validate=validate.OneOf([TOOL, USER]))
     content = Text(required=True, validate=validate.Length(max=LONGEST_RESULT))
     tool_call_id = Text(
+        allow_none=True,  # as good as none, which is no call's
         validate=validate.Length(max=TOOL_CALL_ID_LENGTH),
         metadata={"description": "Which call a tool's message answers."},
     )
@@ -99,7 +118,7 @@ class ChatJson(_AnsweringJson):
     )
     tools = fields.List(
         JsonObject(),
-        validate=validate.Length(1, MOST_TOOLS),
+        validate=[validate.Length(1, MOST_TOOLS), _demand_names],
         metadata={"description": "In OpenAI's shape; of this turn alone."},
     )
     tool_choice = fields.Raw(metadata={"type": ["string", "object"], "description": "In OpenAI's shape."})
@@ -118,6 +137,15 @@ class ChatJson(_AnsweringJson):
 
 class ChatForm(_Answering):
     """The same with its images as files; tools are for JSON."""
+
+    @pre_load
+    def _no_tools(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for name in JSON_ONLY:
+            if name in data:
+                raise ValidationError(
+                    "Send it as JSON: a form takes no tools, and no answers of tools.", name
+                )
+        return data
 
     session_id = Text(required=True, validate=validate.Length(1, 40))
     message = _says(required=True)

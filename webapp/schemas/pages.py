@@ -7,6 +7,8 @@ from marshmallow import Schema, fields, validate
 from core.ids import ALPHABET, LENGTH
 from webapp.schemas.values import Text, Whole
 
+TAKE_NEXT = "Take next_cursor from the page before."
+
 
 class PageSize(Schema):
     """How long a page is."""
@@ -18,6 +20,6 @@ def cursor(prefix: str) -> fields.Field[str]:
     """Where the page before ended: an id with this prefix."""
     pattern = rf"^{prefix}_[{ALPHABET}]{{{LENGTH}}}$"
     return Text(
-        validate=validate.Regexp(pattern, error="Take next_cursor from the page before."),
+        validate=validate.Regexp(pattern, error=TAKE_NEXT),
         metadata={"description": "next_cursor of the page before."},
     )

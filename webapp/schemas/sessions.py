@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, fields, post_load, validate
 
 from core.services.context import Again
 from core.states import AnalysisState
 from webapp.schemas.analyses import CostSchema, ImageView, Problem, UsageSchema
-from webapp.schemas.pages import PageSize, cursor
+from webapp.schemas.pages import TAKE_NEXT, PageSize, cursor
 from webapp.schemas.values import Metadata, Text, Whole
 
 LONGEST_SYSTEM = 32_000
@@ -24,8 +26,10 @@ class SessionJson(Schema):
     """A session to be made."""
 
     system = Text(
-        validate=validate.Length(1, LONGEST_SYSTEM),
-        metadata={"description": "Said to the model before everything else, with every turn."},
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=LONGEST_SYSTEM),
+        metadata={"description": "Said to the model before everything else, with every turn; blank is none."},
     )
     images = Text(
         load_default=Again.KEEP.value,
@@ -33,6 +37,11 @@ class SessionJson(Schema):
         metadata={"description": "Which images shown earlier are shown again: all, the last ones, or none."},
     )
     metadata = Metadata(load_default=dict, metadata={"example": {"visitor": "v-1"}})
+
+    @post_load
+    def _says_something_or_nothing(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        system = data["system"]
+        return data if system is None or system.strip() else {**data, "system": None}
 
 
 class SessionQuery(PageSize):
@@ -79,7 +88,9 @@ class MessagesQuery(PageSize):
     """Which page of a session's messages."""
 
     cursor = Whole(
-        validate=validate.Range(0, 2**31 - 1), metadata={"description": "next_cursor of the page before."}
+        validate=validate.Range(0, 2**31 - 1, error=TAKE_NEXT),
+        error_messages={"invalid": TAKE_NEXT},
+        metadata={"description": "next_cursor of the page before."},
     )
     order = Text(load_default="asc", validate=validate.OneOf(["asc", "desc"]))
 
@@ -112,7 +123,14 @@ class MessageView(Schema):
     model = fields.String(required=True, allow_none=True)
     usage = fields.Nested(UsageSchema, required=True, allow_none=True)
     cost = fields.Nested(CostSchema, required=True, allow_none=True)
-    created_at = fields.DateTime(required=True)
+    created_at = fields.DateTime(
+        required=True, metadata={"description": "When it was said; of an answer, when it was asked for."}
+    )
+    finished_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of an answer: when it was whole, or given up; null until then."},
+    )
 
 
 class MessagePage(Schema):

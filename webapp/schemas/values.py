@@ -17,6 +17,7 @@ from core.services.analyses import METADATA_BYTES
 
 DEEPEST = 32
 """Levels of nesting in JSON of the client's own."""
+NO_OBJECT = "Must be a JSON object."
 
 
 class Text(fields.String):
@@ -107,6 +108,7 @@ class Amount(Real):
 class JsonObject(fields.Dict):
     """A JSON object of the client's own; in forms as text."""
 
+    default_error_messages = {"invalid": NO_OBJECT}  # noqa: RUF012 - marshmallow's own way
     largest = json_schemas.LARGEST
     """Bytes, as JSON."""
 
@@ -160,7 +162,7 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValidationError("Must be a JSON object.") from error
+        raise ValidationError(NO_OBJECT) from error
 
 
 def _demand_number(value: Any, *, strict: bool) -> None:

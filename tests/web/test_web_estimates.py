@@ -2,6 +2,7 @@
 
 import base64
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from PIL import Image
@@ -75,6 +76,21 @@ def test_a_batch_sums_its_items_and_what_nobody_has_seen_is_taken_to_be_like_the
     found = estimate(client, inputs=inputs, defaults={"preset": "product"}).json
     assert (found["items"], found["images"], found["images_measured"]) == (3, 4, 3)
     assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 4 * TILES
+
+
+@pytest.mark.parametrize("by", [None, "folder"])
+def test_the_images_of_an_archive_are_looked_at(client, photo, by):
+    sink = BytesIO()
+    with ZipFile(sink, "w") as archive:
+        for view in ("front", "back"):
+            archive.writestr(f"mug/{view}.jpg", photo(size=(1024, 768)))
+    data = {"file": (BytesIO(sink.getvalue()), "photos.zip"), "purpose": "batch"}
+    stored = client.post("/api/v1/files", data=data).json["id"]
+    answer = estimate(client, input_file_id=stored, group_by=by, defaults={"question": "What is it?"})
+    assert answer.status_code == 200, answer.json
+    found = answer.json
+    assert (found["items"], found["images"], found["images_measured"]) == (1 if by else 2, 2, 2)
+    assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 2 * TILES
 
 
 def test_detail_and_limits_of_tokens_change_the_estimate_and_what_is_saved_is_told(client):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask_smorest import Blueprint
@@ -27,19 +29,22 @@ blueprint = Blueprint("estimates", __name__, description="What a submission woul
 @may_answer(404)
 def estimate(body: dict[str, Any]) -> Any:
     """Estimate tokens, cost and time of an analysis or a batch."""
-    return present.estimate(estimates.estimate(desk(), key().account_id, _items(body)))
+    with _items(body) as items:
+        return present.estimate(estimates.estimate(desk(), key().account_id, items))
 
 
-def _items(body: dict[str, Any]) -> list[Item]:
-    """The items that the body of an analysis or of a batch would make."""
+@contextmanager
+def _items(body: dict[str, Any]) -> Iterator[list[Item]]:
+    """The items that the body of an analysis or of a batch would make; their images can be read meanwhile."""
     files = [received(file) for file in body.pop("file", [])]
     given = body.get("images", [])
     if files or ("images" in body and not _are_files(given)):
         row = {name: body[name] for name in FIELDS & body.keys()} | {"images": files or given}
-        return _reader({}).read([(1, row)])
+        yield _reader({}).read([(1, row)])
+        return
     group_by = body.get("group_by")
     with rows_of(body, group_by) as rows:
-        return _reader(defaults_of(body)).read(rows, grouped=group_by is not None)
+        yield _reader(defaults_of(body)).read(rows, grouped=group_by is not None)
 
 
 def _are_files(images: list[Any]) -> bool:

@@ -126,10 +126,10 @@ def settle(desk: Desk, session: Session, ids: Sequence[str]) -> set[str]:
     return answered | flights.follow(session, rest) if rest else answered
 
 
-def settle_one(desk: Desk, analysis_id: str) -> None:
-    """The same for one row, in a transaction of its own."""
+def settle_one(desk: Desk, analysis_id: str) -> bool:
+    """The same for one row, in a transaction of its own; False where it waits for nobody and may be taken."""
     with desk.database.transaction() as session:
-        settle(desk, session, [analysis_id])
+        return bool(settle(desk, session, [analysis_id])) or not flights.is_due(session, analysis_id)
 
 
 def give(desk: Desk, claimed: Claim) -> bool:

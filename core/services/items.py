@@ -206,7 +206,7 @@ class Items:
             problem("reuse", f"Must be {NEAR}, or be left out.")
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
-        if why := too_few_tokens(self._desk, item.model, item.max_image_tokens):
+        if why := too_few_tokens(self._desk, item.model, item.detail, item.max_image_tokens):
             problem("max_image_tokens", why)
         self._take_images(item, said, problem)
         return item

@@ -156,6 +156,20 @@ def test_what_would_be_refused_is(client, body, field):
     assert field is None or field in answer.json["details"]["fields"]
 
 
+@pytest.mark.parametrize(("detail", "status"), [("low", {200, 202}), ("auto", {400}), ("max", {400})])
+def test_how_few_tokens_an_image_may_take_depends_on_the_detail(client, photo, detail, status):
+    picture = base64.b64encode(photo()).decode()
+    asked = {"question": "?", "detail": detail, "max_image_tokens": 85}
+    answers = [
+        client.post("/api/v1/analyses", json={"images": [{"base64": picture}], **asked}),
+        client.post("/api/v1/batches", json={"inputs": [{"image": {"base64": picture}}], "defaults": asked}),
+        estimate(client, images=[{"base64": picture}], **asked),
+    ]
+    for answer in answers:
+        assert answer.status_code in status, answer.json
+        assert answer.status_code != 400 or f"With detail {detail}, " in answer.text
+
+
 def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
     answer = client.post("/api/v1/batches", json={"inputs": [{"image": measured(), "question": "?"}]})
     assert answer.status_code == 400

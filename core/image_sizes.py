@@ -19,7 +19,7 @@ DETAILS = ("auto", "low", "high", "max")
 SMALLEST_SIDE = 64
 """px: below this there is nothing left to ask about."""
 SMALL_SIDE = 512
-"""px: up to this an image is left as it is, where it takes few enough tokens and less would not halve them."""
+"""px: up to this an image is left as it is, where it takes few enough tokens and less does not halve them."""
 PAYS = 0.95
 """A size whose tokens show so much of what the best tokens show is as good as the best."""
 STEP = 4

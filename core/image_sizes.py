@@ -90,7 +90,7 @@ def _chosen(sizing: Sizing, width: int, height: int, is_jpeg: bool) -> tuple[int
     paying = _paying(sizing, sizes)
     if not paying:
         return _within(sizing, whole, sides[-1])
-    chosen = max(paying, key=lambda size: (sizing.see(*size).pixels, -size[0]))
+    chosen = max(paying, key=lambda size: (paying[size].pixels, -size[0]))
     return _halved(sizing, whole, next(_free(sizing, whole, chosen, top, is_jpeg), chosen), top)
 
 
@@ -103,12 +103,12 @@ def _halved(sizing: Sizing, whole: tuple[int, int], size: tuple[int, int], top: 
     return next((each for each in smaller if sizing.see(*each).tokens <= most), scaled(*whole, least))
 
 
-def _paying(sizing: Sizing, sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _paying(sizing: Sizing, sizes: list[tuple[int, int]]) -> dict[tuple[int, int], Seen]:
     """Those of the sizes whose tokens show as much as the best, of those that take few enough."""
     seen = {size: sizing.see(*size) for size in sizes}
     few = {size: one for size, one in seen.items() if _fits(sizing, one)}
     best = max((_worth(one) for one in few.values()), default=0.0)
-    return [size for size, one in few.items() if _worth(one) >= PAYS * best]
+    return {size: one for size, one in few.items() if _worth(one) >= PAYS * best}
 
 
 def _free(
@@ -118,9 +118,10 @@ def _free(
     one = sizing.see(*chosen)
     for divisor in DCT_SCALES if is_jpeg else range(1, MOST_AVERAGED):
         size = (-(-whole[0] // divisor), -(-whole[1] // divisor)) if is_jpeg else _divided(whole, divisor)
+        if not top * sizing.span.least <= max(size) <= top * sizing.span.most:
+            continue
         seen = sizing.see(*size)
-        in_span = top * sizing.span.least <= max(size) <= top * sizing.span.most
-        if in_span and seen.tokens <= one.tokens and _worth(seen) >= PAYS * _worth(one):
+        if seen.tokens <= one.tokens and _worth(seen) >= PAYS * _worth(one):
             yield size
 
 

@@ -284,8 +284,10 @@ def _check_views(views: Sequence[str | None], images: int) -> None:
 
 def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str | None:
     """Why no image with that `detail` can be made to take so few tokens of a model; None where one can."""
+    if most is None:
+        return None
     least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], detail)
-    if most is None or most >= least:
+    if most >= least:
         return None
     return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
 

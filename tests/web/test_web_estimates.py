@@ -1,6 +1,8 @@
 """What a submission would take: told before anything is made, and refused as it would be."""
 
 import base64
+import itertools
+import random
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -11,6 +13,7 @@ from sqlalchemy import func, select
 from core.ids import new_id
 from core.image_header import size_of
 from core.models import Analysis, File
+from core.services import likely_images
 from core.states import AnalysisState
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
@@ -101,6 +104,24 @@ def test_detail_and_limits_of_tokens_change_the_estimate_and_what_is_saved_is_to
     assert images() == (TILES, 0)  # the model shrinks this one to the same tiles by itself
     assert images(detail="low") == (85, 0)
     assert images(max_image_tokens=500) == (425, TILES - 425)
+
+
+def test_of_more_sizes_than_can_be_counted_some_stand_for_all_of_them(client, monkeypatch):
+    sides = random.Random(8)
+    sizes = [(sides.randrange(300, 5000), sides.randrange(300, 5000)) for _ in range(1000)]
+    ways = [{"detail": "low"}, {"detail": "auto"}, {"max_image_tokens": 500}]
+    inputs = [
+        {"image": measured(*size), **way} for size, way in zip(sizes, itertools.cycle(ways), strict=False)
+    ]
+
+    def counted(most):
+        monkeypatch.setattr(likely_images, "MOST_COUNTED", most)
+        found = estimate(client, inputs=inputs, defaults={"question": "?"}).json
+        assert found["images_measured"] == 1000
+        return found["usage"]["prompt_tokens_details"]["image_tokens"]
+
+    assert counted(100) == pytest.approx(counted(1000), rel=0.1)
+    assert counted(1) > 0
 
 
 def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, desk, key):

@@ -22,6 +22,8 @@ from cli.terminal import Screen
 from core.image_header import HEAD, size_of
 
 LINES = (".jsonl", ".ndjson")
+LISTS = (*LINES, ".csv")
+"""Files whose rows may say themselves what is asked."""
 
 
 @click.command()
@@ -43,6 +45,10 @@ def estimate(paths: tuple[str, ...], *, server: Server, as_json: bool, **said: A
     """  # noqa: D301 - click wants the character
     screen = Screen()
     defaults = {name: value for name, value in said.items() if value is not None}
+    if not defaults.keys() & {"question", "preset"} and not all(
+        path.lower().endswith(LISTS) for path in paths
+    ):
+        raise click.UsageError("Say what to ask about the images: --question, or --preset.")
     inputs = list(_inputs(paths, screen))
     if not inputs:
         raise click.UsageError("There is no image to estimate.")

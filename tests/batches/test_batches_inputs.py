@@ -36,6 +36,7 @@ def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, 
         {"custom_id": "d", "image": file_id, "question": "?!", "model": "gpt-17", "max_tokens": 0},
         {"custom_id": "e", "image": file_id, "question": "?!", "metadata": {"x": "\0"}},
         {"custom_id": "f", "image": file_id},
+        {"custom_id": "g", "image": {"file_id": file_id, "depth": 3}, "question": "?!"},
         {"custom_id": "", "image": file_id, "question": "?!", "colour": 1},
         "not an object",
     ]
@@ -50,9 +51,10 @@ def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, 
         (5, "max_tokens"),
         (6, "metadata"),
         (7, "question"),
-        (8, "custom_id"),
-        (8, "colour"),
-        (9, "line"),
+        (8, "images"),
+        (9, "custom_id"),
+        (9, "colour"),
+        (10, "line"),
     }
     assert answer.json["details"]["error_count"] == len(problems)
     assert stored(desk, key.key.account_id) == (0, 0)

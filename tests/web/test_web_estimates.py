@@ -163,6 +163,9 @@ def test_what_is_measured_and_not_asked_costs_nothing(client):
         ({"images": [{"width": "5", "height": 5}], "question": "?"}, None),
         ({"images": [{"width": 10**9, "height": 5}], "question": "?"}, None),
         ({"images": [{"file_id": "file_00000000000000000000000000"}], "question": "?"}, None),
+        ({"images": [{"width": 50_000, "height": 50_000}], "question": "?"}, None),
+        ({"images": [{"width": 5, "height": 5, "depth": 5}], "question": "?"}, None),
+        ({"images": [{"file_id": "file_1", "size": 5}], "question": "?"}, None),
         ({"images": ["http://127.0.0.1/"], "question": "?"}, None),
         ({"images": [None], "question": "?"}, None),
         ({"images": [measured()], "question": "?", "model": "nobody"}, None),
@@ -189,6 +192,50 @@ def test_how_few_tokens_an_image_may_take_depends_on_the_detail(client, photo, d
     for answer in answers:
         assert answer.status_code in status, answer.json
         assert answer.status_code != 400 or f"With detail {detail}, " in answer.text
+
+
+UNFIT = {
+    "text": (b"hello", "a.jpg"),
+    "nothing": (b"", "a.jpg"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "logo.svg"),
+    "csv": (b"sku,image\n1,2\n", "list.csv"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "logo.eps"),
+}
+
+
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_what_is_no_image_is_refused_as_an_analysis_of_it_is(client, unfit):
+    content, name = UNFIT[unfit]
+
+    def refusals(path):
+        form = client.post(path, data={"file": (BytesIO(content), name), "question": "?"})
+        picture = {"base64": base64.b64encode(content).decode(), "name": name}
+        as_json = client.post(path, json={"images": [picture], "question": "?"})
+        return [(answer.status_code, answer.json["error_code"]) for answer in (form, as_json)]
+
+    found = refusals("/api/v1/estimate")
+    assert found == refusals("/api/v1/analyses")
+    assert {status for status, _ in found} <= {400, 415}
+
+
+def test_an_analysis_is_refused_by_its_first_problem_and_not_as_a_batch(client, new_key, app, photo):
+    mine = client.post("/api/v1/files", data={"file": (BytesIO(photo()), "a.jpg")}).json["id"]
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    foreign = estimate(other, images=[{"file_id": mine}], question="?")
+    assert (foreign.status_code, foreign.json["error"]) == (404, f"There is no file {mine!r}.")
+    for image in ({"width": None, "height": 1}, {"width": 1}):
+        answer = estimate(client, images=[image], question="?")
+        assert answer.json["error"].startswith("images: width and height must be whole numbers"), answer.json
+    unasked = estimate(client, images=[measured()])
+    assert unasked.json["error"] == "question: Ask a question or name a preset."
+    batch = estimate(client, inputs=[{"image": measured()}] * 3).json["error"]
+    assert batch == "3 problems in the items; the first: line 1, question: Ask a question or name a preset."
+
+
+def test_views_of_files_are_taken_as_an_analysis_takes_them(client, photo):
+    data = {"file": [(BytesIO(photo()), "a.jpg"), (BytesIO(photo()), "b.jpg")], "question": "?"}
+    assert client.post("/api/v1/estimate", data={**data, "view": ["front", "label"]}).json["images"] == 2
 
 
 def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):

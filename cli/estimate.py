@@ -36,7 +36,8 @@ LISTS = (*LINES, ".csv")
 def estimate(paths: tuple[str, ...], *, server: Server, as_json: bool, **said: Any) -> None:
     """Estimate tokens, cost and time of a batch, without running it: each image is an item.
 
-    Only the sizes of the images are sent. Answers are taken to be as long as your latest ones.
+    Only the sizes of the images are sent, so that answers which may be given again are not known: the cost is
+    that of asking each image anew. Answers are taken to be as long as your latest ones.
 
     \b
     Examples:
@@ -75,6 +76,8 @@ def described(found: dict[str, Any]) -> str:
         f"Cost    {cost}",
         f"Time    {_time(found['seconds'])}",
     ]
+    if found["cached"]:
+        lines.append(f"Cached  {wording.count(found['cached'], 'item')} need no call of their own")
     if found["saved_image_tokens"]:
         lines.append(f"Saved   {found['saved_image_tokens']:,} tokens, against images as they are")
     if not found["answers"]:

@@ -203,6 +203,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
         "object": "estimate",
         "items": found.items,
         "calls": found.calls,
+        "cached": found.cached,
         "usage": tokens({name: getattr(found.usage, name) for name in TOKENS}),
         "cost": money(taken | amounts),
         "saved_image_tokens": found.saved_image_tokens,

@@ -16,7 +16,7 @@ from core.desk import Desk
 from core.presets.brief import Brief, brief
 from core.presets.preset import MEASURE
 from core.pricing import Cost, Usage, text_tokens
-from core.services import likely_images
+from core.services import likely_images, reuse
 from core.services.fleet import SEEN_WITHIN
 from core.services.items import Item
 from core.services.likely_images import LikelyImages
@@ -37,6 +37,8 @@ class Estimate:
 
     items: int
     calls: int
+    cached: int
+    """That would be given the answer of another, for nothing."""
     usage: Usage
     cost: Cost | None
     """None where a model has no price."""
@@ -65,24 +67,26 @@ class _Call:
 
 def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
     """What these items would take. Raises Unavailable."""
-    paid = [item for item in items if item.preset.method != MEASURE]
-    sorts = {_sort(item) for item in paid}
+    asked = [item for item in items if item.preset.method != MEASURE]
     with desk.database.transaction() as session:
+        paid = reuse.to_pay(session, account_id, asked)
+        sorts = {_sort(item) for item in paid}
         known = experience.taken(session, account_id, sorts) if sorts else {}
         slots = workers.slots(session, SEEN_WITHIN)
         limits = [worker.endpoint for worker in workers.seen(session, SEEN_WITHIN)]
-        sample = files.owned(session, account_id, likely_images.sampled(paid))
-    likely = LikelyImages(desk, paid, sample)
+        sample = files.owned(session, account_id, likely_images.sampled(asked))
+    likely = LikelyImages(desk, asked, sample)
     calls = list(_calls(paid, likely, known))
     usage = Usage(
         prompt_tokens=round(sum(call.prompt + call.images for call in calls)),
         completion_tokens=round(sum(call.answer for call in calls)),
         image_tokens=round(sum(call.images for call in calls)),
     )
-    seen = likely.known(paid)
+    seen = likely.known(asked)
     return Estimate(
         items=len(items),
         calls=len(calls),
+        cached=len(asked) - len(paid),
         usage=usage,
         cost=_cost(desk, calls),
         saved_image_tokens=round(sum(call.saved for call in calls)),

@@ -3,12 +3,13 @@
 import base64
 import itertools
 import random
+from datetime import timedelta
 from io import BytesIO
 from zipfile import ZipFile
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from core.ids import new_id
 from core.image_header import size_of
@@ -85,8 +86,8 @@ def test_a_batch_sums_its_items_and_what_nobody_has_seen_is_taken_to_be_like_the
 def test_the_images_of_an_archive_are_looked_at(client, photo, by):
     sink = BytesIO()
     with ZipFile(sink, "w") as archive:
-        for view in ("front", "back"):
-            archive.writestr(f"mug/{view}.jpg", photo(size=(1024, 768)))
+        for view, color in (("front", "red"), ("back", "blue")):
+            archive.writestr(f"mug/{view}.jpg", photo(color, size=(1024, 768)))
     data = {"file": (BytesIO(sink.getvalue()), "photos.zip"), "purpose": "batch"}
     stored = client.post("/api/v1/files", data=data).json["id"]
     answer = estimate(client, input_file_id=stored, group_by=by, defaults={"question": "What is it?"})
@@ -145,6 +146,47 @@ def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, de
             session.add(Analysis(id=new_id("an"), preset=preset, completion_tokens=tokens, **row))
     found = estimate(client, inputs=[{"image": measured()}] * 3, defaults={"question": "?"}).json
     assert (found["usage"]["completion_tokens"], found["answers"]) == (3 * 40, 2)
+
+
+def answered(desk, key, analysis_id, **more):
+    """Complete an analysis as a worker does, so long ago."""
+    values = {"state": AnalysisState.COMPLETED, "started_at": func.now(), "finished_at": func.now(), **more}
+    with desk.database.transaction() as session:
+        session.execute(update(Analysis).where(Analysis.id == analysis_id).values(values))
+
+
+def test_each_question_is_paid_once_and_one_that_is_answered_not_at_all(client, desk, key, photo):
+    ids = [
+        client.post("/api/v1/files", data={"file": (BytesIO(photo(color)), "a.jpg")}).json["id"]
+        for color in ("red", "blue")
+    ]
+    body = {"inputs": [{"image": file_id} for file_id in [*ids, ids[0]]], "defaults": {"question": "?"}}
+
+    def counts(**defaults):
+        found = estimate(client, **body | {"defaults": {"question": "?", **defaults}}).json
+        assert (found["images"], found["images_measured"]) == (3, 3)
+        return found["items"], found["calls"], found["cached"]
+
+    assert (counts(), counts(cache="off")) == ((3, 2, 1), (3, 3, 0))
+    made = client.post("/api/v1/analyses", json={"images": [{"file_id": ids[0]}], "question": "?"}).json
+    assert counts() == (3, 2, 1)
+    answered(desk, key, made["id"], started_at=func.now() - timedelta(hours=2))
+    assert counts() == (3, 1, 2)
+    assert (counts(cache="refresh"), counts(cache=60), counts(detail="low")) == ((3, 2, 1),) * 3
+    picture = {"base64": base64.b64encode(photo("red")).decode()}
+    free = estimate(client, images=[picture], question="?").json
+    assert (free["calls"], free["cached"], free["usage"]["total_tokens"]) == (0, 1, 0)
+    assert free["cost"]["total_cost"] == 0.0
+
+
+def test_answers_of_others_are_not_counted_on(client, desk, key, app, new_key, photo):
+    picture = {"base64": base64.b64encode(photo()).decode()}
+    made = client.post("/api/v1/analyses", json={"images": [picture], "question": "?"}).json
+    answered(desk, key, made["id"])
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    assert estimate(other, images=[picture], question="?").json["calls"] == 1
+    assert estimate(client, images=[picture], question="?").json["calls"] == 0
 
 
 def test_what_is_measured_and_not_asked_costs_nothing(client):

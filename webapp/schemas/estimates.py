@@ -47,6 +47,12 @@ class EstimateView(Schema):
     object = fields.String(required=True, metadata={"enum": ["estimate"]})
     items = fields.Integer(required=True)
     calls = fields.Integer(required=True, metadata={"description": "What is measured takes none."})
+    cached = fields.Integer(
+        required=True,
+        metadata={
+            "description": "That would get an answer which is there, or asked for by another of them: for nothing."
+        },
+    )
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
     saved_image_tokens = fields.Integer(

@@ -80,9 +80,7 @@ def described(found: dict[str, Any]) -> str:
         lines.append(f"Cached  {wording.count(found['cached'], 'item')} need no call of their own")
     if found["saved_image_tokens"]:
         lines.append(f"Saved   {found['saved_image_tokens']:,} tokens, against images as they are")
-    if not found["answers"]:
-        lines.append("There are no answers of this sort yet: how long they will be is a guess.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *found["warnings"]])
 
 
 def _time(seconds: float | None) -> str:

@@ -211,6 +211,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
         "images": found.images,
         "images_measured": found.images_measured,
         "answers": found.answers,
+        "warnings": list(found.warnings),
     }
 
 

@@ -7,7 +7,7 @@ be sent at, and answers as long as the account's latest of the same sort.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,12 +21,12 @@ from core.services.fleet import SEEN_WITHIN
 from core.services.items import Item
 from core.services.likely_images import LikelyImages
 from core.store import experience, files, workers
-from core.store.experience import Asked, Taken
+from core.store.experience import Asked, Experience, Taken
 
 FRAME = 9
 """Tokens around a system's and a user's message and before the answer (OpenAI's cookbook: 3 each)."""
 TEXT_ANSWER = 120
-"""Tokens of an answer in words, where the account has none of the sort yet."""
+"""Tokens of an answer in words, where the account has none from the preset and model yet."""
 SECONDS = 3.0
 """Of a call, likewise."""
 
@@ -50,7 +50,9 @@ class Estimate:
     images_measured: int
     """Whose size is known; the others are taken to be like them."""
     answers: int
-    """That the account has of these sorts; none means that lengths are the documented defaults."""
+    """That the account has to these very questions."""
+    warnings: Sequence[str]
+    """Why it may be far off, as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
     asked = [item for item in items if item.preset.method != MEASURE]
     with desk.database.transaction() as session:
         paid = reuse.to_pay(session, account_id, asked)
-        sorts = {_sort(item) for item in paid}
-        known = experience.taken(session, account_id, sorts) if sorts else {}
+        sorts = {Asked.of(item).kin for item in paid}
+        known = experience.taken(session, account_id, sorts)
         slots = workers.slots(session, SEEN_WITHIN)
         limits = [worker.endpoint for worker in workers.seen(session, SEEN_WITHIN)]
         sample = files.owned(session, account_id, likely_images.sampled(asked))
@@ -93,11 +95,14 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         seconds=_seconds(desk, calls, slots, limits),
         images=len(seen),
         images_measured=sum(seen),
-        answers=sum(taken.answers for taken in known.values()),
+        answers=sum(
+            known.same[asked].answers for asked in {call.asked for call in calls} & known.same.keys()
+        ),
+        warnings=_warnings(calls, known),
     )
 
 
-def _calls(items: Sequence[Item], likely: LikelyImages, known: Mapping[Asked, Taken]) -> Iterator[_Call]:
+def _calls(items: Sequence[Item], likely: LikelyImages, known: Experience) -> Iterator[_Call]:
     briefs: dict[str, tuple[Brief, int]] = {}
     for item in items:
         form = json.dumps([item.preset.id, item.preset.name, item.preset_options, item.response_format])
@@ -107,13 +112,22 @@ def _calls(items: Sequence[Item], likely: LikelyImages, known: Mapping[Asked, Ta
         made, fixed = briefs[form]
         said = "\n".join(made.said(item.question, item.context))
         images, came = likely.tokens(item)
-        taken = known.get(_sort(item)) or Taken(0, _default_answer(made), SECONDS)
+        asked = Asked.of(item)
+        usual = Taken(0, _default_answer(made), SECONDS)
+        taken = known.same.get(asked) or known.alike.get(asked.kin) or usual
         answer = min(taken.completion_tokens, item.max_tokens)
-        yield _Call(_sort(item), fixed + text_tokens(said), images, came - images, answer, taken.seconds)
+        yield _Call(asked, fixed + text_tokens(said), images, came - images, answer, taken.seconds)
 
 
-def _sort(item: Item) -> Asked:
-    return Asked(item.preset.name, item.model, item.response_format is not None)
+def _warnings(calls: Sequence[_Call], known: Experience) -> list[str]:
+    """What the lengths of answers are taken from, where it is not from answers to the same questions."""
+    new = [call for call in calls if call.asked not in known.same]
+    if not new:
+        return []
+    count = "" if len(new) == len(calls) else f" to {len(new):,} of {len(calls):,} questions"
+    alike = any(call.asked.kin in known.alike for call in new)
+    guess = "taken from answers to other questions" if alike else "a guess"
+    return [f"There are no answers of this sort yet{count}: how long they will be is {guess}."]
 
 
 def _fixed(made: Brief) -> int:

@@ -125,12 +125,15 @@ def test_of_more_sizes_than_can_be_counted_some_stand_for_all_of_them(client, mo
     assert counted(1) > 0
 
 
-def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, desk, key):
+def took(desk, key, tokens, **more):
+    """Store an analysis whose answer took so many tokens."""
     row = {
         "account_id": key.key.account_id,
         "key_id": key.key.id,
         "request_id": "req",
+        "preset": "question",
         "preset_version": 1,
+        "question": "?",
         "model": "pixel-analyst",
         "temperature": 0,
         "detail": "auto",
@@ -140,12 +143,48 @@ def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, de
         "deadline_at": func.now(),
         "started_at": func.now(),
         "finished_at": func.now(),
+        "completion_tokens": tokens,
     }
     with desk.database.transaction() as session:
-        for preset, tokens in (("question", 30), ("question", 50), ("product", 900)):
-            session.add(Analysis(id=new_id("an"), preset=preset, completion_tokens=tokens, **row))
-    found = estimate(client, inputs=[{"image": measured()}] * 3, defaults={"question": "?"}).json
-    assert (found["usage"]["completion_tokens"], found["answers"]) == (3 * 40, 2)
+        session.add(Analysis(id=new_id("an"), **row | more))
+
+
+def expected(client, **asked):
+    found = estimate(client, images=[measured()], **asked).json
+    return found["usage"]["completion_tokens"], found["answers"], found["warnings"]
+
+
+def test_answers_are_expected_to_be_as_long_as_the_latest_to_the_same_question(client, desk, key):
+    form = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"type": "object"}}}
+    for tokens, more in [
+        (30, {}),
+        (50, {}),
+        (0, {"cached_from": "an_1"}),  # what was given again took nothing
+        (400, {"question": "Tell me all."}),
+        (900, {"question": None, "preset": "describe", "preset_options": {"languages": ["ko"], "a": 1}}),
+        (600, {"question": None, "preset": "describe", "preset_options": {"languages": ["en"]}}),
+        (70, {"response_format": form}),
+    ]:
+        took(desk, key, tokens, **more)
+    assert expected(client, question="?") == (40, 2, [])
+    assert expected(client, question="Tell me all.") == (400, 1, [])
+    assert expected(client, question="Tell me all.", max_tokens=100) == (100, 1, [])
+    assert expected(client, preset="describe", preset_options={"languages": ["en"]}) == (600, 1, [])
+    assert expected(client, question="?", response_format=form) == (70, 1, [])
+
+
+def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_told(client, desk, key):
+    new = "There are no answers of this sort yet: how long they will be is "
+    assert expected(client, question="Why?") == (120, 0, [new + "a guess."])
+    for tokens in (30, 50):
+        took(desk, key, tokens)
+    other = new + "taken from answers to other questions."
+    assert expected(client, question="Why?") == (40, 0, [other])
+    inputs = [{"image": measured()}, {"image": measured(), "question": "Why?"}]
+    found = estimate(client, inputs=inputs, defaults={"question": "?"}).json
+    assert found["answers"] == 2
+    [warning] = found["warnings"]
+    assert "yet to 1 of 2 questions: " in warning
 
 
 def answered(desk, key, analysis_id, **more):

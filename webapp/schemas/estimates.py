@@ -50,7 +50,7 @@ class EstimateView(Schema):
     cached = fields.Integer(
         required=True,
         metadata={
-            "description": "That would get an answer which is there, or asked for by another of them: for nothing."
+            "description": "Of the items, those that would get an answer of before or of another item, free."
         },
     )
     usage = fields.Nested(UsageSchema, required=True)
@@ -70,7 +70,14 @@ class EstimateView(Schema):
     answers = fields.Integer(
         required=True,
         metadata={
-            "description": "Of the account's latest, whose length and time stood for those to come; 0 where"
-            " defaults did."
+            "description": "Of the account's latest, those to the same questions, whose length is taken."
+        },
+    )
+    warnings = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Why it may be far off, such as that nothing of the sort has been answered yet.",
+            "example": ["There are no answers of this sort yet: how long they will be is a guess."],
         },
     )

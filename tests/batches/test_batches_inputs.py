@@ -6,7 +6,9 @@ import json
 
 import pytest
 from batch_inputs import line, stored, submit, upload
+from sqlalchemy import func, update
 
+from core.models import Analysis
 from core.services import items
 
 
@@ -25,6 +27,21 @@ def test_items_take_defaults_and_say_otherwise_where_they_want(client, file_id):
         ("item-2", "Why?"),
     ]
     assert rows[0]["metadata"] == {"a": 1}
+
+
+def test_a_table_of_results_tells_which_answers_are_about_another_picture(client, desk, file_id):
+    made = submit(client, inputs=[{"image": file_id, "question": "?"}] * 2)
+    answered = {"state": "completed", "finished_at": func.now(), "cached_from": "an_1"}
+    with desk.database.transaction() as session:
+        items = update(Analysis).where(Analysis.batch_id == made.json["id"])
+        session.execute(items.values(answered))
+        session.execute(items.where(Analysis.position == 1).values(reused_distance=7))
+    table = client.get(made.headers["Location"] + "/results?format=csv").text
+    rows = [
+        (row["cached_from"], row["reused_from"], row["reused_distance"])
+        for row in csv.DictReader(io.StringIO(table))
+    ]
+    assert rows == [("an_1", "", ""), ("an_1", "an_1", "7")]
 
 
 def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, desk, file_id):

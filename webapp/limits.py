@@ -40,7 +40,7 @@ class Counted(StrEnum):
 
 WORDS = {
     Counted.SUBMISSIONS: "This API key may submit {limit}. Many images fit into one batch.",
-    Counted.UPLOADS: "This API key may upload files {limit}.",
+    Counted.UPLOADS: "This API key may upload files, or compare images, {limit}.",
     Counted.FAILURES: "There were too many requests without a valid API key from here; allowed are {limit}.",
 }
 

@@ -1,8 +1,8 @@
 """Images that look alike, through the whole system: workers measure what web processes ask about."""
 
 import hashlib
-import re
 import io
+import re
 
 from PIL import Image, ImageDraw
 

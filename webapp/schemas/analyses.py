@@ -40,6 +40,8 @@ class FilePart(fields.Field[Any]):
     """A file of a multipart body."""
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
+        if isinstance(value, list):
+            raise ValidationError(f"Send one file, not {len(value)}.")
         if not hasattr(value, "stream"):
             raise ValidationError("Must be a file.")
         return value

@@ -401,7 +401,8 @@ class ImageView(Schema):
         allow_none=True,
         metadata={
             "description": "Size, bytes and tokens as it came (`original`) and as it was sent (`sent`), the"
-            " scale between, and what was done (`actions`). Null before it was asked about."
+            " scale between, and what was done (`actions`). Null where nothing was sent: before"
+            " it was asked about, and where an earlier answer was given."
         },
     )
 

@@ -26,6 +26,7 @@ ARGUMENTS = "IMAGE... QUESTION"
     "--preset", metavar="NAME", help="A prompt of the server, such as product; it may do for a question."
 )
 @asking.question_options
+@asking.reuse_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole analysis as JSON.")
 @click.option("--keep", is_flag=True, help="On Ctrl-C let the analysis go on rather than cancel it.")
 @asks_server

@@ -55,6 +55,12 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def reuse_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add whether an answer about another picture will do."""
+    near = "near: an earlier answer about a picture that shows the same will do."
+    return click.option("--reuse", type=click.Choice(["near"]), help=near)(command)
+
+
 def _cache(_context: click.Context, _parameter: click.Parameter, value: str | None) -> reuse.Cache | None:
     """What --cache means. Raises BadParameter."""
     try:

@@ -39,8 +39,8 @@ NOT_COUNTED = {
 def estimate(paths: tuple[str, ...], *, server: Server, by: str | None, as_json: bool, **said: Any) -> None:
     """Estimate tokens, cost and time of a batch, without running it: each image or row is an item.
 
-    It takes what `vitrine batch` takes. Only the sizes of images are sent, and what rows say. Answers are
-    taken to be as long as your latest ones.
+    It takes what `vitrine batch` takes. Only the sizes of images are sent, and what rows say, so that answers
+    which may be given again are not known. Answers are taken to be as long as your latest ones.
 
     \b
     Examples:
@@ -82,13 +82,13 @@ def described(found: dict[str, Any]) -> str:
         f"Cost    {cost}",
         f"Time    {_time(found['seconds'])}",
     ]
+    if found["cached"]:
+        lines.append(f"Cached  {wording.count(found['cached'], 'item')} need no call of their own")
     if found["saved_image_tokens"]:
         lines.append(f"Saved   {found['saved_image_tokens']:,} tokens, against images as they are")
     if left_out := found.get("not_counted"):  # servers before this one do not say
         lines.append(f"Not counted: {'; '.join(NOT_COUNTED.get(name, name) for name in left_out)}.")
-    if found["calls"] and not found["answers"]:
-        lines.append("There are no answers of this sort yet: how long they will be is a guess.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *found["warnings"]])
 
 
 def _time(seconds: float | None) -> str:

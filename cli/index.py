@@ -37,22 +37,25 @@ def rebuild() -> int:
     indexing.complete(opened)
     total = indexing.count_unmeasured(opened)
     with interrupt.listening(), screen.bar("Measuring", total, interrupt, beside_rows=False) as advance:
-        done = _measure_all(opened, interrupt, advance)
+        done, bad = _measure_all(opened, interrupt, advance)
     if interrupt.asked:
         screen.note(f"Stopped after {wording.count(done, 'image')}; run it again to go on.")
         return 130
-    screen.note(f"{wording.count(done, 'image')} measured." if done else "Every image is in the index.")
+    if bad:
+        screen.note(f"{wording.count(bad, 'image')} could not be decoded, and will not be found.")
+    screen.note(f"{wording.count(done - bad, 'image')} measured." if done else "Every image is in the index.")
     return 0
 
 
-def _measure_all(opened: Desk, interrupt: Interrupt, advance: Callable[[], None]) -> int:
-    """Ring for a few at a time, in the order of their digests; how many are done."""
-    done, behind = 0, ""
+def _measure_all(opened: Desk, interrupt: Interrupt, advance: Callable[[], None]) -> tuple[int, int]:
+    """Ring for a few at a time, in the order of their digests; how many are done, how many of them bad."""
+    done, bad, behind = 0, 0, ""
     while not interrupt.asked and (digests := indexing.unmeasured(opened, behind, AT_ONCE)):
         indexing.ring(opened, digests, waiting=False)
         done += _wait(opened, digests, interrupt, advance)
+        bad += indexing.count_unmeasurable(opened, digests)
         behind = digests[-1]
-    return done
+    return done, bad
 
 
 def _wait(opened: Desk, digests: list[str], interrupt: Interrupt, advance: Callable[[], None]) -> int:

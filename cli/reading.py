@@ -30,7 +30,7 @@ def described(analysis: Analysis) -> str:
         "Question": analysis.get("question"),
         "Context": analysis.get("context"),
         "Answer": answer_of(analysis) if analysis["status"] == "completed" else None,
-        "Cached": f"the answer of {analysis['cached_from']}" if analysis.get("cached") else None,
+        "Cached": _source(analysis) if analysis.get("cached") else None,
         "Took": wording.bill(analysis) + _attempts(analysis) if analysis["status"] in FINAL else None,
         "Created": f"{analysis['created_at'][:19].replace('T', ' ')} UTC",
         "Request": analysis["request_id"],
@@ -47,6 +47,14 @@ def _status(analysis: Analysis) -> str:
     if analysis["status"] == "failed":
         return f"failed: {wording.problem_of(analysis)}"
     return wording.problem_of(analysis)
+
+
+def _source(analysis: Analysis) -> str:
+    """Whose answer it was given."""
+    whose = f"the answer of {analysis['cached_from']}"
+    if near := analysis.get("reused_from"):
+        return f"{whose}, about another picture that shows the same ({near['distance']} of 256 bits apart)"
+    return whose
 
 
 def _image(image: Analysis) -> str:

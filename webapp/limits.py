@@ -40,7 +40,7 @@ class Counted(StrEnum):
 
 WORDS = {
     Counted.SUBMISSIONS: "This API key may submit {limit}; a batch counts once, whatever is in it.",
-    Counted.UPLOADS: "This API key may upload files and begin sessions {limit}.",
+    Counted.UPLOADS: "This API key may upload files, compare images, and begin sessions {limit}.",
     Counted.FAILURES: "There were too many requests without a valid API key from here; allowed are {limit}.",
 }
 

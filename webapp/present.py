@@ -204,6 +204,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
         "object": "estimate",
         "items": found.items,
         "calls": found.calls,
+        "cached": found.cached,
         "usage": tokens({name: getattr(found.usage, name) for name in TOKENS}),
         "cost": money(taken | amounts),
         "saved_image_tokens": found.saved_image_tokens,
@@ -211,6 +212,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
         "images": found.images,
         "images_measured": found.images_measured,
         "answers": found.answers,
+        "warnings": list(found.warnings),
         "not_counted": found.not_counted,
     }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 _SRGB = ImageCms.createProfile("sRGB")
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC.1:2022, 7.2.8
@@ -23,6 +24,15 @@ def in_smooth_mode(image: Image.Image, actions: list[str]) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def narrowed_on_the_way(source: ImageFile.ImageFile) -> str | None:
+    """The layout of an image, not loaded yet, whose channels of 16 bits its decoder makes 8-bit."""
+    layout: Any = source.tile[0].args if source.tile else None
+    layout = layout[0] if isinstance(layout, tuple) and layout else layout
+    if not isinstance(layout, str) or ";16" not in layout or source.mode.startswith("I"):
+        return None
+    return f"{layout.partition(';')[0]};16"
 
 
 def _has_transparency(image: Image.Image) -> bool:

@@ -24,7 +24,7 @@ from core.image_tokens import Counting
 from core.likeness import Features
 from core.media import allowed_kinds
 from worker import features
-from worker.colour import flattened, in_smooth_mode, in_srgb
+from worker.colour import flattened, in_smooth_mode, in_srgb, narrowed_on_the_way
 from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # 85 keeps label text legible; what is smaller comes only where the endpoint's limit asks for it.
 _QUALITIES = (85, 75, 65, 50)
 _SHRINK_STEP = 0.75
+_LARGEST_SIDE = 2**31 - 1  # px: what says more is a number below 0 that was read without its sign
 _SMALLEST_SIDE = 64  # px: below this there is nothing left to ask about
 
 # A whole-number reduction within 5 % below the asked side is taken as it is: a 4,032 px photo becomes
@@ -102,7 +103,10 @@ class Prepared:
     original_bytes: int
     quality: int
     actions: tuple[str, ...]
-    """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc."""
+    """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc.
+
+    Palettes and black and white are not told of, for they lose nothing on the way to colours and greys.
+    """
     features: Features
     orientation: int = 1
     """EXIF's, 1 to 8: how the stored pixels were turned."""
@@ -181,9 +185,10 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         _judge_size(webp_canvas(content), policy)
     with DECODERS[name](BytesIO(content)) as source:
         _judge_size(source.size, policy)
-        stored = source.size
+        stored, narrowed = source.size, narrowed_on_the_way(source)
         orientation = _orientation(source)
         actions = ["first_frame"] if _has_more_frames(source, content) else []
+        actions += [f"converted:{narrowed}"] if narrowed else []
         image = _shrunk(source, policy.target(source), actions)
     if orientation in _UPRIGHT:
         actions.append("rotated")
@@ -213,6 +218,8 @@ def _judge_size(size: tuple[int, int], policy: Policy) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageUndecodable("The image has no pixels: save it again as JPEG or PNG.")
+    if max(size) > _LARGEST_SIDE:
+        raise ImageUndecodable("The image says that a side is less than 0: save it again as JPEG or PNG.")
     if width * height > policy.max_pixels:
         raise ImageTooLarge(
             f"The image has {width:,} by {height:,} pixels, and at most "

@@ -56,6 +56,7 @@ def batch() -> None:
 @click.option("--question", metavar="TEXT", help="What to ask about every image.")
 @click.option("--by", type=click.Choice(BY), help="Make one item of all images of one product.")
 @asking.question_options
+@asking.reuse_option
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="How freely it answers.")
 @click.option(
     "--metadata", multiple=True, metavar="KEY=VALUE", help="Your own, of the batch; repeat for several."

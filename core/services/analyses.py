@@ -93,7 +93,7 @@ def submit(
     check_form(desk, key.account_id, preset, submission.preset_options, submission.response_format)
     check_cascade(desk, preset, submission.model, submission.stronger_model, submission.response_format)
     columns = _columns(desk, submission, preset)
-    if problem := too_few_tokens(desk, columns["model"], columns["max_image_tokens"]):
+    if problem := too_few_tokens(desk, columns["model"], columns["detail"], columns["max_image_tokens"]):
         raise InvalidRequest(problem, details={"field": "max_image_tokens"})
     analysis = fresh(key, request_id, **columns)
     made = accept(desk, key, analysis, submission.images, once, submission.told, preset, submission.views)
@@ -290,12 +290,14 @@ def _check_views(views: Sequence[str | None], images: int) -> None:
         )
 
 
-def too_few_tokens(desk: Desk, model: str, most: int | None) -> str | None:
-    """Why no image can be made to take so few tokens of a model; None where one can."""
-    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)])
-    if most is None or most >= least:
+def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str | None:
+    """Why no image with that `detail` can be made to take so few tokens of a model; None where one can."""
+    if most is None:
         return None
-    return f"The smallest image takes {least:,} tokens of {model}, by how it is known to count."
+    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], detail)
+    if most >= least:
+        return None
+    return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
 
 
 def _sources(

@@ -186,7 +186,7 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
     allowed = desk.settings.allowed_extensions
     name, taken = safe_name(upload.name), ", ".join(sorted(allowed))
     details = {"position": position, "file_name": name, "allowed": sorted(allowed)}
-    extension = PurePosixPath(name).suffix.lower().lstrip(".")
+    extension = _extension(name)
     if not upload.byte_size:
         raise InvalidImage(f"The file {name!r} is empty.", details=details)
     if extension and extension not in allowed:
@@ -199,6 +199,10 @@ def _image_kind(desk: Desk, upload: Upload, position: int) -> ImageKind:
         return looks
     what = f"a {looks.pillow} image" if isinstance(looks, ImageKind) else looks
     raise InvalidImage(f"The file {name!r} is {what}; images that are taken are: {taken}.", details=details)
+
+
+def _extension(name: str) -> str:
+    return PurePosixPath(name).suffix.lower().lstrip(".")
 
 
 def _media_type(desk: Desk, upload: Upload, purpose: Purpose) -> str:
@@ -218,7 +222,7 @@ def _anything(upload: Upload) -> str:
 def _image(desk: Desk, upload: Upload) -> str:
     """The media type of an image that is uploaded by itself."""
     name, limit, (_, input_type) = safe_name(upload.name), desk.settings.max_file_size, _begin(upload)
-    if input_type:
+    if input_type and _extension(name) not in desk.settings.allowed_extensions:
         raise InvalidRequest(
             f"The file {name!r} is no image. If it is the input of a batch, send it with purpose 'batch'.",
             details={"field": "purpose"},

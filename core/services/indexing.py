@@ -65,6 +65,12 @@ def left_of(desk: Desk, digests: Sequence[str]) -> list[str]:
         return features.left_of(session, digests)
 
 
+def count_unmeasurable(desk: Desk, digests: Sequence[str]) -> int:
+    """How many of these digests were looked at and could not be measured."""
+    with desk.database.transaction() as session:
+        return features.count_unmeasurable(session, digests)
+
+
 def count_unmeasured(desk: Desk) -> int:
     """How many there are."""
     with desk.database.transaction() as session:

@@ -57,6 +57,7 @@ FIELDS = frozenset(
 )
 SOURCES = frozenset({"file_id", "url", "base64"})
 """Of an image: exactly one of them."""
+OF_AN_IMAGE = SOURCES | {"name", "view"}
 SIZE = frozenset({"width", "height"})
 THERE_ARE = f"there are: {', '.join(sorted(FIELDS))}."
 DEFAULTS = FIELDS - {"custom_id", "sku", "image", "images", "view"}
@@ -117,6 +118,7 @@ class Items:
         read_image: Reader,
         *,
         measured: bool = False,
+        problems: Problems | None = None,
     ) -> None:
         unknown = sorted(set(defaults) - DEFAULTS)
         if unknown:
@@ -130,7 +132,7 @@ class Items:
         self._presets: dict[str | None, Preset] = {}
         self._forms: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._models = frozenset(desk.settings.models)
-        self.problems = Problems()
+        self.problems = problems or Problems()
         self._files = KnownFiles(desk, account_id, self.problems)
         self._fingerprints = reuse.Fingerprints(desk, account_id)
 
@@ -206,7 +208,7 @@ class Items:
             problem("reuse", f"Must be {NEAR}, or be left out.")
         if item.detail not in DETAILS:
             problem("detail", f"Must be one of: {', '.join(DETAILS)}.")
-        if why := too_few_tokens(self._desk, item.model, item.max_image_tokens):
+        if why := too_few_tokens(self._desk, item.model, item.detail, item.max_image_tokens):
             problem("max_image_tokens", why)
         self._take_images(item, said, problem)
         return item
@@ -265,9 +267,10 @@ class Items:
             return image
         if isinstance(image, str):
             image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
+        if self._measured and isinstance(image, dict) and image.keys() & SIZE:
+            return self._size(image)
         image = given(image) if isinstance(image, dict) else {}
-        if self._measured and image.keys() >= SIZE:
-            return _measured(image)
+        _demand_known(image, OF_AN_IMAGE)
         if len(SOURCES & image.keys()) != 1:
             raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
@@ -278,6 +281,18 @@ class Items:
         if not isinstance(file_id, str) or not 0 < len(file_id) <= FILE_ID_LENGTH or not is_storable(file_id):
             raise InvalidRequest(f"A file id must be a text of 1 to {FILE_ID_LENGTH} characters.")
         return file_id
+
+    def _size(self, image: dict[str, Any]) -> Measured:
+        _demand_known(image, SIZE | {"view"})
+        sides: list[Any] = [image.get("width"), image.get("height")]
+        if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
+            raise InvalidRequest(f"width and height must be whole numbers from 1 to {LARGEST_SIDE:,}.")
+        width, height = sides
+        if width * height > (most := self._desk.settings.max_image_pixels):
+            raise InvalidRequest(
+                f"An image of {width:,} by {height:,} pixels is not taken: {most / 1e6:g} million at most."
+            )
+        return Measured(width, height)
 
     def _digest(self, image: Image | Measured) -> str | None:
         """SHA-256 of an image; None where that has to be fetched, or is not wanted."""
@@ -329,11 +344,10 @@ class Items:
         return name if isinstance(name, str) else None
 
 
-def _measured(image: Mapping[str, Any]) -> Measured:
-    sides = image["width"], image["height"]
-    if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
-        raise InvalidRequest(f"width and height must be whole numbers from 1 to {LARGEST_SIDE:,}.")
-    return Measured(*sides)
+def _demand_known(image: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raises InvalidRequest for an image with a field that means nothing."""
+    for name in image.keys() - known:
+        raise InvalidRequest(f"An image has no {str(name)[:100]!r}; it takes: {', '.join(sorted(known))}.")
 
 
 def _text(

@@ -35,7 +35,7 @@ class KnownFiles:
         self._look_up({file_id for _, _, file_id in self._waiting} - self._known.keys())
         for line, custom_id, file_id in self._waiting:
             if self._known[file_id] is None:
-                self._problems.add(line, custom_id, "images", f"There is no file {file_id!r}.")
+                self._problems.add_missing(line, custom_id, file_id)
         self._waiting.clear()
 
     def digest(self, file_id: str) -> str | None:

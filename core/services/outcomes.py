@@ -26,6 +26,8 @@ from core.store import analyses, calls, claims
 
 Claim = claims.Claim
 
+CLAIMS = 5
+"""Times that a bell is tried: whoever it had to wait for may end before it could wait, and fails soon."""
 LEASE_EXPIRIES = 3
 """Workers that one analysis may outlive; the last of them runs it alone."""
 SET_ASIDE_SECONDS = 2.0
@@ -86,13 +88,14 @@ def claim(desk: Desk, analysis_id: str, worker: str, *, last_try: bool = False) 
     same as another that is running has to wait for it.
     """
     below = LEASE_EXPIRIES if last_try else LEASE_EXPIRIES - 1
-    with desk.database.statement() as connection:
-        claimed = claims.take(
-            connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below
-        )
-    if claimed is None:
-        reuse.settle_one(desk, analysis_id)
-    return claimed
+    for _ in range(CLAIMS):
+        with desk.database.statement() as connection:
+            claimed = claims.take(
+                connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below
+            )
+        if claimed is not None or reuse.settle_one(desk, analysis_id):
+            return claimed
+    return None
 
 
 def waits_for_last_try(desk: Desk, analysis_id: str) -> bool:

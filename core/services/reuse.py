@@ -126,10 +126,26 @@ def settle(desk: Desk, session: Session, ids: Sequence[str]) -> set[str]:
     return answered | flights.follow(session, rest) if rest else answered
 
 
-def settle_one(desk: Desk, analysis_id: str) -> None:
-    """The same for one row, in a transaction of its own."""
+def to_pay(session: Session, account_id: str, asked: Sequence[Any]) -> list[Any]:
+    """Those of the items that no answer would be given to: each question once, unless it has one already.
+
+    What runs just now is not looked for, nor what other pictures would do for.
+    """
+    known = {(item.fingerprint, item.cache_seconds) for item in asked if item.fingerprint}
+    answered = reuse.answered(session, account_id, known) if known else set()
+    paid, begun = [], set()
+    for item in asked:
+        if (item.fingerprint, item.cache_seconds) in answered or item.fingerprint in begun:
+            continue
+        paid.append(item)
+        begun |= {item.fingerprint} - {None}
+    return paid
+
+
+def settle_one(desk: Desk, analysis_id: str) -> bool:
+    """The same for one row, in a transaction of its own; False where it waits for nobody and may be taken."""
     with desk.database.transaction() as session:
-        settle(desk, session, [analysis_id])
+        return bool(settle(desk, session, [analysis_id])) or not flights.is_due(session, analysis_id)
 
 
 def give(desk: Desk, claimed: Claim) -> bool:

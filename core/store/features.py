@@ -142,6 +142,13 @@ def left_of(session: Session, digests: Sequence[str]) -> list[str]:
     return list(session.scalars(select(Blob.digest).where(Blob.digest.in_(digests), ~known)))
 
 
+def count_unmeasurable(session: Session, digests: Sequence[str]) -> int:
+    """How many of these digests this version could not measure."""
+    bad = (ImageFeatures.version == VERSION, ImageFeatures.error_code.is_not(None))
+    query = select(func.count()).select_from(ImageFeatures).where(ImageFeatures.digest.in_(digests), *bad)
+    return session.execute(query).scalar_one()
+
+
 def count_unmeasured(session: Session) -> int:
     """How many those are."""
     known = exists().where(ImageFeatures.digest == File.digest, ImageFeatures.version == VERSION)

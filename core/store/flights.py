@@ -113,6 +113,12 @@ def _abandoned() -> ColumnElement[bool]:
 
 
 FOLLOW = _following()
+DUE = select(ANALYSES.c.id).where(
+    ANALYSES.c.id == bindparam("this_id"),
+    QUEUED,
+    ANALYSES.c.fingerprint.is_not(None),
+    ANALYSES.c.next_attempt_at <= func.now(),
+)
 LET_GO = _letting_go(FOLLOWING)
 LET_GO_ABANDONED = _letting_go(ANALYSES.c.follows.is_not(None), _abandoned())
 NEW_FINGERPRINT = {"fingerprint": bindparam("new_fingerprint", type_=ANALYSES.c.fingerprint.type)}
@@ -138,6 +144,11 @@ IDENTIFY = _identifying()
 def follow(session: Session, ids: Sequence[str]) -> set[str]:
     """Let waiting rows wait for running ones that ask the same; those that do now."""
     return set(session.scalars(FOLLOW, {"ids": list(ids)}))
+
+
+def is_due(session: Session, analysis_id: str) -> bool:
+    """Whether a row that others may ask as well waits for nobody."""
+    return session.scalar(DUE, {"this_id": analysis_id}) is not None
 
 
 def let_go(session: Session, ids: Sequence[str], *, alone: bool) -> list[str]:

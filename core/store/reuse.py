@@ -5,7 +5,7 @@ Partial indexes are found by states that stand in the statement itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,12 +14,14 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Integer,
     LargeBinary,
     Text,
     and_,
     any_,
     bindparam,
     case,
+    column,
     exists,
     func,
     insert,
@@ -192,6 +194,33 @@ def answered_among(session: Session, analysis_id: str, fingerprints: Sequence[by
     """Those of these fingerprints to which there is an answer that is young enough for the row."""
     found = session.scalars(AMONG, {"this_id": analysis_id, "prints": list(fingerprints)})
     return [bytes(each) for each in found]
+
+
+def _answered() -> Any:
+    prints, ages = bindparam("prints", type_=ARRAY(LargeBinary)), bindparam("ages", type_=ARRAY(Integer))
+    pairs = func.unnest(prints, ages).table_valued(
+        column("fingerprint", LargeBinary), column("cache_seconds", Integer), name="pairs"
+    )
+    pairs = pairs.render_derived()
+    asked = select(
+        bindparam("account", type_=Text).label("account_id"),
+        func.now().label("created_at"),
+        pairs.c.fingerprint,
+        pairs.c.cache_seconds,
+    ).cte("asked")
+    return select(asked.c.fingerprint, asked.c.cache_seconds).where(is_answered(asked))
+
+
+ANSWERED = _answered()
+
+
+def answered(
+    session: Session, account_id: str, asked: Collection[tuple[bytes, int]]
+) -> set[tuple[bytes, int]]:
+    """Those of these questions, as (fingerprint, seconds that an answer may be old), that have an answer."""
+    values = {"prints": [each[0] for each in asked], "ages": [each[1] for each in asked]}
+    found = session.execute(ANSWERED, {"account": account_id, **values})
+    return {(bytes(fingerprint), age) for fingerprint, age in found}
 
 
 def settle_waiting(session: Session, ids: Sequence[str]) -> list[Settled]:

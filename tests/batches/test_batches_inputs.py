@@ -6,7 +6,9 @@ import json
 
 import pytest
 from batch_inputs import line, stored, submit, upload
+from sqlalchemy import func, update
 
+from core.models import Analysis
 from core.services import items
 
 
@@ -27,6 +29,21 @@ def test_items_take_defaults_and_say_otherwise_where_they_want(client, file_id):
     assert rows[0]["metadata"] == {"a": 1}
 
 
+def test_a_table_of_results_tells_which_answers_are_about_another_picture(client, desk, file_id):
+    made = submit(client, inputs=[{"image": file_id, "question": "?"}] * 2)
+    answered = {"state": "completed", "finished_at": func.now(), "cached_from": "an_1"}
+    with desk.database.transaction() as session:
+        items = update(Analysis).where(Analysis.batch_id == made.json["id"])
+        session.execute(items.values(answered))
+        session.execute(items.where(Analysis.position == 1).values(reused_distance=7))
+    table = client.get(made.headers["Location"] + "/results?format=csv").text
+    rows = [
+        (row["cached_from"], row["reused_from"], row["reused_distance"])
+        for row in csv.DictReader(io.StringIO(table))
+    ]
+    assert rows == [("an_1", "", ""), ("an_1", "an_1", "7")]
+
+
 def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, desk, file_id):
     inputs = [
         {"custom_id": "a", "image": file_id, "question": "?!"},
@@ -36,6 +53,7 @@ def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, 
         {"custom_id": "d", "image": file_id, "question": "?!", "model": "gpt-17", "max_tokens": 0},
         {"custom_id": "e", "image": file_id, "question": "?!", "metadata": {"x": "\0"}},
         {"custom_id": "f", "image": file_id},
+        {"custom_id": "g", "image": {"file_id": file_id, "depth": 3}, "question": "?!"},
         {"custom_id": "", "image": file_id, "question": "?!", "colour": 1},
         "not an object",
     ]
@@ -50,9 +68,10 @@ def test_every_problem_is_told_with_its_line_and_nothing_is_stored(client, key, 
         (5, "max_tokens"),
         (6, "metadata"),
         (7, "question"),
-        (8, "custom_id"),
-        (8, "colour"),
-        (9, "line"),
+        (8, "images"),
+        (9, "custom_id"),
+        (9, "colour"),
+        (10, "line"),
     }
     assert answer.json["details"]["error_count"] == len(problems)
     assert stored(desk, key.key.account_id) == (0, 0)

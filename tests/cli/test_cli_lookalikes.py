@@ -73,3 +73,18 @@ def test_similar_in_an_empty_account_says_that_there_is_nothing_to_compare_with(
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "no other image" in done.stderr
+
+
+def test_ask_takes_an_answer_about_a_copy_where_that_will_do_and_show_tells_so(vitrine):
+    vitrine.write("first.jpg", photo(7))
+    assert vitrine("ask", "first.jpg", "What is it?").returncode == 0
+    for quality in range(40, 90):  # it is found about a second after it was analysed
+        vitrine.write("copy.jpg", photo(7, quality=quality))
+        done = vitrine("ask", "copy.jpg", "What is it?", "--reuse", "near", "--json")
+        if json.loads(done.stdout)["reused_from"]:
+            break
+    given = json.loads(done.stdout)
+    shown = vitrine("show", given["id"]).stdout
+    distance = given["reused_from"]["distance"]
+    assert "about another picture that shows the same" in " ".join(shown.split())
+    assert f"({distance} of 256 bits apart)" in " ".join(shown.split())

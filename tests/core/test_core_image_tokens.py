@@ -125,3 +125,21 @@ def test_auto_sends_no_pixels_that_the_model_does_not_see_and_prefers_what_costs
     model, original, sent
 ):
     assert Sizing(counting(model).rule).size(*original, is_jpeg=True) == sent
+
+
+@pytest.mark.parametrize(
+    ("model", "detail", "original", "sent"),
+    [
+        ("gemini-2.5-flash", "low", (2000, 1500), (384, 288)),  # 258 tokens; 512 px take 1,032
+        ("gemini-2.5-flash", "auto", (400, 300), (384, 288)),
+        ("gemini-2.5-flash", "auto", (512, 384), (384, 288)),
+        ("gemini-2.5-flash", "max", (400, 300), (384, 288)),
+        ("gemini-2.5-flash", "max", (512, 384), (512, 384)),  # that much smaller is not all that there is
+        ("gemini-2.5-flash", "auto", (384, 384), (384, 384)),
+        ("gpt-4o", "low", (2000, 1500), (500, 375)),
+        ("gpt-4.1-mini", "low", (3072, 2304), (512, 384)),
+        ("gpt-4.1-mini", "auto", (40, 40), (40, 40)),
+    ],
+)
+def test_an_image_is_sent_a_little_smaller_where_that_halves_its_tokens(model, detail, original, sent):
+    assert Sizing(counting(model).rule, detail).size(*original) == sent

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zlib
 from io import BytesIO
 
 import pytest
@@ -84,6 +85,25 @@ def test_sixteen_bits_keep_their_brightness(mode):
         row = [opened(prepared).convert("L").getpixel((x, 16)) for x in range(256)]
         assert max(abs(value - x) for x, value in enumerate(row)) <= 3
         assert f"converted:{mode}" in prepared.actions or name == "PNG"
+
+
+@pytest.mark.parametrize(("kind", "mode", "channels"), [(2, "RGB", 3), (6, "RGBA", 4), (4, "LA", 2)])
+def test_sixteen_bits_in_each_of_several_channels_become_eight_and_that_is_told(kind, mode, channels):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = (b"\0" + b"\x80\x12" * channels * 8) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    prepared = prepare(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks), POLICY)
+    assert prepared.actions[0] == f"converted:{mode};16"
+
+
+def test_a_picture_whose_size_is_below_zero_is_told_so():
+    content = bytearray(encoded(textured(8, 8), "BMP"))
+    struct.pack_into("<i", content, 18, -5)
+    with pytest.raises(ImageUndecodable, match="less than 0"):
+        prepare(bytes(content), POLICY)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 
 from PIL import Image, ImageDraw
 
@@ -71,12 +72,14 @@ def test_an_image_that_no_worker_can_decode_is_refused_and_the_workers_live(quic
     assert search(session, quick.url, encoded(picture(3))) == []
 
 
-def test_rebuilding_the_index_measures_what_is_missing_and_then_has_nothing_to_do(quick):
+def test_rebuilding_the_index_measures_what_is_missing_tells_what_it_cannot_and_then_has_nothing_to_do(quick):
     session = quick.session()
     upload(session, quick.url, encoded(picture(4)))
+    upload(session, quick.url, encoded(picture(5))[:700])
     first, second = quick.vitrine("index", "rebuild"), quick.vitrine("index", "rebuild")
     assert first.returncode == 0, first.stderr
-    assert "measured" in first.stderr
+    assert re.search(r"\d+ images? could not be decoded, and will not be found\.", first.stderr)
+    assert re.search(r"[1-9]\d* images? measured\.", first.stderr)
     assert "Every image is in the index." in second.stderr
     [row] = search(session, quick.url, encoded(picture(4), quality=60))
     assert row["sha256"] == hashlib.sha256(encoded(picture(4))).hexdigest()

@@ -1,15 +1,20 @@
 """What a submission would take: told before anything is made, and refused as it would be."""
 
 import base64
+import itertools
+import random
+from datetime import timedelta
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from core.ids import new_id
 from core.image_header import size_of
 from core.models import Analysis, File
+from core.services import likely_images
 from core.states import AnalysisState
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
@@ -77,6 +82,21 @@ def test_a_batch_sums_its_items_and_what_nobody_has_seen_is_taken_to_be_like_the
     assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 4 * TILES
 
 
+@pytest.mark.parametrize("by", [None, "folder"])
+def test_the_images_of_an_archive_are_looked_at(client, photo, by):
+    sink = BytesIO()
+    with ZipFile(sink, "w") as archive:
+        for view, color in (("front", "red"), ("back", "blue")):
+            archive.writestr(f"mug/{view}.jpg", photo(color, size=(1024, 768)))
+    data = {"file": (BytesIO(sink.getvalue()), "photos.zip"), "purpose": "batch"}
+    stored = client.post("/api/v1/files", data=data).json["id"]
+    answer = estimate(client, input_file_id=stored, group_by=by, defaults={"question": "What is it?"})
+    assert answer.status_code == 200, answer.json
+    found = answer.json
+    assert (found["items"], found["images"], found["images_measured"]) == (1 if by else 2, 2, 2)
+    assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 2 * TILES
+
+
 def test_detail_and_limits_of_tokens_change_the_estimate_and_what_is_saved_is_told(client):
     def images(**more):
         found = estimate(client, images=[measured(4000, 3000)], question="?", **more).json
@@ -87,12 +107,33 @@ def test_detail_and_limits_of_tokens_change_the_estimate_and_what_is_saved_is_to
     assert images(max_image_tokens=500) == (425, TILES - 425)
 
 
-def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, desk, key):
+def test_of_more_sizes_than_can_be_counted_some_stand_for_all_of_them(client, monkeypatch):
+    sides = random.Random(8)
+    sizes = [(sides.randrange(300, 5000), sides.randrange(300, 5000)) for _ in range(1000)]
+    ways = [{"detail": "low"}, {"detail": "auto"}, {"max_image_tokens": 500}]
+    inputs = [
+        {"image": measured(*size), **way} for size, way in zip(sizes, itertools.cycle(ways), strict=False)
+    ]
+
+    def counted(most):
+        monkeypatch.setattr(likely_images, "MOST_COUNTED", most)
+        found = estimate(client, inputs=inputs, defaults={"question": "?"}).json
+        assert found["images_measured"] == 1000
+        return found["usage"]["prompt_tokens_details"]["image_tokens"]
+
+    assert counted(100) == pytest.approx(counted(1000), rel=0.1)
+    assert counted(1) > 0
+
+
+def took(desk, key, tokens, **more):
+    """Store an analysis whose answer took so many tokens."""
     row = {
         "account_id": key.key.account_id,
         "key_id": key.key.id,
         "request_id": "req",
+        "preset": "question",
         "preset_version": 1,
+        "question": "?",
         "model": "pixel-analyst",
         "temperature": 0,
         "detail": "auto",
@@ -102,12 +143,89 @@ def test_answers_are_expected_to_be_as_long_as_the_latest_of_the_sort(client, de
         "deadline_at": func.now(),
         "started_at": func.now(),
         "finished_at": func.now(),
+        "completion_tokens": tokens,
     }
     with desk.database.transaction() as session:
-        for preset, tokens in (("question", 30), ("question", 50), ("product", 900)):
-            session.add(Analysis(id=new_id("an"), preset=preset, completion_tokens=tokens, **row))
-    found = estimate(client, inputs=[{"image": measured()}] * 3, defaults={"question": "?"}).json
-    assert (found["usage"]["completion_tokens"], found["answers"]) == (3 * 40, 2)
+        session.add(Analysis(id=new_id("an"), **row | more))
+
+
+def expected(client, **asked):
+    found = estimate(client, images=[measured()], **asked).json
+    return found["usage"]["completion_tokens"], found["answers"], found["warnings"]
+
+
+def test_answers_are_expected_to_be_as_long_as_the_latest_to_the_same_question(client, desk, key):
+    form = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"type": "object"}}}
+    for tokens, more in [
+        (30, {}),
+        (50, {}),
+        (0, {"cached_from": "an_1"}),  # what was given again took nothing
+        (400, {"question": "Tell me all."}),
+        (900, {"question": None, "preset": "describe", "preset_options": {"languages": ["ko"], "a": 1}}),
+        (600, {"question": None, "preset": "describe", "preset_options": {"languages": ["en"]}}),
+        (70, {"response_format": form}),
+    ]:
+        took(desk, key, tokens, **more)
+    assert expected(client, question="?") == (40, 2, [])
+    assert expected(client, question="Tell me all.") == (400, 1, [])
+    assert expected(client, question="Tell me all.", max_tokens=100) == (100, 1, [])
+    assert expected(client, preset="describe", preset_options={"languages": ["en"]}) == (600, 1, [])
+    assert expected(client, question="?", response_format=form) == (70, 1, [])
+
+
+def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_told(client, desk, key):
+    new = "There are no answers of this sort yet: how long they will be is "
+    assert expected(client, question="Why?") == (120, 0, [new + "a guess."])
+    for tokens in (30, 50):
+        took(desk, key, tokens)
+    other = new + "taken from answers to other questions."
+    assert expected(client, question="Why?") == (40, 0, [other])
+    inputs = [{"image": measured()}, {"image": measured(), "question": "Why?"}]
+    found = estimate(client, inputs=inputs, defaults={"question": "?"}).json
+    assert found["answers"] == 2
+    [warning] = found["warnings"]
+    assert "yet to 1 of 2 questions: " in warning
+
+
+def answered(desk, key, analysis_id, **more):
+    """Complete an analysis as a worker does, so long ago."""
+    values = {"state": AnalysisState.COMPLETED, "started_at": func.now(), "finished_at": func.now(), **more}
+    with desk.database.transaction() as session:
+        session.execute(update(Analysis).where(Analysis.id == analysis_id).values(values))
+
+
+def test_each_question_is_paid_once_and_one_that_is_answered_not_at_all(client, desk, key, photo):
+    ids = [
+        client.post("/api/v1/files", data={"file": (BytesIO(photo(color)), "a.jpg")}).json["id"]
+        for color in ("red", "blue")
+    ]
+    body = {"inputs": [{"image": file_id} for file_id in [*ids, ids[0]]], "defaults": {"question": "?"}}
+
+    def counts(**defaults):
+        found = estimate(client, **body | {"defaults": {"question": "?", **defaults}}).json
+        assert (found["images"], found["images_measured"]) == (3, 3)
+        return found["items"], found["calls"], found["cached"]
+
+    assert (counts(), counts(cache="off")) == ((3, 2, 1), (3, 3, 0))
+    made = client.post("/api/v1/analyses", json={"images": [{"file_id": ids[0]}], "question": "?"}).json
+    assert counts() == (3, 2, 1)
+    answered(desk, key, made["id"], started_at=func.now() - timedelta(hours=2))
+    assert counts() == (3, 1, 2)
+    assert (counts(cache="refresh"), counts(cache=60), counts(detail="low")) == ((3, 2, 1),) * 3
+    picture = {"base64": base64.b64encode(photo("red")).decode()}
+    free = estimate(client, images=[picture], question="?").json
+    assert (free["calls"], free["cached"], free["usage"]["total_tokens"]) == (0, 1, 0)
+    assert free["cost"]["total_cost"] == 0.0
+
+
+def test_answers_of_others_are_not_counted_on(client, desk, key, app, new_key, photo):
+    picture = {"base64": base64.b64encode(photo()).decode()}
+    made = client.post("/api/v1/analyses", json={"images": [picture], "question": "?"}).json
+    answered(desk, key, made["id"])
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    assert estimate(other, images=[picture], question="?").json["calls"] == 1
+    assert estimate(client, images=[picture], question="?").json["calls"] == 0
 
 
 def test_what_is_measured_and_not_asked_costs_nothing(client):
@@ -126,6 +244,9 @@ def test_what_is_measured_and_not_asked_costs_nothing(client):
         ({"images": [{"width": "5", "height": 5}], "question": "?"}, None),
         ({"images": [{"width": 10**9, "height": 5}], "question": "?"}, None),
         ({"images": [{"file_id": "file_00000000000000000000000000"}], "question": "?"}, None),
+        ({"images": [{"width": 50_000, "height": 50_000}], "question": "?"}, None),
+        ({"images": [{"width": 5, "height": 5, "depth": 5}], "question": "?"}, None),
+        ({"images": [{"file_id": "file_1", "size": 5}], "question": "?"}, None),
         ({"images": ["http://127.0.0.1/"], "question": "?"}, None),
         ({"images": [None], "question": "?"}, None),
         ({"images": [measured()], "question": "?", "model": "nobody"}, None),
@@ -138,6 +259,64 @@ def test_what_would_be_refused_is(client, body, field):
     answer = estimate(client, **body)
     assert answer.status_code in {400, 404}, answer.json
     assert field is None or field in answer.json["details"]["fields"]
+
+
+@pytest.mark.parametrize(("detail", "status"), [("low", {200, 202}), ("auto", {400}), ("max", {400})])
+def test_how_few_tokens_an_image_may_take_depends_on_the_detail(client, photo, detail, status):
+    picture = base64.b64encode(photo()).decode()
+    asked = {"question": "?", "detail": detail, "max_image_tokens": 85}
+    answers = [
+        client.post("/api/v1/analyses", json={"images": [{"base64": picture}], **asked}),
+        client.post("/api/v1/batches", json={"inputs": [{"image": {"base64": picture}}], "defaults": asked}),
+        estimate(client, images=[{"base64": picture}], **asked),
+    ]
+    for answer in answers:
+        assert answer.status_code in status, answer.json
+        assert answer.status_code != 400 or f"With detail {detail}, " in answer.text
+
+
+UNFIT = {
+    "text": (b"hello", "a.jpg"),
+    "nothing": (b"", "a.jpg"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "logo.svg"),
+    "csv": (b"sku,image\n1,2\n", "list.csv"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "logo.eps"),
+}
+
+
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_what_is_no_image_is_refused_as_an_analysis_of_it_is(client, unfit):
+    content, name = UNFIT[unfit]
+
+    def refusals(path):
+        form = client.post(path, data={"file": (BytesIO(content), name), "question": "?"})
+        picture = {"base64": base64.b64encode(content).decode(), "name": name}
+        as_json = client.post(path, json={"images": [picture], "question": "?"})
+        return [(answer.status_code, answer.json["error_code"]) for answer in (form, as_json)]
+
+    found = refusals("/api/v1/estimate")
+    assert found == refusals("/api/v1/analyses")
+    assert {status for status, _ in found} <= {400, 415}
+
+
+def test_an_analysis_is_refused_by_its_first_problem_and_not_as_a_batch(client, new_key, app, photo):
+    mine = client.post("/api/v1/files", data={"file": (BytesIO(photo()), "a.jpg")}).json["id"]
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    foreign = estimate(other, images=[{"file_id": mine}], question="?")
+    assert (foreign.status_code, foreign.json["error"]) == (404, f"There is no file {mine!r}.")
+    for image in ({"width": None, "height": 1}, {"width": 1}):
+        answer = estimate(client, images=[image], question="?")
+        assert answer.json["error"].startswith("images: width and height must be whole numbers"), answer.json
+    unasked = estimate(client, images=[measured()])
+    assert unasked.json["error"] == "question: Ask a question or name a preset."
+    batch = estimate(client, inputs=[{"image": measured()}] * 3).json["error"]
+    assert batch == "3 problems in the items; the first: line 1, question: Ask a question or name a preset."
+
+
+def test_views_of_files_are_taken_as_an_analysis_takes_them(client, photo):
+    data = {"file": [(BytesIO(photo()), "a.jpg"), (BytesIO(photo()), "b.jpg")], "question": "?"}
+    assert client.post("/api/v1/estimate", data={**data, "view": ["front", "label"]}).json["images"] == 2
 
 
 def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):

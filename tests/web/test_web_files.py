@@ -157,7 +157,7 @@ def test_the_input_of_a_batch_is_known_by_its_bytes_whatever_it_is_called(client
 REFUSED = {
     "an image for a batch": ("photo", "p.jpg", "batch", "purpose 'vision'"),
     "text for vision": (b"sku,image\n", "input.csv", "vision", "purpose 'batch'"),
-    "text named as an image for vision": (JSONL, "p.jpg", "vision", "purpose 'batch'"),
+    "text named as an image for vision": (JSONL, "p.jpg", "vision", "is text; images that are taken are"),
     "an archive for vision": (archive(), "p.zip", "vision", "purpose 'batch'"),
     "an SVG for vision": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "p.png", "vision", "SVG"),
     "an unknown purpose": ("photo", "p.jpg", "assistants", "purpose"),

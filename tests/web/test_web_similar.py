@@ -295,3 +295,17 @@ def test_a_file_whose_time_is_up_is_not_found(desk, client, upload):
 )
 def test_a_search_of_the_wrong_shape_is_400(client, body):
     assert client.post("/api/v1/similar", json=body).status_code == 400
+
+
+def test_a_file_may_be_named_by_its_id_alone_as_in_batches(client, upload):
+    mine = upload(picture(31))
+    by_id = client.post("/api/v1/similar", json={"image": mine["id"]})
+    assert found(by_id) == found(search(client, mine))
+    assert client.post("/api/v1/similar", json={"image": "file_nobody"}).status_code == 404
+    assert client.post("/api/v1/similar", json={"image": ""}).status_code == 400
+
+
+def test_two_files_where_one_is_taken_are_told_as_such(client):
+    data = {"file": [(io.BytesIO(encoded(picture(seed))), "a.jpg") for seed in (1, 2)]}
+    answer = client.post("/api/v1/similar", data=data)
+    assert (answer.status_code, answer.json["error"]) == (400, "file: Send one file, not 2.")

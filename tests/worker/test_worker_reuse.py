@@ -1,6 +1,7 @@
 """Answers that are given again, step by step in one process; the clock is the rows' own."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import ip_network
@@ -9,7 +10,8 @@ import pytest
 from endpoint import completion
 from prometheus_client import REGISTRY
 from rawhost import RawHost, answering
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
+from webprocess import wait_until
 
 from core import quality
 from core.addresses import AddressRules
@@ -33,6 +35,8 @@ from core.services.dispatching import Pace
 from core.services.image_urls import ImageUrl
 from core.services.items import Items
 from core.services.keys import Limits
+from core.states import AnalysisState
+from core.store import analyses as analyses_store
 from core.store import claims
 from webapp import present
 from webapp.openai_api.chat import read_image
@@ -211,6 +215,32 @@ def test_two_that_are_claimed_at_once_are_one_call(shop, told):
     assert shop.look(second).follows == first
     shop.analyzer._run(leader)
     assert shop.look(second).cached_from == first
+
+
+def test_a_bell_is_not_lost_where_the_leader_fails_before_it_could_be_followed(shop):
+    leader, other = claim(shop, shop.submit()), shop.submit(content=shop.photo("blue"))
+    shop.change(other, fingerprint=shop.look(leader.id).fingerprint)  # as of one that was there before
+    with ThreadPoolExecutor(1) as pool:
+        with shop.desk.database.transaction() as session:
+            analyses_store.lock(session, leader.id)
+            claiming = pool.submit(
+                claim, shop, other
+            )  # it sees the leader run, and waits to be put behind it
+            wait_until(lambda: waiting_for_locks(shop), seconds=60)
+            analyses_store.move_one(session, leader.id, AnalysisState.FAILED, error_code="image_undecodable")
+        claimed = claiming.result()
+    assert claimed is not None
+    assert shop.look(other).state == "running"
+
+
+def waiting_for_locks(shop):
+    with shop.desk.database.statement() as connection:
+        return connection.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        )
 
 
 def test_an_answer_that_comes_between_a_claim_and_its_call_is_given(shop, told, agreed):

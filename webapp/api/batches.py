@@ -85,6 +85,8 @@ CSV_COLUMNS = (
     "file_names",
     "sku",
     "views",
+    "reused_from",
+    "reused_distance",
 )
 
 blueprint = Blueprint(
@@ -360,6 +362,8 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
         "sku": row.sku,
         "views": "; ".join(image.view or "" for image in row.images) if row.sku else None,
+        "reused_from": None if row.reused_distance is None else row.cached_from,
+        "reused_distance": row.reused_distance,
     }
 
 

@@ -34,7 +34,10 @@ blueprint = Blueprint("similar", __name__, description="Images that look like ot
 @takes_query(DuplicatesQuery)
 @may_answer(404)
 def duplicates(query: dict[str, Any], file_id: str) -> Any:
-    """List files that show the same as this one: copies, and the same resized, recompressed or cropped."""
+    """List files that show the same as this one: copies, and the same resized, recompressed or cropped.
+
+    Found are images that were analysed, or asked about here; others once the index is rebuilt.
+    """
     with _patience() as is_over:
         rows, more = similar.duplicates(
             desk(),
@@ -55,7 +58,10 @@ def duplicates(query: dict[str, Any], file_id: str) -> Any:
 @takes_body(json=SimilarJson, multipart=SimilarForm, files=1)
 @may_answer(404)
 def search(body: dict[str, Any]) -> Any:
-    """Find the account's images that look most like one of them, or like one that is only sent for this."""
+    """Find the account's images that look most like one of them, or like one that is only sent for this.
+
+    Found are images that were analysed, or asked about here; others once the index is rebuilt.
+    """
     with _patience() as is_over:
         found = similar.similar(
             desk(),

@@ -40,6 +40,8 @@ class FilePart(fields.Field[Any]):
     """A file of a multipart body."""
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
+        if isinstance(value, list):
+            raise ValidationError(f"Send one file, not {len(value)}.")
         if not hasattr(value, "stream"):
             raise ValidationError("Must be a file.")
         return value
@@ -399,7 +401,8 @@ class ImageView(Schema):
         allow_none=True,
         metadata={
             "description": "Size, bytes and tokens as it came (`original`) and as it was sent (`sent`), the"
-            " scale between, and what was done (`actions`). Null before it was asked about."
+            " scale between, and what was done (`actions`). Null where nothing was sent: before"
+            " it was asked about, and where an earlier answer was given."
         },
     )
 

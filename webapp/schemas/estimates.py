@@ -48,6 +48,12 @@ class EstimateView(Schema):
     object = fields.String(required=True, metadata={"enum": ["estimate"]})
     items = fields.Integer(required=True)
     calls = fields.Integer(required=True, metadata={"description": "What is measured takes none."})
+    cached = fields.Integer(
+        required=True,
+        metadata={
+            "description": "Of the items, those that would get an answer of before or of another item, free."
+        },
+    )
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
     saved_image_tokens = fields.Integer(
@@ -65,16 +71,23 @@ class EstimateView(Schema):
     answers = fields.Integer(
         required=True,
         metadata={
-            "description": "Of the account's latest, whose length and time stood for those to come; 0 where"
-            " defaults did."
+            "description": "Of the account's latest, those to the same questions, whose length is taken."
+        },
+    )
+    warnings = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Why it may be far off, such as that nothing of the sort has been answered yet.",
+            "example": ["There are no answers of this sort yet: how long they will be is a guess."],
         },
     )
     not_counted = fields.List(
         fields.String(metadata={"enum": list(NOT_COUNTED)}),
         required=True,
         metadata={
-            "description": "What the run may take more or less than this: earlier answers that cost nothing,"
-            " a second call for an answer that does not fit its form, calls of the stronger model, the"
-            " categories of a taxonomy and the steps through them."
+            "description": "What the run may take more or less than this: answers given again that could"
+            " not be looked for, a second call for an answer that does not fit its form, calls of the"
+            " stronger model, the categories of a taxonomy and the steps through them."
         },
     )

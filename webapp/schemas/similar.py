@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from core.likeness import BITS, NEAR_BITS
 from webapp.schemas.analyses import Base64, file_part
@@ -57,6 +57,10 @@ class ImageToCompare(Schema):
     base64 = Base64(metadata={"description": "Base64, or a data URL."})
     name = Text(validate=validate.Length(max=255))
 
+    @pre_load
+    def _by_id(self, data: Any, **_: Any) -> Any:
+        return {"file_id": data} if isinstance(data, str) else data
+
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
         if len({"file_id", "base64"} & data.keys()) != 1:
@@ -66,7 +70,11 @@ class ImageToCompare(Schema):
 class SimilarJson(Schema):
     """What to look for."""
 
-    image = fields.Nested(ImageToCompare, required=True)
+    image = fields.Nested(
+        ImageToCompare,
+        required=True,
+        metadata={"description": "The id of a file may also stand here itself."},
+    )
     limit = Whole(strict=True, load_default=10, validate=validate.Range(1, MOST), metadata=LIMIT)
     metadata = Metadata(metadata=FILTER)
 

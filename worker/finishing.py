@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.boxes import Frame
+from core.brands import Match
 from core.desk import Desk
 from core.errors import InvalidOutput
 from core.presets.brief import Brief
@@ -80,10 +81,17 @@ def _is_box(box: Any) -> bool:
 
 
 def _brand(desk: Desk, account_id: str, name: Any) -> dict[str, Any] | None:
-    """Which of the account's brands is meant; one that it does not know is told as such."""
+    """Which of the account's brands is meant; one that it does not know is told as such.
+
+    So is one that could be any of several, with these as its `candidates`.
+    """
     if not isinstance(name, str) or not name.strip():
         return None
-    match = brands.registry(desk, account_id).match(name[:200])
-    if match is None:
-        return {"known": False, "id": None, "name": name, "score": None}
-    return {"known": True, "id": match.brand.id, "name": match.brand.name, "score": match.score}
+    likely = brands.registry(desk, account_id).likely(name[:200])
+    if len(likely) != 1:
+        return {"known": False, "id": None, "name": name, "score": None, "candidates": _told(likely)}
+    return {"known": True, **_told(likely)[0], "candidates": []}
+
+
+def _told(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    return [{"id": match.brand.id, "name": match.brand.name, "score": match.score} for match in matches]

@@ -36,6 +36,7 @@ def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop,
         "id": row.data["brand"]["id"],
         "name": "Nike",
         "score": row.data["brand"]["score"],
+        "candidates": [],
     }
     # Sent as large as the model looks at, upright 2048 by 4096.
     sent = row.images[0].report["sent"]
@@ -56,7 +57,18 @@ def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop,
 def test_an_unknown_brand_is_told_as_such(shop, script, photo):
     brands.put(shop.desk, shop.key.account_id, "Nike", [])
     row = ask(shop, script, FOUND | {"detected_brand": "Zzyzx"}, photo())
-    assert row.data["brand"] == {"known": False, "id": None, "name": "Zzyzx", "score": None}
+    unknown = {"known": False, "id": None, "name": "Zzyzx", "score": None, "candidates": []}
+    assert row.data["brand"] == unknown
+
+
+def test_a_brand_that_could_be_either_of_two_is_told_with_both(shop, script, photo):
+    first = brands.put(shop.desk, shop.key.account_id, "Xa1", ["same alias"])
+    second = brands.put(shop.desk, shop.key.account_id, "Xa2", ["Same Alias"])
+    found = ask(shop, script, FOUND | {"detected_brand": "SAME ALIAS"}, photo()).data["brand"]
+    assert (found["known"], found["id"]) == (False, None)
+    assert found["candidates"] == [
+        {"id": brand.id, "name": brand.name, "score": 1.0} for brand in (first, second)
+    ]
 
 
 def test_no_logo_is_an_answer(shop, script, photo):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,8 @@ from core.services.outcomes import Answer, Claim
 from worker.imaging import Prepared
 
 SHORT_LIST = 50
+FURTHEST = 1e9
+"""Pixels: a coordinate beyond, infinite or too long for a float, is on no image."""
 NUMBERS = ("x", "y", "width", "height")
 
 
@@ -75,9 +76,7 @@ def _is_box(box: Any) -> bool:
     if not isinstance(box, Mapping):
         return False
     numbers = [box.get(name) for name in NUMBERS]
-    return all(
-        isinstance(number, int | float) and math.isfinite(number) and abs(number) < 1e9 for number in numbers
-    )
+    return all(isinstance(number, int | float) and abs(number) < FURTHEST for number in numbers)
 
 
 def _brand(desk: Desk, account_id: str, name: Any) -> dict[str, Any] | None:

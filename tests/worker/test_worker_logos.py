@@ -101,7 +101,9 @@ def test_the_prompt_carries_only_a_short_list_of_many_brands(shop, script, photo
     assert json.dumps(script.calls[0]["body"]["messages"]).count("Brand ") <= 60
 
 
-def test_a_box_that_is_none_is_no_failure(shop, script, photo):
-    beyond = {"x": 1e308, "y": 0, "width": 10, "height": 10}
+@pytest.mark.parametrize("far", [1e308, -1e308, int("9" * 400)])
+def test_a_box_that_is_none_is_no_failure(shop, script, photo, far):
+    beyond = {"x": far, "y": 0, "width": 10, "height": 10}
     row = ask(shop, script, FOUND | {"logo_position": beyond}, photo())
     assert (row.state, row.data["logo_position"]) == ("completed", None)
+    assert row.prompt_tokens > 0

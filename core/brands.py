@@ -60,7 +60,7 @@ def key(name: str) -> str:
 
 
 class Registry:
-    """The brands of a shop, found by any of their names. A brand's own name is no other's, whoever has it too."""
+    """The brands of a shop, found by any of their names; a brand's own name is no other's alias."""
 
     def __init__(self, brands: Iterable[Known]) -> None:
         own: dict[str, list[Known]] = {}

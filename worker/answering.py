@@ -75,7 +75,7 @@ class Answering:
         stronger = claimed.stronger_model or claimed.model
         try:
             answer, closing = self._converse(_untold(claimed), brief, images, said, repairs=False)
-            why = cascade.why_stronger(brief.models or {}, answer)
+            why = cascade.why_stronger(brief, answer)
             if why is None:
                 return answer, cascade.saving(self._desk.prices, closing, stronger)
         except Ended as end:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from core.presets.answer_fields import CATEGORY, STEPS
 from core.presets.brief import Brief, merged
 from core.services.outcomes import Answer
 from core.taxonomies import Node, Tree
@@ -40,4 +41,4 @@ def finish(tree: Tree, answer: Answer, steps: int) -> Answer:
     if category is not None:
         path = tree.path(category)
         about = {"id": category, "label": path[-1], "path": path}
-    return replace(answer, data={**answer.data, "category": about, "steps": steps})  # type: ignore[dict-item]
+    return replace(answer, data={**answer.data, CATEGORY: about, STEPS: steps})  # type: ignore[dict-item]

@@ -10,6 +10,7 @@ from core.boxes import Frame
 from core.brands import Match
 from core.desk import Desk
 from core.errors import InvalidOutput
+from core.presets import answer_fields
 from core.presets.brief import Brief
 from core.services import brands
 from core.services.outcomes import Answer, Claim
@@ -18,7 +19,6 @@ from worker.imaging import Prepared
 SHORT_LIST = 50
 FURTHEST = 1e9
 """Pixels: a coordinate beyond, infinite or too long for a float, is on no image."""
-NUMBERS = ("x", "y", "width", "height")
 
 
 def hints(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared]) -> list[str]:
@@ -43,9 +43,9 @@ def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared],
     for name in brief.boxes:
         data |= _placed(name, data.get(name), images[number - 1])
     if brief.box_image:
-        data[f"{brief.box_image.removesuffix('_image')}_view"] = claimed.views[number - 1]
+        data[answer_fields.view(brief.box_image)] = claimed.views[number - 1]
     if brief.brand_field:
-        data["brand"] = _brand(desk, claimed.account_id, data.get(brief.brand_field))
+        data[answer_fields.BRAND] = _brand(desk, claimed.account_id, data.get(brief.brand_field))
     return replace(answer, data=data)
 
 
@@ -64,18 +64,17 @@ def _placed(name: str, box: Any, image: Prepared) -> dict[str, Any]:
         (image.width, image.height), (image.original_width, image.original_height), image.orientation
     )
     upright = frame.upright(box) if _is_box(box) else None
-    prefix = name.removesuffix("_position")
     return {
         name: upright,
-        f"{name}_stored": upright and frame.stored(upright),
-        f"{prefix}_size_percentage": upright and frame.share(upright),
+        answer_fields.stored(name): upright and frame.stored(upright),
+        answer_fields.share(name): upright and frame.share(upright),
     }
 
 
 def _is_box(box: Any) -> bool:
     if not isinstance(box, Mapping):
         return False
-    numbers = [box.get(name) for name in NUMBERS]
+    numbers = [box.get(name) for name in answer_fields.CORNERS]
     return all(isinstance(number, int | float) and abs(number) < FURTHEST for number in numbers)
 
 

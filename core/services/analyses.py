@@ -16,7 +16,6 @@ from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
-from core.image_sizes import SMALLEST_SIDE
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
@@ -25,7 +24,7 @@ from core.services import budgets, idempotency, reuse, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
-from core.services.presets import check_cascade, check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of, too_few_tokens
 from core.services.reuse import Fingerprints
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
@@ -280,14 +279,6 @@ def _check_views(views: Sequence[str | None], images: int) -> None:
         raise InvalidRequest(
             "Each image shows another view: two are called alike.", details={"field": "view"}
         )
-
-
-def too_few_tokens(desk: Desk, model: str, most: int | None) -> str | None:
-    """Why no image can be made to take so few tokens of a model; None where one can."""
-    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)])
-    if most is None or most >= least:
-        return None
-    return f"The smallest image takes {least:,} tokens of {model}, by how it is known to count."
 
 
 def _sources(

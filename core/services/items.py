@@ -19,11 +19,11 @@ from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services import image_urls, reuse
-from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image, too_few_tokens
+from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
 from core.services.near_reuse import NEAR
-from core.services.presets import check_cascade, check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of, too_few_tokens
 from core.services.problems import Problems
 from core.services.rows import MOST_ITEMS, Broken, Picture, Row, by_sku, given, pictures, too_many
 from core.views import SKU_LENGTH, problem_of

@@ -118,6 +118,74 @@ def test_a_pack_that_makes_no_preset_is_refused(client, wrong):
     assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
 
 
+SPOT = {
+    "type": "object",
+    "properties": {name: {"type": "number"} for name in ("x", "y", "width", "height")},
+    "required": ["x", "y", "width", "height"],
+    "additionalProperties": False,
+}
+
+
+def looking_for(**fields):
+    """A pack whose answers have these fields beside the kind."""
+    properties = SHOES["schema"]["properties"] | fields
+    return SHOES | {"schema": SHOES["schema"] | {"properties": properties, "required": [*properties]}}
+
+
+CANNOT_WORK = {
+    "a brand in a field that is not there": ({"brand_field": "maker"}, "brand_field", SHOES),
+    "a brand that is no text": ({"brand_field": "n"}, "brand_field", looking_for(n={"type": "integer"})),
+    "a brand where one would be written over": (
+        {"brand_field": "brand"}, "brand_field", looking_for(brand={"type": "string"}),
+    ),
+    "a box in a field that is not there": ({"boxes": ["spot"]}, "boxes", SHOES),
+    "a box that is no object": ({"boxes": ["kind"]}, "boxes", SHOES),
+    "a box without corners": ({"boxes": ["spot"]}, "boxes", looking_for(spot={"type": "object"})),
+    "two boxes of one share": (
+        {"boxes": ["a", "a_position"]}, "boxes", looking_for(a=SPOT, a_position=SPOT),
+    ),
+    "a number of an image that is a text": (
+        {"boxes": ["spot"], "box_image": "kind"}, "box_image", looking_for(spot=SPOT),
+    ),
+    "a field to be known that is not there": (
+        {"models": {"first": "gpt-4.1-mini", "stronger": "scripted", "must_know": ["colour"]}},
+        "models.must_know", SHOES,
+    ),
+    "a stronger model that is the first": (
+        {"models": {"first": "scripted", "stronger": "scripted"}}, "models.stronger", SHOES,
+    ),
+    "a cascade without a schema": (
+        {"models": {"first": "gpt-4.1-mini", "stronger": "scripted"}, "schema": None, "variants": []},
+        "models", SHOES,
+    ),
+    "choices without such an option": ({"choices": "taxonomy"}, "choices", SHOES),
+    "fewer tokens than an image takes": ({"max_image_tokens": 1}, "max_image_tokens", SHOES),
+    "a title that says nothing": ({"title": " "}, "title", SHOES),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CANNOT_WORK)
+def test_a_preset_that_cannot_work_is_refused_when_it_is_made(client, what):
+    wrong, field, pack = CANNOT_WORK[what]
+    body = {name: value for name, value in (pack | wrong).items() if value is not None}
+    answer = client.post("/api/v1/presets", json=body)
+    assert answer.status_code == 400, answer.json
+    assert answer.json["details"].get("field") == field
+
+
+def test_fields_that_a_preset_names_may_be_told_by_references_and_may_be_null(client):
+    fields = {
+        "maker": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "spot": {"$ref": "#/$defs/spot"},
+        "number": {"type": ["integer", "null"]},
+    }
+    pack = looking_for(**fields)
+    pack["schema"]["$defs"] = {"spot": SPOT | {"type": ["object", "null"]}}
+    named = {"brand_field": "maker", "boxes": ["spot"], "box_image": "number"}
+    made = client.post("/api/v1/presets", json=pack | named)
+    assert made.status_code == 201, made.json
+
+
 @pytest.mark.parametrize(
     ("preset", "options"),
     [

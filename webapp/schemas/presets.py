@@ -17,6 +17,7 @@ from webapp.schemas.analyses import (
 )
 from webapp.schemas.values import Flag, JsonObject, Options, Question, Real, Text, Whole
 
+SAYS_SOMETHING = {"pattern": r"\S"}
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -57,11 +58,9 @@ class PresetJson(Schema):
         validate=validate.Regexp(NAME, error="Use 1 to 64 small letters, digits, _ and -."),
         metadata={"example": "shoe-check"},
     )
-    title = Text(required=True, validate=validate.Length(1, 200))
-    prompt = Text(required=True, validate=validate.Length(1, 20_000))
-    question = Question(
-        required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"}
-    )
+    title = Question(required=True, validate=validate.Length(max=200), metadata=SAYS_SOMETHING)
+    prompt = Question(required=True, validate=validate.Length(max=20_000), metadata=SAYS_SOMETHING)
+    question = Question(required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata=SAYS_SOMETHING)
     detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
     max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
     schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
@@ -95,7 +94,7 @@ class TryJson(Schema):
     """What to try a preset with."""
 
     images = fields.List(fields.Nested(ImageSchema), load_default=list, validate=validate.Length(max=100))
-    question = Question(validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"})
+    question = Question(validate=validate.Length(max=QUESTION_LENGTH), metadata=SAYS_SOMETHING)
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset_options = Options(metadata=OPTIONS)
     model = Text(validate=validate.Length(1, 200))

@@ -41,22 +41,26 @@ def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared],
     data = dict(answer.data)
     number = _number(brief, data, len(images))
     for name in brief.boxes:
-        data |= _placed(name, data.get(name), images[number - 1])
+        data |= _placed(name, data.get(name), images[(number or 1) - 1])
     if brief.box_image:
-        data[answer_fields.view(brief.box_image)] = claimed.views[number - 1]
+        data[answer_fields.view(brief.box_image)] = number and claimed.views[number - 1]
     if brief.brand_field:
         data[answer_fields.BRAND] = _brand(desk, claimed.account_id, data.get(brief.brand_field))
     return replace(answer, data=data)
 
 
-def _number(brief: Brief, data: Mapping[str, Any], images: int) -> int:
-    """Which image the boxes of an answer are on, from 1; the first where it does not say."""
-    number = data.get(brief.box_image) if brief.box_image else None
-    if not isinstance(number, int):
-        return 1
-    if not 1 <= number <= images:
-        raise InvalidOutput(f"{brief.box_image} is {number}, but there are {images} images, counted from 1.")
-    return number
+def _number(brief: Brief, data: Mapping[str, Any], images: int) -> int | None:
+    """Which image the boxes of an answer are on, from 1; None where there are none."""
+    number = data.get(brief.box_image) if brief.box_image else 1
+    has_boxes = any(data.get(name) for name in brief.boxes)
+    if number is None and (images == 1 or not has_boxes):
+        return 1 if has_boxes else None
+    if not isinstance(number, int | float) or not 1 <= number <= images:
+        told = "null" if number is None else str(number)[:20]
+        raise InvalidOutput(
+            f"{brief.box_image} is {told}: say on which of the {images} images it is, counted from 1."
+        )
+    return int(number)
 
 
 def _placed(name: str, box: Any, image: Prepared) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def stranger(app, new_key):
 def test_built_in_presets_are_listed_with_their_options_and_schemas(client):
     listed = {row["name"]: row for row in client.get("/api/v1/presets").json["data"]}
     assert set(listed) == set(Presets().names())
-    assert listed["product"]["version"] == 2
+    assert listed["product"]["version"] == 3
     assert listed["describe"]["options"]["properties"]["languages"]["items"]["enum"] == [
         "ko",
         "en",
@@ -62,7 +62,7 @@ def test_built_in_presets_are_listed_with_their_options_and_schemas(client):
 
 def test_every_version_of_a_preset_can_be_seen(client):
     found = client.get("/api/v1/presets/product?version=1").json
-    assert (found["version"], [row["version"] for row in found["versions"]]) == (1, [2, 1])
+    assert (found["version"], [row["version"] for row in found["versions"]]) == (1, [3, 2, 1])
     assert client.get("/api/v1/presets/product?version=9").status_code == 404
     assert client.get("/api/v1/presets/%00").status_code == 404
 

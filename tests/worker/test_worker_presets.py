@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from endpoint import completion
 
 from core.services import presets
@@ -47,6 +48,31 @@ def test_attributes_have_confidences_where_that_is_asked_for(shop, script):
     schema = script.calls[0]["body"]["response_format"]["json_schema"]
     assert "confidences" in schema["schema"]["required"]
     assert schema["strict"] is True
+
+
+ENTRY = {
+    "category": "Kitchen",
+    "subcategory": "Mugs",
+    "brand_detected": None,
+    "dominant_colors": ["red"],
+    "primary_material": "ceramic",
+    "product_condition": "new",
+    "image_quality": "good",
+    "background": "white",
+    "has_text_overlay": False,
+    "description": "A red mug. It has a handle.",
+    "tags": ["mug"],
+    "confidence": 0.9,
+}
+
+
+@pytest.mark.parametrize("confidence", [90, -0.1, int("9" * 400)])
+def test_a_products_confidence_that_is_not_from_0_to_1_is_asked_for_again(shop, script, confidence):
+    script.say(completion(json.dumps(ENTRY | {"confidence": confidence})))
+    script.say(completion(json.dumps(ENTRY)))
+    row = shop.ask(preset="product", question=None)
+    assert (row.state, row.confidence, len(script.calls)) == ("completed", 0.9, 2)
+    assert "$.confidence" in script.calls[1]["body"]["messages"][-1]["content"]
 
 
 def test_an_analysis_is_made_with_the_version_that_it_was_submitted_with(shop, script):

@@ -45,10 +45,10 @@ class Answering:
         if claimed.body is not None:
             return self._pass_on(claimed, claimed.body)
         brief = presets.brief_of(self._desk, claimed)
-        if brief.method == MEASURE:
-            return inspection.answer(self._images.judge(claimed, brief.options["rules"])), None
         if claimed.require_quality:
             inspection.demand(self._images.judge(claimed, claimed.require_quality))
+        if brief.method == MEASURE:
+            return inspection.answer(self._images.judge(claimed, brief.options["rules"])), None
         images = self._images.prepare(claimed)
         self._demand_need(claimed, images)
         said = finishing.hints(self._desk, claimed, brief, images)

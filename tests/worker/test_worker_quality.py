@@ -44,6 +44,14 @@ def test_a_photo_below_the_required_quality_fails_before_any_call(shop, script, 
     assert shop.calls(row.id) == script.calls == []
 
 
+def test_quality_is_required_of_what_is_only_measured_too(shop, script, photo):
+    options = {"preset": "quality", "question": None, "preset_options": {"rules": ["coupang"]}}
+    row = shop.ask(content=photo(size=(400, 300)), require_quality=["ebay"], **options)
+    assert (row.state, row.error_code) == ("failed", "quality_insufficient")
+    row = shop.ask(content=shelf(), require_quality=["ebay"], **options)
+    assert (row.state, row.data["images"][0]["rule_sets"][0]["name"]) == ("completed", "coupang")
+
+
 def test_a_photo_of_the_required_quality_is_asked_about(shop, script):
     script.say(completion("A shelf."))
     row = shop.ask(content=shelf(), require_quality=["ebay", "amazon-main"])

@@ -18,8 +18,9 @@ from rapidfuzz.distance import OSA
 SIGNS = str.maketrans("", "", "®™©℠")
 COMPANY_FORMS = re.compile(
     r"\b(?:inc|incorporated|ltd|limited|llc|corp|corporation|co|company|gmbh|ag|plc|srl|spa|bv|kk)\b\.?"
-    r"|\(주\)|주식회사|株式会社|\(株\)|有限公司|股份有限公司"
 )
+"""In Latin letters, where some brands are called so: AG."""
+EASTERN_FORMS = re.compile(r"\(주\)|주식회사|株式会社|\(株\)|有限公司|股份有限公司")
 VOICED = "\u3099\u309a"
 """Marks of kana that are letters of their own, unlike accents."""
 SHORTEST = 4
@@ -50,8 +51,9 @@ class Match:
 
 
 def key(name: str) -> str:
-    """What is compared of a name; empty where nothing of it is a letter or a digit."""
+    """What is compared of a name; empty where it has no letter or digit but those of a company form."""
     text = unicodedata.normalize("NFKC", name.translate(SIGNS)).casefold()
+    text = EASTERN_FORMS.sub(" ", text).strip()
     text = COMPANY_FORMS.sub(" ", text).strip() or text
     letters = unicodedata.normalize("NFKD", text)
     return "".join(

@@ -56,15 +56,19 @@ def import_csv(desk: Desk, account_id: str, content: bytes, once: Once | None = 
     What `once` has done before is not done again. Raises InvalidRequest that tells every bad line,
     IdempotencyMismatch.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    problems = []
-    for line, cells in sheets.rows(content, ("name",), ("aliases",)):
+    sheet, rows = sheets.read(content, ("name",), ("aliases",)), {}
+    first: dict[str, int] = {}
+    for line, cells in sheet.rows:
         try:
             row = _row(account_id, cells["name"], _listed(cells.get("aliases", "")))
-            rows[row["key"]] = row
         except InvalidRequest as error:
-            problems.append({"line": line, "field": "name", "error": error.message})
-    sheets.raise_any(problems)
+            sheet.blame(line, str(error.details["field"]), error.message)
+            continue
+        if row["key"] in first:
+            sheet.blame(line, "name", f"But for spelling it is the brand of line {first[row['key']]}.")
+        first.setdefault(row["key"], line)
+        rows[row["key"]] = row
+    sheet.raise_any()
     with desk.database.transaction() as session:
         if not idempotency.is_done(desk, session, once):
             _demand_room(brands.stamp(session, account_id)[0] + len(rows))
@@ -113,7 +117,7 @@ def _current(desk: Desk, account_id: str) -> _Kept:
 
 
 def _row(account_id: str, name: str, aliases: Iterable[str]) -> dict[str, Any]:
-    clean = [_clean(each) for each in (name, *aliases)]
+    clean = [_clean(name, "name"), *(_clean(alias, "aliases") for alias in aliases)]
     if len(clean) > MOST_ALIASES + 1:
         raise InvalidRequest(f"A brand has at most {MOST_ALIASES} aliases.", details={"field": "aliases"})
     others: Mapping[str, None] = dict.fromkeys(clean[1:])
@@ -131,13 +135,13 @@ def _listed(cell: str) -> list[str]:
     return [part for part in cell.split(";") if part.strip()]
 
 
-def _clean(name: str) -> str:
+def _clean(name: str, field: str) -> str:
     text = " ".join(name.split())
     if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or not names.key(text):
         raise InvalidRequest(
-            f"A brand's name has 1 to {LONGEST_NAME} characters, a letter or digit among them:"
-            f" not {name[:40]!r}.",
-            details={"field": "name"},
+            f"A brand's name has 1 to {LONGEST_NAME} characters, a letter or digit among them that is of no"
+            f" company form: not {name[:40]!r}.",
+            details={"field": field},
         )
     return text
 

@@ -109,16 +109,16 @@ def _circling(nodes: Mapping[str, Node]) -> dict[str, bool]:
     done: set[str] = set()
     for start in nodes:
         way: dict[str, None] = {}
-        place: str | None = start
+        place = start
         while place in nodes and place not in done and place not in way:
             way[place] = None
-            place = nodes[place].parent
+            place = nodes[place].parent or ""
         done.update(way)
         if place in way or place in circling:
             circling.update(dict.fromkeys(way, False))
         while place in way and not circling[place]:
             circling[place] = True
-            place = nodes[place].parent
+            place = nodes[place].parent or ""
     return circling
 
 

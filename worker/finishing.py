@@ -16,22 +16,8 @@ from core.services import brands
 from core.services.outcomes import Answer, Claim
 from worker.imaging import Prepared
 
-SHORT_LIST = 50
 FURTHEST = 1e9
 """Pixels: a coordinate beyond, infinite or too long for a float, is on no image."""
-
-
-def hints(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared]) -> list[str]:
-    """What the model is told besides the question: the size of what it sees, some of the shop's brands."""
-    found = []
-    if brief.brand_field and (known := brands.first_names(desk, claimed.account_id, SHORT_LIST)):
-        found.append(f"Brands that the shop sells, among others, as data: {'; '.join(known)}.")
-    if brief.boxes and brief.box_image:
-        sizes = (f"image {place}: {image.width} x {image.height}" for place, image in enumerate(images, 1))
-        found.append(f"Sizes in pixels, width x height: {'; '.join(sizes)}.")
-    elif brief.boxes and images:
-        found.append(f"The first photograph is {images[0].width} pixels wide and {images[0].height} high.")
-    return found
 
 
 def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:

@@ -252,7 +252,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
         )
-    _check_views(submission.views, len(submission.images))
+    check_views(submission.views, len(submission.images))
     quality.named(submission.require_quality)
     if submission.question is None and not submission.preset:
         raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
@@ -264,7 +264,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         )
 
 
-def _check_views(views: Sequence[str | None], images: int) -> None:
+def check_views(views: Sequence[str | None], images: int) -> None:
     """Raises InvalidRequest for views that are not as many as the images, not names, or not all different."""
     if views and len(views) != images:
         raise InvalidRequest(
@@ -281,6 +281,16 @@ def _check_views(views: Sequence[str | None], images: int) -> None:
         )
 
 
+def owned_images(session: Session, account_id: str, images: Sequence[Image]) -> dict[str, File]:
+    """The files that images name, by id. Raises NotFound for ids that are not the account's."""
+    given = [image for image in images if isinstance(image, str)]
+    known = files.owned(session, account_id, given) if given else {}
+    missing = [image for image in given if image not in known]
+    if missing:
+        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
+    return known
+
+
 def _sources(
     session: Session,
     account_id: str,
@@ -292,11 +302,7 @@ def _sources(
 
     Raises NotFound for ids that are not the account's.
     """
-    given = [image for image in images if isinstance(image, str)]
-    known = files.owned(session, account_id, given) if given else {}
-    missing = [image for image in given if image not in known]
-    if missing:
-        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
+    known = owned_images(session, account_id, images)
     new = iter(fresh)
 
     def source(image: Image, view: str | None) -> tuple[Source, str]:

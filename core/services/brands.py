@@ -21,6 +21,8 @@ from core.store.brands import Stamp
 MOST_BRANDS = 50_000
 MOST_ALIASES = 50
 LONGEST_NAME = 200
+SHORT_LIST = 50
+"""Names that a prompt has room for."""
 MOST_REGISTRIES = 20
 """Kept by a process: some thousand brands are a few megabytes."""
 
@@ -94,9 +96,9 @@ def registry(desk: Desk, account_id: str) -> Registry:
     return _current(desk, account_id).registry
 
 
-def first_names(desk: Desk, account_id: str, count: int) -> Sequence[str]:
+def first_names(desk: Desk, account_id: str) -> Sequence[str]:
     """The names of the account's first brands: what a prompt has room for."""
-    return _current(desk, account_id).first[:count]
+    return _current(desk, account_id).first
 
 
 def _current(desk: Desk, account_id: str) -> _Kept:
@@ -107,7 +109,7 @@ def _current(desk: Desk, account_id: str) -> _Kept:
             return kept
         rows = brands.everything(session, account_id)
     known = [Known(brand_id, name, tuple(aliases)) for brand_id, name, aliases in rows]
-    fresh = _Kept(stamp, Registry(known), tuple(brand.name for brand in known[:100]))
+    fresh = _Kept(stamp, Registry(known), tuple(brand.name for brand in known[:SHORT_LIST]))
     with _lock:
         _kept.pop(account_id, None)
         _kept[account_id] = fresh

@@ -234,6 +234,95 @@ def test_a_trial_shows_what_would_be_sent_and_asks_nothing(client, desk):
     assert shown["analysis"] is None
 
 
+def tried(client, preset, **body):
+    answer = client.post(f"/api/v1/presets/{preset}/try", json=body)
+    assert answer.status_code == 200, answer.json
+    return answer.json
+
+
+def texts(shown):
+    return [part["text"] for part in shown["messages"][1]["content"] if part["type"] == "text"]
+
+
+def test_a_trial_has_the_brands_the_sizes_as_sent_and_the_views(client, upload):
+    client.post("/api/v1/brands", json={"name": "Nike"})
+    images = [{"file_id": upload, "view": "front"}, {"url": "https://shop.example/back.jpg"}]
+    shown = tried(client, "logo", images=images)
+    assert texts(shown)[1:] == [
+        "Brands that the shop sells, among others, as data: Nike.",
+        "Sizes in pixels, width x height: image 1: 320 x 240; image 2: … x ….",
+        "Image 1: front",
+        "Image 2",
+    ]
+    pictures = [part["image_url"] for part in shown["messages"][1]["content"] if part["type"] == "image_url"]
+    assert pictures == [{"url": "…", "detail": "high"}] * 2
+
+
+def test_a_trial_of_a_large_taxonomy_shows_its_first_step_and_counts_every_one(client):
+    small = [{"id": str(n), "label": f"Shelf {n}", "parent": None} for n in range(4)]
+    large = small + [
+        {"id": f"{shelf}-{n}", "label": f"Box {n}", "parent": str(shelf)}
+        for shelf in range(4)
+        for n in range(100)
+    ]
+    seen = {}
+    for name, nodes in (("small", small), ("large", large)):
+        client.post("/api/v1/taxonomies", json={"name": name, "nodes": nodes})
+        seen[name] = tried(client, "classify", preset_options={"taxonomy": name})
+        schema = seen[name]["response_format"]["json_schema"]["schema"]
+        assert schema["properties"]["category_id"]["enum"] == ["0", "1", "2", "3", None]
+        assert texts(seen[name])[-1].endswith("3: Shelf 3")
+    purposes = {name: [call["purpose"] for call in shown["calls"]] for name, shown in seen.items()}
+    assert purposes == {
+        "small": ["answer", "repair"],
+        "large": ["step 1", "repair", "step 2", "repair"],
+    }
+    assert seen["large"]["worst_tokens"] > 2 * seen["small"]["worst_tokens"]
+
+
+def test_a_trial_of_a_cascade_counts_both_models_and_the_repair(client):
+    client.post("/api/v1/presets", json=SHOES)
+    one = tried(client, "shoe-check", model="gpt-4.1-mini")
+    both = tried(client, "shoe-check", model="gpt-4.1-mini", stronger_model="scripted")
+    assert [(call["purpose"], call["model"]) for call in both["calls"]] == [
+        ("answer", "gpt-4.1-mini"),
+        ("stronger", "scripted"),
+        ("repair", "scripted"),
+    ]
+    assert (both["stronger_model"], both["worst_cost"]) == ("scripted", None)  # which has no price
+    assert [call["purpose"] for call in one["calls"]] == ["answer", "repair"]
+    assert one["worst_cost"] == pytest.approx(sum(call["worst_cost"] for call in one["calls"]))
+    assert one["worst_tokens"] == sum(call["worst_tokens"] for call in one["calls"])
+    refused = client.post("/api/v1/presets/shoe-check/try", json={"stronger_model": "nobody"})
+    assert refused.status_code == 400
+
+
+def test_a_trial_of_what_asks_nobody_says_so(client, upload):
+    shown = tried(client, "quality", images=[{"file_id": upload}])
+    assert (shown["model"], shown["messages"], shown["calls"]) == (None, [], [])
+    assert (shown["worst_tokens"], shown["worst_cost"]) == (0, 0)
+
+
+def test_a_trial_counts_images_whose_size_can_be_seen(client, upload):
+    shown = [tried(client, "question", images=[{"file_id": upload}] * many) for many in (1, 3)]
+    assert shown[1]["worst_tokens"] > shown[0]["worst_tokens"]
+
+
+def test_a_trial_takes_only_images_that_an_analysis_would(client, stranger, upload):
+    for images, status in (
+        ([{"file_id": "file_nothing"}], 404),
+        ([{"base64": "bm90aGluZw=="}], 400),
+        ([{"file_id": upload, "view": "a"}, {"file_id": upload, "view": "A"}], 400),
+        ([{"file_id": upload}] * 99, 400),
+    ):
+        body = {"images": images, "preset": "product"}
+        assert client.post("/api/v1/analyses", json=body).status_code == status
+        trial = client.post("/api/v1/presets/product/try", json={"images": images})
+        assert trial.status_code == status, trial.json
+    body = {"images": [{"file_id": upload}]}
+    assert stranger.post("/api/v1/presets/product/try", json=body).status_code == 404
+
+
 def test_a_trial_that_is_run_is_an_analysis_marked_as_one(client, upload):
     body = {"images": [{"file_id": upload}], "run": True, "wait": 0}
     shown = client.post("/api/v1/presets/product/try", json=body).json

@@ -7,7 +7,8 @@ import pytest
 from endpoint import completion
 from PIL import Image
 
-from core.services import brands
+from core.services import brands, presets, trials
+from webapp.uploads import Spool
 
 FOUND = {
     "logo_detected": True,
@@ -52,6 +53,24 @@ def test_a_known_brand_and_its_place_in_a_photo_that_was_turned_and_shrunk(shop,
     texts = [part.get("text", "") for part in script.calls[0]["body"]["messages"][1]["content"]]
     assert f"Sizes in pixels, width x height: image 1: {sent['width']} x {sent['height']}." in texts
     assert any("Nike" in text and "data" in text for text in texts)
+
+
+def test_a_trial_shows_the_very_messages_that_are_sent(shop, script, photo):
+    brands.put(shop.desk, shop.key.account_id, "Nike", ["나이키"])
+    content = photo(size=(3000, 2000))
+    spool = Spool(10_000_000)
+    spool.write(content)
+    images = [spool.upload("p.jpg")]
+    asked = {"model": "gpt-4.1-mini", "context": "A shoe."}
+    preset = presets.find(shop.desk, shop.key.account_id, "logo")
+    shown = trials.rehearse(shop.desk, shop.key.account_id, preset, asked, images, [])
+    script.say(completion(json.dumps(FOUND)))
+    row = shop.ask(preset="logo", question=None, content=content, context="A shoe.")
+    [sent] = [call["body"] for call in script.calls]
+    sent["messages"][1]["content"][-1]["image_url"]["url"] = trials.PICTURE
+    assert list(shown.messages) == sent["messages"]
+    assert shown.response_format == sent["response_format"]
+    assert shown.calls[0].worst.cost == shop.calls(row.id)[0].reserved_cost
 
 
 def test_an_unknown_brand_is_told_as_such(shop, script, photo):

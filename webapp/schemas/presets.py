@@ -12,12 +12,13 @@ from webapp.schemas.analyses import (
     LONGEST_WAIT,
     MOST_TOKENS,
     OPTIONS,
+    SAYS_SOMETHING,
     AnalysisView,
     ImageSchema,
+    stronger_model,
 )
 from webapp.schemas.values import Flag, JsonObject, Options, Question, Real, Text, Whole
 
-SAYS_SOMETHING = {"pattern": r"\S"}
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -98,6 +99,7 @@ class TryJson(Schema):
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset_options = Options(metadata=OPTIONS)
     model = Text(validate=validate.Length(1, 200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     run = Flag(
         load_default=False,
@@ -155,15 +157,47 @@ class VersionQuery(Schema):
     )
 
 
+class CallView(Schema):
+    """A paid call that may have to be made."""
+
+    purpose = fields.String(
+        required=True,
+        metadata={"description": "answer, or step 1 and so on; stronger; repair.", "example": "answer"},
+    )
+    model = fields.String(required=True)
+    worst_tokens = fields.Integer(required=True)
+    worst_cost = fields.Float(required=True, allow_none=True, metadata={"description": "USD."})
+
+
 class TryView(Schema):
     """What a trial came to, or what it would send."""
 
     preset = fields.String(required=True)
     preset_version = fields.Integer(required=True)
-    model = fields.String(required=True)
-    messages = fields.List(fields.Dict(), required=True)
+    model = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Asked first; null where the preset asks nobody."},
+    )
+    stronger_model = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Asked too where that answer is not enough."},
+    )
+    messages = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={"description": "Of the first call; … stands for an image, and for a size not known yet."},
+    )
     response_format = fields.Dict(required=True, allow_none=True)
-    worst_tokens = fields.Integer(required=True, metadata={"description": "Images not counted."})
+    calls = fields.List(
+        fields.Nested(CallView),
+        required=True,
+        metadata={"description": "All that may have to be made; none where the preset asks nobody."},
+    )
+    worst_tokens = fields.Integer(
+        required=True, metadata={"description": "Of all calls; images of unknown size are not counted."}
+    )
     worst_cost = fields.Float(required=True, allow_none=True, metadata={"description": "USD, likewise."})
     analysis = fields.Nested(AnalysisView, required=True, allow_none=True)
 

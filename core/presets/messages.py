@@ -20,7 +20,7 @@ Size = tuple[int, int] | None
 DETAILS_SENT = {"max": "high"}
 """How endpoints call what they have no name for."""
 REPAIR = (
-    "That answer does not fit the schema: {problem}\n"
+    "That answer cannot be used. {problem}\n"
     "Answer once more with JSON that fits the schema, and with nothing else."
 )
 

@@ -320,7 +320,8 @@ class Items:
             check_form(self._desk, self._account_id, item.preset, options, form)
             check_cascade(self._desk, item.preset, item.model, item.stronger_model, form)
         except InvalidRequest as error:
-            return str(error.details["field"])[:100], error.message
+            field = str(error.details["field"])
+            return field[:100], error.message.removeprefix(f"{field}: ")
         return None
 
     def _model(self, name: Any, problem: Callable[[str, str], None]) -> str | None:

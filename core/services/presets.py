@@ -164,8 +164,10 @@ def check_cascade(
         return
     first, _ = models_of(desk, preset, model, stronger)
     known = desk.settings.models
-    if stronger not in known or stronger == first:
-        why = f"Must be another model than the first, {first!r}, out of: {', '.join(known)}."
+    if stronger not in known:
+        why = f"{stronger!r} is not served here; these are: {', '.join(known)}."
+    elif stronger == first:
+        why = f"Must be another model than the first, which is {first!r}."
     elif preset.choices or preset.method == MEASURE or (preset.schema is None and response_format is None):
         why = f"The preset {preset.name!r} has no cascade: nothing tells whether its first answer is enough."
     else:

@@ -213,7 +213,11 @@ def test_items_of_a_batch_name_presets_of_ones_own(client, upload):
     assert (row["preset"], row["preset_options"]) == ("shoe-check", {"soles": True})
     items[0]["preset_options"] = {"soles": 1}
     refused = client.post("/api/v1/batches", json={"inputs": items})
-    assert refused.json["details"]["errors"][0]["field"] == "preset_options.soles"
+    [problem] = refused.json["details"]["errors"]
+    assert (problem["field"], problem["error"]) == (
+        "preset_options.soles",
+        "1 is not of type 'boolean'.",
+    )
 
 
 def test_a_trial_shows_what_would_be_sent_and_asks_nothing(client, desk):
@@ -232,6 +236,18 @@ def test_a_trial_shows_what_would_be_sent_and_asks_nothing(client, desk):
     assert schema["schema"]["required"] == ["kind", "sole"]
     assert shown["worst_cost"] > 0
     assert shown["analysis"] is None
+
+
+@pytest.mark.parametrize(
+    ("stronger", "why"),
+    [("nobody", "'nobody' is not served here; these are: "), ("gpt-4.1-mini", "Must be another model than")],
+)
+def test_a_stronger_model_that_cannot_be_is_told_once_with_its_field(client, upload, stronger, why):
+    item = {"preset": "product", "model": "gpt-4.1-mini", "stronger_model": stronger}
+    refused = client.post("/api/v1/analyses", json=item | {"images": [{"file_id": upload}]})
+    assert refused.json["error"].startswith(f"stronger_model: {why}")
+    refused = client.post("/api/v1/batches", json={"inputs": [item | {"image": upload}]})
+    assert f"line 1, stronger_model: {why}" in refused.json["error"]
 
 
 def tried(client, preset, **body):

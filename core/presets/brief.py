@@ -69,7 +69,7 @@ def brief(
     preset: Preset, options: Mapping[str, Any] | None = None, response_format: Mapping[str, Any] | None = None
 ) -> Brief:
     """A preset under options and in a form that were found valid."""
-    chosen = preset.defaults | dict(options or {})
+    chosen = preset.defaults | preset.chosen(options)
     prompt, schema = [preset.prompt], preset.schema
     for variant in preset.variants:
         if Draft202012Validator(variant["when"]).is_valid(chosen):

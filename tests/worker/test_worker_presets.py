@@ -5,6 +5,7 @@ import json
 import pytest
 from endpoint import completion
 
+from core.errors import InvalidRequest
 from core.services import presets
 
 TEXTS = {
@@ -32,6 +33,14 @@ def test_texts_in_several_languages_come_from_one_call(shop, script):
     system = call["body"]["messages"][0]["content"]
     assert "합니다체" in system
     assert "three bullet points" in system
+
+
+def test_a_list_of_one_option_may_be_said_as_that_one(shop, script):
+    script.say(completion(json.dumps({"ko": TEXTS})))
+    row = shop.ask(preset="describe", question=None, preset_options={"languages": "ko"})
+    assert (row.state, row.data) == ("completed", {"ko": TEXTS})
+    with pytest.raises(InvalidRequest, match="'fr'"):
+        shop.submit(preset="describe", question=None, preset_options={"languages": "fr"})
 
 
 def test_a_language_that_is_missing_is_asked_for_again(shop, script):

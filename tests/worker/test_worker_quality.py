@@ -29,7 +29,7 @@ def test_quality_is_measured_for_nothing(shop, script):
 
 
 def test_only_the_rules_that_are_named_count(shop, script, photo):
-    options = {"rules": ["ebay"]}
+    options = {"rules": "ebay"}
     row = shop.ask(content=photo(size=(400, 300)), preset="quality", question=None, preset_options=options)
     [verdict] = row.data["images"][0]["rule_sets"]
     assert (row.state, verdict["name"], verdict["passed"]) == ("completed", "ebay", False)

@@ -80,6 +80,16 @@ def test_a_preset_of_ones_own_is_a_new_version_each_time_and_nobody_elses(client
     assert "There is no preset" in refused.json["error"]
 
 
+def test_a_preset_can_be_sent_back_as_it_is_shown(client):
+    client.post("/api/v1/presets", json=SHOES)
+    shown = client.get("/api/v1/presets/shoe-check").json
+    for read_only in ("object", "version", "built_in", "versions"):
+        del shown[read_only]
+    again = client.post("/api/v1/presets", json=shown)
+    assert again.status_code == 201, again.json
+    assert {name: again.json[name] for name in shown} == shown
+
+
 def test_a_deleted_preset_stays_with_the_analyses_that_name_it(client, desk, upload):
     client.post("/api/v1/presets", json=SHOES)
     body = {"images": [{"file_id": upload}], "preset": "shoe-check", "preset_options": {"soles": True}}

@@ -63,16 +63,24 @@ class PresetJson(Schema):
     prompt = Question(required=True, validate=validate.Length(max=20_000), metadata=SAYS_SOMETHING)
     question = Question(required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata=SAYS_SOMETHING)
     detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
-    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
-    schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
-    options = JsonObject(metadata={"description": "JSON Schema of the options that a submission may give."})
+    max_image_tokens = Whole(
+        strict=True, allow_none=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS
+    )
+    schema = JsonObject(
+        allow_none=True, metadata={"description": "JSON Schema of its answers; plain text without one."}
+    )
+    options = JsonObject(
+        allow_none=True, metadata={"description": "JSON Schema of the options that a submission may give."}
+    )
     variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
     brand_field = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={"description": "The field of its answers that names a brand, to be looked up."},
     )
-    models = fields.Nested(ModelsJson)
+    models = fields.Nested(ModelsJson, allow_none=True)
     choices = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={
             "description": "The option that names a taxonomy: its answers have a category_id out of it."
@@ -84,6 +92,7 @@ class PresetJson(Schema):
         metadata={"description": "Fields of its answers that are boxes on an image."},
     )
     box_image = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={
             "description": "The field of its answers with the number of that image, from 1; else it is 1."

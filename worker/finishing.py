@@ -21,10 +21,11 @@ FURTHEST = 1e9
 
 
 def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared], answer: Answer) -> Answer:
-    """The answer with what its preset adds to it. Raises InvalidOutput for boxes on no image."""
+    """The answer with what its preset adds to it. Raises InvalidOutput for a box on no image."""
     if not isinstance(answer.data, dict) or not (brief.boxes or brief.brand_field):
         return answer
     data = dict(answer.data)
+    _demand_agreement(brief, data)
     number = _number(brief, data, len(images))
     for name in brief.boxes:
         data |= _placed(name, data.get(name), images[(number or 1) - 1])
@@ -33,6 +34,13 @@ def finish(desk: Desk, claimed: Claim, brief: Brief, images: Sequence[Prepared],
     if brief.brand_field:
         data[answer_fields.BRAND] = _brand(desk, claimed.account_id, data.get(brief.brand_field))
     return replace(answer, data=data)
+
+
+def _demand_agreement(brief: Brief, data: Mapping[str, Any]) -> None:
+    """Raises InvalidOutput where nothing is found, and yet is told."""
+    told = [name for name in (brief.brand_field, *brief.boxes) if name and data.get(name)]
+    if brief.found_field and data.get(brief.found_field) is False and told:
+        raise InvalidOutput(f"{brief.found_field} is false, but {' and '.join(told)} not null.")
 
 
 def _number(brief: Brief, data: Mapping[str, Any], images: int) -> int | None:

@@ -53,6 +53,8 @@ def problems(pack: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Pro
 
 
 def _named(pack: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if field := pack.get("found_field"):
+        yield "found_field", field, "boolean"
     if field := pack.get("brand_field"):
         yield "brand_field", field, "string"
     if field := pack.get("box_image"):

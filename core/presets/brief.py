@@ -29,6 +29,7 @@ class Brief:
     schema: dict[str, Any] | None
     options: Mapping[str, Any]
     method: str = ASK
+    found_field: str | None = None
     brand_field: str | None = None
     boxes: Sequence[str] = ()
     box_image: str | None = None
@@ -86,6 +87,7 @@ def brief(
         schema=schema,
         options=chosen,
         method=preset.method,
+        found_field=preset.found_field,
         brand_field=preset.brand_field,
         boxes=preset.boxes,
         box_image=preset.box_image,

@@ -38,6 +38,8 @@ class Preset:
     method: str = ASK
     """MEASURE where the worker answers by itself, without a call."""
 
+    found_field: str | None = None
+    """The field of the answer that says whether there is a brand, or a box, at all."""
     brand_field: str | None = None
     """The field of the answer that names a brand, to be matched with those that the account knows."""
     boxes: Sequence[str] = ()

@@ -403,8 +403,8 @@ def _object(
 
 def _rule_sets(names: Any, problem: Callable[[str, str], None]) -> list[str] | None:
     known = isinstance(names, list) and all(name in quality.rule_sets() for name in map(str, names))
-    if names and not known:
-        problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}.")
+    if names and (not known or len(set(names)) < len(names)):
+        problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}; each once.")
         return None
     return names or None
 

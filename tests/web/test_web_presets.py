@@ -148,6 +148,7 @@ CANNOT_WORK = {
     "a brand where one would be written over": (
         {"brand_field": "brand"}, "brand_field", looking_for(brand={"type": "string"}),
     ),
+    "a text that says whether there is any": ({"found_field": "kind"}, "found_field", SHOES),
     "a box in a field that is not there": ({"boxes": ["spot"]}, "boxes", SHOES),
     "a box that is no object": ({"boxes": ["kind"]}, "boxes", SHOES),
     "a box without corners": ({"boxes": ["spot"]}, "boxes", looking_for(spot={"type": "object"})),
@@ -258,6 +259,20 @@ def test_a_stronger_model_that_cannot_be_is_told_once_with_its_field(client, upl
     assert refused.json["error"].startswith(f"stronger_model: {why}")
     refused = client.post("/api/v1/batches", json={"inputs": [item | {"image": upload}]})
     assert f"line 1, stronger_model: {why}" in refused.json["error"]
+
+
+def test_a_product_is_described_with_the_options_of_its_preset(client, photo):
+    data = {"image": (io.BytesIO(photo()), "p.jpg"), "preset_options": '{"confidence": 1}'}
+    refused = client.post("/api/v1/analyze-product", data=data)
+    assert refused.json["details"]["field"] == "preset_options.confidence"
+
+
+def test_rule_sets_are_required_once_each(client, upload):
+    twice = {"preset": "product", "require_quality": ["ebay", "ebay"]}
+    refused = client.post("/api/v1/analyses", json=twice | {"images": [{"file_id": upload}]})
+    assert (refused.status_code, refused.json["details"]["field"]) == (400, "require_quality")
+    refused = client.post("/api/v1/batches", json={"inputs": [twice | {"image": upload}]})
+    assert refused.json["details"]["errors"][0]["field"] == "require_quality"
 
 
 def tried(client, preset, **body):

@@ -102,6 +102,14 @@ def test_no_logo_is_an_answer(shop, script, photo):
     assert (row.state, row.data["brand"], row.data["logo_position"]) == ("completed", None, None)
 
 
+@pytest.mark.parametrize("said", [{"logo_position": None}, {"detected_brand": None}, {}])
+def test_a_logo_that_is_told_but_not_found_is_asked_for_once_more(shop, script, photo, said):
+    script.say(completion(json.dumps(FOUND | {"logo_detected": False} | said)))
+    row = ask(shop, script, FOUND, photo())
+    assert (row.state, row.data["logo_detected"], len(script.calls)) == ("completed", True, 2)
+    assert "logo_detected is false" in script.calls[1]["body"]["messages"][-1]["content"]
+
+
 def test_a_change_of_the_registry_counts_at_once(shop, script, photo):
     account_id = shop.key.account_id
     said = FOUND | {"detected_brand": "Zzyzx"}

@@ -132,6 +132,7 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "schema": preset.schema,
         "options": preset.options,
         "variants": list(preset.variants),
+        "found_field": preset.found_field,
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
         "box_image": preset.box_image,

@@ -73,6 +73,13 @@ class PresetJson(Schema):
         allow_none=True, metadata={"description": "JSON Schema of the options that a submission may give."}
     )
     variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
+    found_field = Text(
+        allow_none=True,
+        validate=validate.Length(1, 100),
+        metadata={
+            "description": "The field of its answers that says whether there is a brand or a box at all."
+        },
+    )
     brand_field = Text(
         allow_none=True,
         validate=validate.Length(1, 100),
@@ -139,6 +146,7 @@ class PresetView(Schema):
     schema = fields.Dict(required=True, allow_none=True)
     options = fields.Dict(required=True, allow_none=True)
     variants = fields.List(fields.Dict(), required=True)
+    found_field = fields.String(required=True, allow_none=True)
     brand_field = fields.String(required=True, allow_none=True)
     boxes = fields.List(fields.String(), required=True)
     box_image = fields.String(required=True, allow_none=True)

@@ -85,6 +85,10 @@ CSV_COLUMNS = (
     "file_names",
     "sku",
     "views",
+    "model",
+    "first_model",
+    "first_cost",
+    "escalation",
 )
 
 blueprint = Blueprint(
@@ -360,6 +364,10 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
         "sku": row.sku,
         "views": "; ".join(image.view or "" for image in row.images) if row.sku else None,
+        "model": row.model,
+        "first_model": row.first_model,
+        "first_cost": row.first_cost,
+        "escalation": row.escalation,
     }
 
 

@@ -40,7 +40,7 @@ def _demand_agreement(brief: Brief, data: Mapping[str, Any]) -> None:
     """Raises InvalidOutput where nothing is found, and yet is told."""
     told = [name for name in (brief.brand_field, *brief.boxes) if name and data.get(name)]
     if brief.found_field and data.get(brief.found_field) is False and told:
-        raise InvalidOutput(f"{brief.found_field} is false, but {' and '.join(told)} not null.")
+        raise InvalidOutput(f"{brief.found_field} is false, but {told[0]} is not null.")
 
 
 def _number(brief: Brief, data: Mapping[str, Any], images: int) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound
 from core.image_header import HEAD, size_of
 from core.image_sizes import Sizing
 from core.models import File
@@ -135,13 +135,20 @@ def _step(desk: Desk, made: Brief, messages: list[Message]) -> Step:
 
 def _sent_size(desk: Desk, image: Image, known: Mapping[str, File], sizing: Sizing) -> Size:
     """The size at which an image would be sent; None where its first bytes do not say, or are elsewhere."""
-    if isinstance(image, Upload):
-        image.content.seek(0)
-        head = image.content.read(HEAD)
-    elif isinstance(image, str):
-        file = known[image]
-        head = b"".join(desk.blobs.pieces(file.digest, 0, min(HEAD, file.byte_size)))
-    else:
-        return None
+    head = _head(desk, image, known)
     size = size_of(head, upright=True)
     return size and sizing.size(*size, is_jpeg=head.startswith(JPEG))
+
+
+def _head(desk: Desk, image: Image, known: Mapping[str, File]) -> bytes:
+    """How an image begins; nothing where that is not here."""
+    if isinstance(image, Upload):
+        image.content.seek(0)
+        return image.content.read(HEAD)
+    if not isinstance(image, str):
+        return b""
+    file = known[image]
+    try:
+        return b"".join(desk.blobs.pieces(file.digest, 0, min(HEAD, file.byte_size)))
+    except NotFound:
+        return b""

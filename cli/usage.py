@@ -18,7 +18,7 @@ PAGE = 1000
 
 
 @click.command()
-@click.option("--from", "since", metavar="TIME", help="Since a day or a time; 30 days ago without it.")
+@click.option("--from", "since", metavar="TIME", help="Since a day or a time; else 30 days, or 24 hours.")
 @click.option("--to", "until", metavar="TIME", help="Until then; now without it.")
 @click.option("--by", multiple=True, type=click.Choice(GROUPS), help="A line for each; repeat for several.")
 @click.option("--hourly", is_flag=True, help="By the hour rather than by the day.")
@@ -27,7 +27,10 @@ PAGE = 1000
 def usage(
     *, server: Server, since: str | None, until: str | None, by: tuple[str, ...], hourly: bool, as_json: bool
 ) -> None:
-    """Show what was used and what it cost; cached and cascade are what these saved.
+    """Show what was used, what it cost, and what was saved.
+
+    Saved are what answers cost that were given again (cached), and what cascades did without the stronger
+    model.
 
     \b
     Examples:

@@ -19,12 +19,12 @@ READ_ONLY = ("object", "version", "built_in", "versions")
 
 @click.group()
 def presets() -> None:
-    """Look at presets, make your own, and see what one would send before it costs anything.
+    """Look at presets, make your own, and try them for nothing.
 
     \b
     Examples:
       vitrine presets show product --json > mine.json
-      vitrine presets create mine.json
+      vitrine presets create mine.json --name my-product
       vitrine presets try describe --option languages=ko
     """  # noqa: D301 - click wants the character
 

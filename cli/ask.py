@@ -12,7 +12,7 @@ from cli.failure import Failure
 from cli.images import is_image, look_at
 from cli.interrupt import Interrupt
 from cli.local_file import LocalFile
-from cli.reading import answer_of
+from cli.reading import answer_of, models_of
 from cli.server import Server, asks_server
 from cli.terminal import Screen
 from core.states import FINAL
@@ -24,6 +24,14 @@ ARGUMENTS = "IMAGE... QUESTION"
 @click.argument("arguments", nargs=-1, required=True, metavar=ARGUMENTS)
 @click.option(
     "--preset", metavar="NAME", help="A prompt of the server, such as product; it may do for a question."
+)
+@click.option("--sku", metavar="SKU", help="Of the product that the images show.")
+@click.option(
+    "--view",
+    multiple=True,
+    metavar="NAME",
+    callback=asking.listed,
+    help="What an image shows, such as back; once for each.",
 )
 @asking.question_options
 @asking.reuse_option
@@ -41,7 +49,7 @@ def ask(
     \b
     Examples:
       vitrine ask mug.jpg "What colour is it?"
-      vitrine ask front.jpg back.jpg "Is it the same shoe?" --context "Listed as: navy"
+      vitrine ask front.jpg back.jpg "Is it the same shoe?" --view front --view back --sku A-1
       curl -s https://shop.example/mug.jpg | vitrine ask - "Is it chipped?" --json
 
     The exit status is 0 when there is an answer, 1 when there is none, 2 when the command is wrong, and
@@ -55,7 +63,7 @@ def ask(
         analysis = asking.ask(client, images, fields, keep=keep)
     _print(analysis, as_json=as_json)
     if analysis["status"] in FINAL and analysis["status"] != "cancelled":  # else the bill is not made yet
-        screen.note(f"{wording.bill(analysis)} ({analysis['id']})")
+        screen.note(f"{wording.bill(analysis)}, {models_of(analysis)} ({analysis['id']})")
     return _status(analysis, screen, interrupted=interrupt.asked)
 
 

@@ -20,39 +20,9 @@ FIRST_PAUSES = (0.5, 1.0)
 PAUSE = 2.0
 
 
-def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what may be said about any question."""
-    options = (
-        click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
-        click.option("--model", metavar="NAME", help="Another model than the server's default."),
-        click.option(
-            "--stronger-model", metavar="NAME", help="Asked too where the answer is not sure enough."
-        ),
-        click.option(
-            "--detail", type=click.Choice(["auto", "low", "high", "max"]), help="How large the image is sent."
-        ),
-        click.option(
-            "--max-image-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of one image."
-        ),
-        click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
-        click.option(
-            "--option",
-            "preset_options",
-            multiple=True,
-            metavar="NAME=VALUE",
-            callback=_preset_options,
-            help="An option of the preset; repeat for several, or for a list.",
-        ),
-        click.option(
-            "--cache",
-            callback=_cache,
-            metavar="auto|off|refresh|SECONDS",
-            help="Whether an earlier answer to the very same may be given, and how old it may be.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def listed(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
+    """What a form repeats; nothing where nothing is given."""
+    return list(given) or None
 
 
 def reuse_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +37,79 @@ def _cache(_context: click.Context, _parameter: click.Parameter, value: str | No
         return None if value is None else reuse.parsed(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _preset_options(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+    """Options by name: JSON where a value is some, else its text; a name that is repeated has a list."""
+    values: dict[str, list[Any]] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise click.UsageError(f"--option takes NAME=VALUE, not {text}.")
+        values.setdefault(name, []).append(_read(value))
+    return {name: all_[0] if len(all_) == 1 else all_ for name, all_ in values.items()} or None
+
+
+def _read(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+Options = tuple[Callable[[Any], Any], ...]
+
+OF_MODELS: Options = (
+    click.option("--context", metavar="TEXT", help="What you know already, such as the listing."),
+    click.option("--model", metavar="NAME", help="Another model than the server's default."),
+    click.option("--stronger-model", metavar="NAME", help="Asked too where the answer is not sure enough."),
+    click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer, in tokens."),
+)
+OF_PRESETS: Options = (
+    click.option(
+        "--option",
+        "preset_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_preset_options,
+        help="An option of the preset; repeat for several, or for a list.",
+    ),
+)
+OF_IMAGES: Options = (
+    click.option(
+        "--detail", type=click.Choice(["auto", "low", "high", "max"]), help="How large the image is sent."
+    ),
+    click.option("--max-image-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of one image."),
+    click.option(
+        "--require-quality",
+        multiple=True,
+        metavar="RULES",
+        callback=listed,
+        help="Ask nothing where images break these rules, such as ebay; repeat for several.",
+    ),
+    click.option(
+        "--cache",
+        callback=_cache,
+        metavar="auto|off|refresh|SECONDS",
+        help="Whether an earlier answer to the very same may be given, and how old it may be.",
+    ),
+)
+
+
+def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what may be said about any question."""
+    return _with(command, (*OF_MODELS, *OF_PRESETS, *OF_IMAGES))
+
+
+def trial_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what may be said where no image is sent."""
+    return _with(command, (*OF_MODELS, *OF_PRESETS))
+
+
+def _with(command: Callable[..., Any], options: Options) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def ask(
@@ -91,30 +134,16 @@ def ask(
     return client.cancel(analysis["id"])
 
 
-def _preset_options(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
-    """Options by name: JSON where a value is some, else its text; a name that is repeated has a list."""
-    values: dict[str, list[Any]] = {}
-    for text in given:
-        name, mark, value = text.partition("=")
-        if not mark or not name:
-            raise click.UsageError(f"--option takes NAME=VALUE, not {text}.")
-        values.setdefault(name, []).append(_read(value))
-    return {name: all_[0] if len(all_) == 1 else all_ for name, all_ in values.items()} or None
-
-
-def _read(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _written(value: Any) -> str:
-    """A value as a field of a form."""
+def _written(value: Any) -> str | list[str]:
+    """A value as a field of a form, or as several of one name."""
+    if isinstance(value, list):
+        return [str(each) for each in value]
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-def _submit(client: Client, images: Sequence[LocalFile], fields: Mapping[str, str]) -> Analysis:
+def _submit(
+    client: Client, images: Sequence[LocalFile], fields: Mapping[str, str | Sequence[str]]
+) -> Analysis:
     upload = Upload({**fields, "wait": str(SUBMIT_WAIT)}, images, client.interrupt)
     try:
         return client.submit(upload)

@@ -24,6 +24,10 @@ SECTIONS = {
         "duplicates": Lazy("cli.duplicates:duplicates", "Find images in a FOLDER that show the same."),
         "show": Lazy("cli.show:show", "Show one analysis."),
         "list": Lazy("cli.show:listing", "List analyses, the newest first."),
+        "usage": Lazy("cli.usage:usage", "Show what was used, what it cost, and what was saved."),
+        "presets": Lazy(
+            "cli.registries.presets:presets", "Look at presets, make your own, and try them for nothing."
+        ),
         "brands": Lazy("cli.registries.brands:brands", "Teach the server the brands that the shop knows."),
         "taxonomies": Lazy(
             "cli.registries.taxonomies:taxonomies", "Teach the server the shop's own categories."

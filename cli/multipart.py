@@ -15,11 +15,14 @@ PIECE = 64 * 1024
 
 
 class Upload:
-    """A multipart/form-data body of fields and files (RFC 7578); may be sent again from its beginning."""
+    """A multipart/form-data body of fields and files (RFC 7578); may be sent again from its beginning.
+
+    A field with several values is there several times.
+    """
 
     def __init__(
         self,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str | Sequence[str]],
         files: Sequence[LocalFile],
         interrupt: Interrupt,
         *,
@@ -28,7 +31,11 @@ class Upload:
         self._interrupt = interrupt
         self._files = files
         self._border = secrets.token_hex(16)
-        self._fields = b"".join(self._head(each) + _bytes(value) + b"\r\n" for each, value in fields.items())
+        self._fields = b"".join(
+            self._head(each) + _bytes(value) + b"\r\n"
+            for each, values in fields.items()
+            for value in ([values] if isinstance(values, str) else values)
+        )
         self._heads = [self._head(name, file.name) for file in files]
         self._end = f"--{self._border}--\r\n".encode()
 

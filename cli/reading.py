@@ -26,7 +26,7 @@ def described(analysis: Analysis) -> str:
         "Status": _status(analysis),
         "Images": "\n".join(_image(image) for image in analysis["images"]),
         "Preset": f"{analysis['preset']} (version {analysis['preset_version']})",
-        "Model": analysis["model"],
+        "Model": models_of(analysis),
         "Question": analysis.get("question"),
         "Context": analysis.get("context"),
         "Answer": answer_of(analysis) if analysis["status"] == "completed" else None,
@@ -36,6 +36,18 @@ def described(analysis: Analysis) -> str:
         "Request": analysis["request_id"],
     }
     return "\n".join(_row(name, text) for name, text in rows.items() if text)
+
+
+def models_of(analysis: Analysis) -> str:
+    """The model that answered; of a cascade, the one before it, what each cost, and why it was not enough."""
+    cascade = analysis.get("cascade")
+    if not cascade or cascade["reason"] is None:
+        return wording.one_line(analysis["model"])
+    first, stronger = (
+        f"{wording.one_line(each['model'])} ({wording.amount(each['total_cost'], 'USD')})"
+        for each in (cascade["first"], cascade["stronger"])
+    )
+    return f"{first}, then {stronger}: {wording.one_line(cascade['reason'])}"
 
 
 def _row(name: str, text: str) -> str:

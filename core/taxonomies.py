@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from core.errors import InvalidRequest
 
 MOST_NODES = 20_000
 MOST_OPTIONS = 250
 """Shown to a model at once, and so the most that one category may have directly below it."""
 DEEPEST = 12
 LONGEST_ID, LONGEST_LABEL = 100, 200
+
+Problem = tuple[int, str, str]
+"""The line, the field, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +26,13 @@ class Node:
 
 
 class Tree:
-    """The categories of a taxonomy. Raises InvalidRequest that tells every bad line for what is no tree."""
+    """The categories of a taxonomy in which `problems` finds none."""
 
     def __init__(self, nodes: Iterable[Node]) -> None:
-        self._nodes: dict[str, Node] = {}
+        self._nodes = {node.id: node for node in nodes}
         self._below: dict[str | None, list[Node]] = {}
-        problems = []
-        for line, node in enumerate(nodes, 2):  # behind the line that names the columns
-            if why := self._problem_of(node):
-                problems.append({"line": line, "field": "id", "error": why})
-            self._nodes[node.id] = node
+        for node in self._nodes.values():
             self._below.setdefault(node.parent, []).append(node)
-        _raise_any(problems or self._problems_of_shape())
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -67,45 +64,68 @@ class Tree:
         """Whether nothing is below a category."""
         return node_id not in self._below
 
-    def _problem_of(self, node: Node) -> str | None:
-        if not 0 < len(node.id) <= LONGEST_ID or not node.id.isprintable():
-            return f"An id has 1 to {LONGEST_ID} characters that can be seen."
-        if not 0 < len(node.label) <= LONGEST_LABEL or not node.label.isprintable():
-            return f"A label has 1 to {LONGEST_LABEL} characters that can be seen."
-        return f"The id {node.id!r} is there twice." if node.id in self._nodes else None
 
-    def _problems_of_shape(self) -> list[dict[str, object]]:
-        if not 0 < len(self._nodes) <= MOST_NODES:
-            return [_problem(1, f"A taxonomy has 1 to {MOST_NODES:,} categories.")]
-        found = []
-        for line, node in enumerate(self._nodes.values(), 2):
-            if node.parent is not None and node.parent not in self._nodes:
-                found.append(_problem(line, f"There is no category {node.parent[:LONGEST_ID]!r} above it."))
-            elif not self._reaches_the_top(node):
-                found.append(_problem(line, f"It is more than {DEEPEST} levels deep, or below itself."))
-        wide = [parent for parent, below in self._below.items() if len(below) > MOST_OPTIONS]
-        return found + [
-            _problem(1, f"{parent or 'The top'} has more than {MOST_OPTIONS} categories directly below it.")
-            for parent in wide
-        ]
+def problems(numbered: Sequence[tuple[int, Node]], *, is_whole: bool = True) -> list[Problem]:
+    """What keeps categories from being a tree, with the line, or the place, that each of them stands in.
 
-    def _reaches_the_top(self, node: Node) -> bool:
-        for _ in range(DEEPEST):
-            if node.parent is None:
-                return True
-            node = self._nodes.get(node.parent, Node("", "", None))
-        return False
+    Where they are not the whole of it, nothing is said of what would be above them.
+    """
+    seen: dict[str, Node] = {}
+    found = []
+    for line, node in numbered:
+        found += [(line, *problem) for problem in _of_node(node, seen)]
+        seen.setdefault(node.id, node)
+    return found if found or not is_whole else _of_shape(numbered, seen)
 
 
-def _problem(line: int, why: str) -> dict[str, object]:
-    return {"line": line, "field": "parent", "error": why}
+def _of_node(node: Node, others: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
+    for field, text, most in (("id", node.id, LONGEST_ID), ("label", node.label, LONGEST_LABEL)):
+        if not 0 < len(text) <= most or not text.isprintable():
+            yield field, f"It has 1 to {most} characters that can be seen."
+    if node.id in others:
+        yield "id", f"The id {node.id[:LONGEST_ID]!r} is there twice."
 
 
-def _raise_any(problems: list[dict[str, object]]) -> None:
-    if problems:
-        first = problems[0]
-        raise InvalidRequest(
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the taxonomy, nothing was stored;"
-            f" the first: line {first['line']}: {first['error']}",
-            details={"errors": problems[:100], "error_count": len(problems)},
-        )
+def _of_shape(numbered: Sequence[tuple[int, Node]], nodes: Mapping[str, Node]) -> list[Problem]:
+    found = []
+    circling, below = _circling(nodes), Counter[str | None]()
+    for line, node in numbered:
+        below[node.parent] += 1
+        if node.parent is not None and node.parent not in nodes:
+            found.append((line, "parent", f"There is no category {node.parent[:LONGEST_ID]!r} above it."))
+        elif circling.get(node.id):
+            found.append((line, "parent", "It is below itself."))
+        elif node.id not in circling and not _reaches_the_top(node, nodes):
+            found.append((line, "parent", f"It is more than {DEEPEST} levels deep."))
+        if below[node.parent] == MOST_OPTIONS + 1:
+            above = "the top" if node.parent is None else repr(node.parent)
+            found.append((line, "parent", f"It is one more than the {MOST_OPTIONS} directly below {above}."))
+    return found
+
+
+def _circling(nodes: Mapping[str, Node]) -> dict[str, bool]:
+    """The ids of what is below itself, or else below such a one: whether it is the former."""
+    circling: dict[str, bool] = {}
+    done: set[str] = set()
+    for start in nodes:
+        way: dict[str, None] = {}
+        place = start
+        while place in nodes and place not in done and place not in way:
+            way[place] = None
+            place = nodes[place].parent or ""
+        done.update(way)
+        if place in way or place in circling:
+            circling.update(dict.fromkeys(way, False))
+        while place in way and not circling[place]:
+            circling[place] = True
+            place = nodes[place].parent or ""
+    return circling
+
+
+def _reaches_the_top(node: Node, nodes: Mapping[str, Node]) -> bool:
+    for _ in range(DEEPEST):
+        above = nodes.get(node.parent or "")
+        if above is None:
+            return True
+        node = above
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -10,11 +11,13 @@ from typing import Any
 from core.desk import Desk
 from core.errors import InvalidOutput, VitrineError
 from core.presets.brief import Brief
+from core.presets.choices import listed, narrowed
+from core.presets.messages import build, hints, repair
 from core.presets.preset import MEASURE
-from core.services import near_reuse, outcomes, presets, reuse, taxonomies
+from core.services import brands, near_reuse, outcomes, presets, reuse, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
 from core.services.reuse import Answered, Given
-from worker import answers, cascade, chat, choosing, finishing, inspection, prompt
+from worker import answers, cascade, chat, choosing, finishing, inspection
 from worker.answers import EmptyReply
 from worker.asking import Asked, Asker
 from worker.ended import Ended
@@ -45,18 +48,22 @@ class Answering:
         if claimed.body is not None:
             return self._pass_on(claimed, claimed.body)
         brief = presets.brief_of(self._desk, claimed)
-        if brief.method == MEASURE:
-            return inspection.answer(self._images.judge(claimed, brief.options["rules"])), None
         if claimed.require_quality:
             inspection.demand(self._images.judge(claimed, claimed.require_quality))
+        if brief.method == MEASURE:
+            return inspection.answer(self._images.judge(claimed, brief.options["rules"])), None
         images = self._images.prepare(claimed)
         self._demand_need(claimed, images)
-        said = finishing.hints(self._desk, claimed, brief, images)
+        said = self._hints(claimed, brief, images)
         if brief.choices:
             return self._sorted(claimed, brief, images, said)
         if claimed.stronger_model and not claimed.first_model:
             return self._cascade(claimed, brief, images, said)
         return self._converse(claimed, brief, images, said)
+
+    def _hints(self, claimed: Claim, brief: Brief, images: Sequence[Prepared]) -> list[str]:
+        known = brands.first_names(self._desk, claimed.account_id) if brief.brand_field else ()
+        return hints(brief, known, [(image.width, image.height) for image in images])
 
     def _pass_on(self, claimed: Claim, body: dict[str, Any]) -> tuple[Answer, Closing]:
         """A chat, or embeddings: only the images pass through our hands."""
@@ -75,7 +82,7 @@ class Answering:
         stronger = claimed.stronger_model or claimed.model
         try:
             answer, closing = self._converse(_untold(claimed), brief, images, said, repairs=False)
-            why = cascade.why_stronger(brief.models or {}, answer)
+            why = cascade.why_stronger(brief, answer)
             if why is None:
                 return answer, cascade.saving(self._desk.prices, closing, stronger)
         except Ended as end:
@@ -102,9 +109,9 @@ class Answering:
         below: str | None = None
         for step in count(1):
             choice = tree.choice(below)
-            narrowed = choosing.narrowed(brief, choice)
-            hints = [*said, choosing.listed(tree, choice)]
-            answer, closing = self._converse(_untold(claimed), narrowed, images, hints, bulk=step == 1)
+            step_brief = narrowed(brief, choice)
+            told = [*said, listed(tree, choice)]
+            answer, closing = self._converse(_untold(claimed), step_brief, images, told, bulk=step == 1)
             below = choosing.chosen(answer)
             if below is None or tree.is_end(below):
                 return choosing.finish(tree, answer, step), closing
@@ -122,7 +129,7 @@ class Answering:
         repairs: bool = True,
     ) -> tuple[Answer, Closing]:
         """Ask until an answer fits, which is twice at most; once where it is not to be repaired."""
-        messages = prompt.build(brief, claimed, said, [image.data_url() for image in images])
+        messages = build(brief, claimed, said, [image.data_url() for image in images])
         asked = self._asker.ask_for(
             claimed, brief, messages, images, bulk=bulk and claimed.batch_id is not None
         )
@@ -132,7 +139,7 @@ class Answering:
             if not repairs:
                 raise _unfit(problem, asked) from problem
             record(lambda: outcomes.close(self._desk, claimed, asked.closing))
-            messages = prompt.repair(messages, asked.reply.text, problem.message)
+            messages = repair(messages, asked.reply.text, problem.message)
         except VitrineError as error:
             raise _unfit(error, asked) from error
         # What is half paid for goes first.

@@ -65,8 +65,10 @@ def _structured(schema: dict[str, Any], reply: Reply) -> Any:
         raise InvalidOutput(f"The model's answer is longer than {LONGEST:,} characters.")
     try:
         found = loose_json.values(reply.text)
-        json.dumps(found, allow_nan=False)  # 1e999 is infinite, and neither JSON nor Postgres has that
-    except (ValueError, RecursionError) as error:
+        json.dumps(found)  # what can be read can be nested too deeply to be written
+    except RecursionError as error:
+        raise InvalidOutput("The model's answer is nested too deeply.") from error
+    except ValueError as error:
         raise InvalidOutput(f"The model's answer is not JSON: {error}.") from error
     problems = {place: _problems(schema, value) for place, value in enumerate(found)}
     fitting = [found[place] for place, wrong in problems.items() if not wrong]
@@ -81,8 +83,10 @@ def _problems(schema: dict[str, Any], data: Any) -> str:
     """What is wrong with an answer, in words; empty for nothing."""
     try:
         errors = list(_validator(json.dumps(schema)).iter_errors(data))
-    except (ArithmeticError, RecursionError) as error:
-        return f"$: {error}"
+    except RecursionError:
+        return "$: it is nested too deeply"
+    except ArithmeticError:
+        return "$: a number is too large to be held against the schema"
     return "; ".join(f"{error.json_path}: {error.message[:200]}" for error in errors[:MOST_PROBLEMS])
 
 

@@ -12,13 +12,14 @@ from core.desk import Desk
 from core.errors import WrongState
 from core.image_tokens import Counting
 from core.presets.brief import Brief
+from core.presets.messages import Message, told
 from core.services import outcomes
 from core.services.outcomes import Claim, Closing
 from worker import prompt
 from worker.ended import Ended
 from worker.forms import Forms
 from worker.imaging import Prepared
-from worker.prompt import Message, Request
+from worker.prompt import Request
 from worker.recording import record
 from worker.telling import ASKING, PREPARING, Teller, Telling, Unwanted
 from worker.throttle import Busy, Throttle, Turn
@@ -93,7 +94,7 @@ class Asker:
     def _ask_in_words(
         self, claimed: Claim, brief: Brief, messages: list[Message], images: list[Prepared], *, bulk: bool
     ) -> Asked:
-        request = prompt.request(claimed, prompt.told(messages, brief), None)
+        request = prompt.request(claimed, told(messages, brief), None)
         return self.ask(claimed, request, images, bulk=bulk)
 
     def _call(self, call_id: str, claimed: Claim, request: Request, turn: Turn) -> Reply:

@@ -7,6 +7,8 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from core.presets import answer_fields
+from core.presets.brief import Brief
 from core.pricing import PriceTable, Usage
 from core.services.outcomes import Answer, Closing
 
@@ -14,15 +16,16 @@ NOT_KNOWN: tuple[Any, ...] = (None, "", "unknown", [])
 THRESHOLD = 0.7
 
 
-def why_stronger(models: Mapping[str, Any], answer: Answer) -> str | None:
+def why_stronger(brief: Brief, answer: Answer) -> str | None:
     """Why the stronger model has to answer as well; None where this answer will do."""
+    models, asked = brief.models or {}, answer_fields.of(brief.schema)
     threshold = models.get("threshold", THRESHOLD)
     data = answer.data if isinstance(answer.data, dict) else {}
     if "confidence" in data and (answer.confidence is None or answer.confidence < threshold):
         return f"confidence {_shown(answer.confidence)} is below {threshold:g}"
     each = data.get("confidences")
     confidences: Mapping[str, Any] = each if isinstance(each, dict) else {}
-    for name in models.get("must_know", ()):
+    for name in (wanted for wanted in models.get("must_know", ()) if wanted in asked):
         if data.get(name) in NOT_KNOWN:
             return f"{name} is not known"
         if isinstance(sure := confidences.get(name), int | float) and sure < threshold:

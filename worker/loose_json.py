@@ -7,9 +7,12 @@ guess, and a repaired answer looks just like a true one.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
+MOST_DIGITS = 4_000
+"""Of a whole number; Python itself reads no more than 4,300."""
 STRING = r'"(?:[^"\\]|\\.)*"'
 COMMA_TOO_MANY = re.compile(rf"({STRING})|,(?=\s*[}}\]])", re.DOTALL)
 OPENING = re.compile(r"[{\[]")
@@ -60,4 +63,19 @@ def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS:,} digits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # as 1e999 is: neither JSON nor Postgres has that
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole, parse_float=_real
+)

@@ -1,4 +1,4 @@
-"""What a shop teaches a server, over HTTP: its brands and its taxonomies."""
+"""What a shop teaches a server, over HTTP: its brands, taxonomies and presets; and what it used."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cli.terminal import Screen
 
 Brand = dict[str, Any]
 Taxonomy = dict[str, Any]
+Preset = dict[str, Any]
 PAGE = 100
 
 table = click.argument("path", metavar="FILE.csv", type=click.Path(path_type=Path))
@@ -26,7 +27,7 @@ table = click.argument("path", metavar="FILE.csv", type=click.Path(path_type=Pat
 
 
 class RegistryClient(Connection):
-    """The brands and taxonomies of a server's account."""
+    """The brands, taxonomies, presets and books of a server's account."""
 
     def import_csv(self, place: str, path: Path, **fields: str) -> dict[str, Any]:
         """Send a table once, even when the connection breaks. Raises Failure, Refused, Unreachable."""
@@ -56,6 +57,27 @@ class RegistryClient(Connection):
     def taxonomy(self, name: str) -> Taxonomy:
         """A taxonomy with its categories."""
         return self._ask("GET", f"/taxonomies/{name}").body
+
+    def presets(self) -> list[Preset]:
+        """Every preset that a submission may name."""
+        found: list[Preset] = self._ask("GET", "/presets").body["data"]
+        return found
+
+    def preset(self, name: str, version: int | None) -> Preset:
+        """A preset in a version, by default the newest."""
+        return self._ask("GET", f"/presets/{name}", params={"version": version}).body
+
+    def create_preset(self, pack: Preset) -> Preset:
+        """Store a preset, or its next version."""
+        return self._ask("POST", "/presets", json=pack).body
+
+    def try_preset(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What a preset would send."""
+        return self._ask("POST", f"/presets/{name}/try", json=body).body
+
+    def usage(self, query: dict[str, Any]) -> dict[str, Any]:
+        """A page of what was used."""
+        return self._ask("GET", "/usage", params=query).body
 
     def delete(self, place: str) -> None:
         """Forget one."""

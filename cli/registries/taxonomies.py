@@ -17,7 +17,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 def _checked(_: click.Context, __: click.Parameter, value: str) -> str:
     if not NAME.fullmatch(value):
-        raise click.UsageError("The name of a taxonomy has 1 to 64 small letters, digits, _ and -.")
+        raise click.UsageError("A NAME has 1 to 64 small letters, digits, _ and -.")
     return value
 
 

@@ -26,3 +26,8 @@ class Brand(Base):
     aliases: Mapped[list[str]] = mapped_column(ARRAY(String(200)))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is as it was first put."""
+        return self.updated_at == self.created_at

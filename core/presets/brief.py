@@ -29,6 +29,7 @@ class Brief:
     schema: dict[str, Any] | None
     options: Mapping[str, Any]
     method: str = ASK
+    found_field: str | None = None
     brand_field: str | None = None
     boxes: Sequence[str] = ()
     box_image: str | None = None
@@ -69,7 +70,7 @@ def brief(
     preset: Preset, options: Mapping[str, Any] | None = None, response_format: Mapping[str, Any] | None = None
 ) -> Brief:
     """A preset under options and in a form that were found valid."""
-    chosen = preset.defaults | dict(options or {})
+    chosen = preset.defaults | preset.chosen(options)
     prompt, schema = [preset.prompt], preset.schema
     for variant in preset.variants:
         if Draft202012Validator(variant["when"]).is_valid(chosen):
@@ -86,6 +87,7 @@ def brief(
         schema=schema,
         options=chosen,
         method=preset.method,
+        found_field=preset.found_field,
         brand_field=preset.brand_field,
         boxes=preset.boxes,
         box_image=preset.box_image,

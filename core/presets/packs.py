@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 
 from core import json_schemas
 from core.errors import InvalidRequest
+from core.presets import answer_fields
+from core.presets.answer_fields import Problem
 from core.presets.brief import merged
 from core.presets.preset import Preset
 
@@ -29,15 +31,36 @@ def check(pack: Mapping[str, Any]) -> None:
     if problem is not None:
         where = problem.json_path.removeprefix("$.")
         raise InvalidRequest(f"{where}: {problem.message[:200]}.", details={"field": where})
-    if pack.get("models") and pack.get("choices"):
-        raise InvalidRequest("models: a preset that sorts has no cascade.", details={"field": "models"})
     schema, variants = pack.get("schema"), pack.get("variants", [])
     patches = [variant["schema"] for variant in variants if "schema" in variant]
     _check_schemas(pack, variants)
+    whole = reduce(merged, patches, schema or {})
     if patches:
-        json_schemas.check(reduce(merged, patches, schema or {}), "variants")
+        json_schemas.check(whole, "variants")
     for patch in patches:
         json_schemas.check(merged(schema or {}, patch), "variants")
+    for field, why in (*_model_problems(pack), *_choice_problems(pack), *answer_fields.problems(pack, whole)):
+        raise InvalidRequest(f"{field}: {why}", details={"field": field})
+
+
+def _model_problems(pack: Mapping[str, Any]) -> Iterator[Problem]:
+    models = pack.get("models")
+    if not models:
+        return
+    if pack.get("choices"):
+        yield "models", "a preset that sorts has no cascade."
+    if pack.get("schema") is None:
+        yield "models", "nothing tells whether a first answer is enough without a schema."
+    if models["first"] == models["stronger"]:
+        yield "models.stronger", "must be another model than the first."
+
+
+def _choice_problems(pack: Mapping[str, Any]) -> Iterator[Problem]:
+    """What keeps the option from naming a taxonomy."""
+    if name := pack.get("choices"):
+        option = ((pack.get("options") or {}).get("properties") or {}).get(name)
+        if option is None:
+            yield "choices", f"there is no option {name!r} under properties of options."
 
 
 def _check_schemas(pack: Mapping[str, Any], variants: list[Mapping[str, Any]]) -> None:

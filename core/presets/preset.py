@@ -38,6 +38,8 @@ class Preset:
     method: str = ASK
     """MEASURE where the worker answers by itself, without a call."""
 
+    found_field: str | None = None
+    """The field of the answer that says whether there is a brand, or a box, at all."""
     brand_field: str | None = None
     """The field of the answer that names a brand, to be matched with those that the account knows."""
     boxes: Sequence[str] = ()
@@ -54,8 +56,13 @@ class Preset:
     @property
     def defaults(self) -> dict[str, Any]:
         """The options where a submission gives none."""
-        known = (self.options or {}).get("properties", {})
-        return {name: about["default"] for name, about in known.items() if "default" in about}
+        return {name: about["default"] for name, about in self._known.items() if "default" in about}
+
+    def chosen(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The options of a submission, where a list of one may be said as that one."""
+        return {
+            name: [value] if self._is_one(name, value) else value for name, value in (options or {}).items()
+        }
 
     @property
     def is_plain(self) -> bool:
@@ -71,7 +78,15 @@ class Preset:
             raise InvalidRequest(
                 f"The preset {self.name!r} takes no options.", details={"field": "preset_options"}
             )
-        problem = next(Draft202012Validator(self.options).iter_errors(dict(options or {})), None)
+        problem = next(Draft202012Validator(self.options).iter_errors(self.chosen(options)), None)
         if problem is not None:
             where = "preset_options" + problem.json_path.removeprefix("$")
             raise InvalidRequest(f"{where}: {problem.message[:200]}.", details={"field": where})
+
+    @property
+    def _known(self) -> Mapping[str, Any]:
+        known = (self.options or {}).get("properties", {})
+        return {name: about for name, about in known.items() if isinstance(about, dict)}
+
+    def _is_one(self, name: str, value: Any) -> bool:
+        return self._known.get(name, {}).get("type") == "array" and not isinstance(value, list)

@@ -106,7 +106,7 @@ def _broken(rule: Mapping[str, Any], measures: Mapping[str, Any]) -> dict[str, A
     if value is None or _keeps(rule, value):
         return None
     unit = UNITS.get(name, "")
-    wanted = next(f"{_words(key)} {_shown(rule[key])}{unit}" for key in KEEPS if key in rule)
+    wanted = next(f"{_words(key)}{_shown(rule[key])}{unit}" for key in KEEPS if key in rule)
     return {
         "measure": name,
         "level": rule["level"],
@@ -120,7 +120,7 @@ def _keeps(rule: Mapping[str, Any], value: Any) -> bool:
 
 
 def _words(key: str) -> str:
-    return "" if key == "is" else key.replace("_", " ")
+    return "" if key == "is" else key.replace("_", " ") + " "
 
 
 def _shown(value: Any) -> str:

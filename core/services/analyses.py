@@ -16,7 +16,6 @@ from core.db import after_commit
 from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, WrongState
 from core.ids import new_id
-from core.image_sizes import SMALLEST_SIDE
 from core.models import Analysis, ApiKey, File
 from core.presets import Preset
 from core.queue import Task
@@ -25,7 +24,7 @@ from core.services import budgets, idempotency, reuse, webhooks
 from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
-from core.services.presets import check_cascade, check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of, too_few_tokens
 from core.services.reuse import Fingerprints
 from core.services.webhooks import Told
 from core.states import FINAL, AnalysisState
@@ -261,7 +260,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         raise InvalidRequest(
             f"An analysis takes at most {settings.max_images} images.", details={"field": "images"}
         )
-    _check_views(submission.views, len(submission.images))
+    check_views(submission.views, len(submission.images))
     quality.named(submission.require_quality)
     if submission.question is None and not submission.preset:
         raise InvalidRequest("Ask a question or name a preset.", details={"field": "question"})
@@ -273,7 +272,7 @@ def _check(desk: Desk, submission: Submission) -> None:
         )
 
 
-def _check_views(views: Sequence[str | None], images: int) -> None:
+def check_views(views: Sequence[str | None], images: int) -> None:
     """Raises InvalidRequest for views that are not as many as the images, not names, or not all different."""
     if views and len(views) != images:
         raise InvalidRequest(
@@ -300,6 +299,16 @@ def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str
     return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
 
 
+def owned_images(session: Session, account_id: str, images: Sequence[Image]) -> dict[str, File]:
+    """The files that images name, by id. Raises NotFound for ids that are not the account's."""
+    given = [image for image in images if isinstance(image, str)]
+    known = files.owned(session, account_id, given) if given else {}
+    missing = [image for image in given if image not in known]
+    if missing:
+        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
+    return known
+
+
 def _sources(
     session: Session,
     account_id: str,
@@ -311,11 +320,7 @@ def _sources(
 
     Raises NotFound for ids that are not the account's.
     """
-    given = [image for image in images if isinstance(image, str)]
-    known = files.owned(session, account_id, given) if given else {}
-    missing = [image for image in given if image not in known]
-    if missing:
-        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
+    known = owned_images(session, account_id, images)
     new = iter(fresh)
 
     def source(image: Image, view: str | None) -> tuple[Source, str]:

@@ -21,6 +21,8 @@ from core.store.brands import Stamp
 MOST_BRANDS = 50_000
 MOST_ALIASES = 50
 LONGEST_NAME = 200
+SHORT_LIST = 50
+"""Names that a prompt has room for."""
 MOST_REGISTRIES = 20
 """Kept by a process: some thousand brands are a few megabytes."""
 
@@ -56,15 +58,19 @@ def import_csv(desk: Desk, account_id: str, content: bytes, once: Once | None = 
     What `once` has done before is not done again. Raises InvalidRequest that tells every bad line,
     IdempotencyMismatch.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    problems = []
-    for line, cells in sheets.rows(content, ("name",), ("aliases",)):
+    sheet, rows = sheets.read(content, ("name",), ("aliases",)), {}
+    first: dict[str, int] = {}
+    for line, cells in sheet.rows:
         try:
             row = _row(account_id, cells["name"], _listed(cells.get("aliases", "")))
-            rows[row["key"]] = row
         except InvalidRequest as error:
-            problems.append({"line": line, "field": "name", "error": error.message})
-    sheets.raise_any(problems)
+            sheet.blame(line, str(error.details["field"]), error.message)
+            continue
+        if row["key"] in first:
+            sheet.blame(line, "name", f"But for spelling it is the brand of line {first[row['key']]}.")
+        first.setdefault(row["key"], line)
+        rows[row["key"]] = row
+    sheet.raise_any()
     with desk.database.transaction() as session:
         if not idempotency.is_done(desk, session, once):
             _demand_room(brands.stamp(session, account_id)[0] + len(rows))
@@ -90,9 +96,9 @@ def registry(desk: Desk, account_id: str) -> Registry:
     return _current(desk, account_id).registry
 
 
-def first_names(desk: Desk, account_id: str, count: int) -> Sequence[str]:
+def first_names(desk: Desk, account_id: str) -> Sequence[str]:
     """The names of the account's first brands: what a prompt has room for."""
-    return _current(desk, account_id).first[:count]
+    return _current(desk, account_id).first
 
 
 def _current(desk: Desk, account_id: str) -> _Kept:
@@ -103,7 +109,7 @@ def _current(desk: Desk, account_id: str) -> _Kept:
             return kept
         rows = brands.everything(session, account_id)
     known = [Known(brand_id, name, tuple(aliases)) for brand_id, name, aliases in rows]
-    fresh = _Kept(stamp, Registry(known), tuple(brand.name for brand in known[:100]))
+    fresh = _Kept(stamp, Registry(known), tuple(brand.name for brand in known[:SHORT_LIST]))
     with _lock:
         _kept.pop(account_id, None)
         _kept[account_id] = fresh
@@ -113,7 +119,7 @@ def _current(desk: Desk, account_id: str) -> _Kept:
 
 
 def _row(account_id: str, name: str, aliases: Iterable[str]) -> dict[str, Any]:
-    clean = [_clean(each) for each in (name, *aliases)]
+    clean = [_clean(name, "name"), *(_clean(alias, "aliases") for alias in aliases)]
     if len(clean) > MOST_ALIASES + 1:
         raise InvalidRequest(f"A brand has at most {MOST_ALIASES} aliases.", details={"field": "aliases"})
     others: Mapping[str, None] = dict.fromkeys(clean[1:])
@@ -131,13 +137,13 @@ def _listed(cell: str) -> list[str]:
     return [part for part in cell.split(";") if part.strip()]
 
 
-def _clean(name: str) -> str:
+def _clean(name: str, field: str) -> str:
     text = " ".join(name.split())
     if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or not names.key(text):
         raise InvalidRequest(
-            f"A brand's name has 1 to {LONGEST_NAME} characters, a letter or digit among them:"
-            f" not {name[:40]!r}.",
-            details={"field": "name"},
+            f"A brand's name has 1 to {LONGEST_NAME} characters, a letter or digit among them that is of no"
+            f" company form: not {name[:40]!r}.",
+            details={"field": field},
         )
     return text
 

@@ -19,11 +19,11 @@ from core.models.analysis import CUSTOM_ID_LENGTH
 from core.presets import Preset
 from core.presets.preset import LARGEST_OPTIONS
 from core.services import image_urls, reuse
-from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image, too_few_tokens
+from core.services.analyses import CONTEXT_LENGTH, METADATA_BYTES, QUESTION_LENGTH, Image
 from core.services.files import Upload
 from core.services.known_files import KnownFiles
 from core.services.near_reuse import NEAR
-from core.services.presets import check_cascade, check_form, find, models_of
+from core.services.presets import check_cascade, check_form, find, models_of, too_few_tokens
 from core.services.problems import Problems
 from core.services.rows import MOST_ITEMS, Broken, Picture, Row, by_sku, given, pictures, too_many
 from core.views import SKU_LENGTH, problem_of
@@ -335,7 +335,8 @@ class Items:
             check_form(self._desk, self._account_id, item.preset, options, form)
             check_cascade(self._desk, item.preset, item.model, item.stronger_model, form)
         except InvalidRequest as error:
-            return str(error.details["field"])[:100], error.message
+            field = str(error.details["field"])
+            return field[:100], error.message.removeprefix(f"{field}: ")
         return None
 
     def _model(self, name: Any, problem: Callable[[str, str], None]) -> str | None:
@@ -416,8 +417,8 @@ def _object(
 
 def _rule_sets(names: Any, problem: Callable[[str, str], None]) -> list[str] | None:
     known = isinstance(names, list) and all(name in quality.rule_sets() for name in map(str, names))
-    if names and not known:
-        problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}.")
+    if names and (not known or len(set(names)) < len(names)):
+        problem("require_quality", f"Must be a list of: {', '.join(quality.rule_sets())}; each once.")
         return None
     return names or None
 

@@ -14,6 +14,7 @@ from core import json_schemas
 from core.desk import Desk
 from core.errors import Conflict, InvalidRequest, NotFound, WrongState
 from core.ids import new_id
+from core.image_sizes import SMALLEST_SIDE
 from core.models import OwnPreset
 from core.presets import Preset
 from core.presets.brief import Brief, brief
@@ -109,6 +110,7 @@ def create(
         raise Conflict(f"{name!r} is built in: give your own preset another name.", details={"field": "name"})
     check(pack)
     _check_models(desk, pack.get("models") or {})
+    _check_image_tokens(desk, pack)
     preset_id = new_id("preset")
     with desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, preset_id):
@@ -138,6 +140,22 @@ def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:
             )
 
 
+def _check_image_tokens(desk: Desk, pack: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest where an image can take so few tokens of no model that may be asked."""
+    models = [pack["models"]["first"]] if pack.get("models") else desk.settings.models
+    problems = [too_few_tokens(desk, model, pack.get("max_image_tokens")) for model in models]
+    if problems and all(problems):
+        raise InvalidRequest(f"max_image_tokens: {problems[0]}", details={"field": "max_image_tokens"})
+
+
+def too_few_tokens(desk: Desk, model: str, most: int | None) -> str | None:
+    """Why no image can be made to take so few tokens of a model; None where one can."""
+    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)])
+    if most is None or most >= least:
+        return None
+    return f"The smallest image takes {least:,} tokens of {model}, by how it is known to count."
+
+
 def check_cascade(
     desk: Desk, preset: Preset, model: str | None, stronger: str | None, response_format: Any
 ) -> None:
@@ -146,8 +164,10 @@ def check_cascade(
         return
     first, _ = models_of(desk, preset, model, stronger)
     known = desk.settings.models
-    if stronger not in known or stronger == first:
-        why = f"Must be another model than the first, {first!r}, out of: {', '.join(known)}."
+    if stronger not in known:
+        why = f"{stronger!r} is not served here; these are: {', '.join(known)}."
+    elif stronger == first:
+        why = f"Must be another model than the first, which is {first!r}."
     elif preset.choices or preset.method == MEASURE or (preset.schema is None and response_format is None):
         why = f"The preset {preset.name!r} has no cascade: nothing tells whether its first answer is enough."
     else:

@@ -16,8 +16,9 @@ from core.models import Taxonomy
 from core.presets import Preset
 from core.services import idempotency, sheets
 from core.services.idempotency import Once
+from core.services.sheets import Sheet
 from core.store import taxonomies
-from core.taxonomies import Node, Tree
+from core.taxonomies import MOST_NODES, Node, Tree, problems
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 MOST_TAXONOMIES = 50
@@ -31,14 +32,37 @@ _lock = Lock()
 def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node], once: Once | None = None) -> Tree:
     """Store a tree, in the place of one of that name; what `once` has stored before is given as it is now.
 
-    Raises InvalidRequest for what is none, Conflict, IdempotencyMismatch; NotFound where that is gone.
+    Raises InvalidRequest that tells every bad node for what is none, Conflict, IdempotencyMismatch; NotFound
+    where that is gone.
     """
+    return _put(desk, account_id, name, list(enumerate(nodes, 1)), Sheet(), once)
+
+
+def import_csv(desk: Desk, account_id: str, name: str, content: bytes, once: Once | None = None) -> Tree:
+    """Store the tree of a CSV with the columns id, label and parent. Raises as `put` does."""
+    sheet = sheets.read(content, ("id", "label", "parent"))
+    numbered = [
+        (line, Node(cells["id"].strip(), cells["label"].strip(), cells["parent"].strip() or None))
+        for line, cells in sheet.rows
+    ]
+    return _put(desk, account_id, name, numbered, sheet, once)
+
+
+def _put(
+    desk: Desk,
+    account_id: str,
+    name: str,
+    numbered: Sequence[tuple[int, Node]],
+    sheet: Sheet,
+    once: Once | None,
+) -> Tree:
     if not NAME.fullmatch(name):
         raise InvalidRequest(
             "name: use 1 to 64 small letters, digits, _ and -, a letter or digit first.",
             details={"field": "name"},
         )
-    tree = Tree(nodes)
+    _demand_tree(numbered, sheet)
+    tree = Tree(node for _, node in numbered)
     with desk.database.transaction() as session:
         if idempotency.is_done(desk, session, once):
             return Tree(Node(*node) for node in _found(session, account_id, name).nodes)
@@ -49,14 +73,17 @@ def put(desk: Desk, account_id: str, name: str, nodes: Sequence[Node], once: Onc
     return tree
 
 
-def import_csv(desk: Desk, account_id: str, name: str, content: bytes, once: Once | None = None) -> Tree:
-    """Store the tree of a CSV with the columns id, label and parent. Raises as `put` does."""
-    rows = sheets.rows(content, ("id", "label", "parent"), ())
-    nodes = [
-        Node(cells["id"].strip(), cells["label"].strip(), cells["parent"].strip() or None)
-        for _, cells in rows
-    ]
-    return put(desk, account_id, name, nodes, once)
+def _demand_tree(numbered: Sequence[tuple[int, Node]], sheet: Sheet) -> None:
+    """Raises InvalidRequest that tells what is wrong with each node, and was with the lines of its sheet."""
+    is_whole = not sheet.problems
+    if len(numbered) > MOST_NODES or (is_whole and not numbered):
+        raise InvalidRequest(
+            f"A taxonomy has 1 to {MOST_NODES:,} categories, not {len(numbered):,}.",
+            details={"limit": MOST_NODES},
+        )
+    for line, field, why in problems(numbered, is_whole=is_whole):
+        sheet.blame(line, field, why)
+    sheet.raise_any()
 
 
 def tree(desk: Desk, account_id: str, name: str) -> Tree:

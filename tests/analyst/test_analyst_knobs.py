@@ -1,12 +1,19 @@
 """The knobs make the endpoint slow, limited or faulty, and the ledger keeps count."""
 
+import dataclasses
 import hashlib
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import openai
 import pytest
 import requests
+
+from local.analyst.knobs import Knobs
+
+ROOT = Path(__file__).parents[2]
 
 
 def _statuses(analyst, count):
@@ -18,6 +25,15 @@ def test_knobs_are_turned_one_by_one_and_bad_ones_change_nothing(analyst):
     for wrong in ({"speed": 1}, {"error_rate": 2}, {"latency": "x"}, {"seed": True}, {"latency": 1, "x": 1}):
         assert analyst.turn(**wrong).status_code == 400
     assert analyst.turn().json() == analyst.defaults | {"latency": 0.25}
+
+
+def test_every_knob_is_in_the_docs_as_it_is():
+    lines = (ROOT / "docs" / "development.md").read_text().splitlines()
+    documented = [line for line in lines if line.startswith("| `")]
+    assert documented == [
+        f"| `{knob.name}` | {json.dumps(knob.default).removesuffix('.0')} | {knob.metadata['help']} |"
+        for knob in dataclasses.fields(Knobs)
+    ]
 
 
 def test_two_hundred_slow_calls_are_served_at_once(analyst, square):

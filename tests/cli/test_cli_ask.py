@@ -20,7 +20,7 @@ def test_the_answer_is_all_of_standard_output_and_the_bill_the_last_line_of_the_
     done = vitrine("ask", mug, "What colour is it?")
     [made] = analyses()
     assert (done.returncode, done.stdout) == (0, made["answer"] + "\n")
-    assert re.fullmatch(rf"[\d,]+ tokens, free, \d+\.\d\d s \({made['id']}\)\n", done.stderr)
+    assert re.fullmatch(rf"[\d,]+ tokens, free, \d+\.\d\d s, pixel-analyst \({made['id']}\)\n", done.stderr)
 
 
 def test_all_images_go_into_one_analysis_in_their_order(vitrine, photo, analyses):

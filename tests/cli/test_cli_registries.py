@@ -55,6 +55,67 @@ def test_options_are_texts_or_json_and_a_repeated_one_is_a_list(vitrine, photo):
     assert json.loads(done.stdout)["preset_options"] == {"confidence": True}
 
 
+PACK = {
+    "name": "shoe-check",
+    "title": "Shoes",
+    "prompt": "You look at shoes.",
+    "question": "Which shoe is it?",
+    "schema": {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]},
+}
+
+
+def test_a_preset_is_made_shown_changed_tried_and_deleted(vitrine):
+    vitrine.write("shoes.json", json.dumps(PACK).encode())
+    assert vitrine("presets", "create", "shoes.json").stdout == "shoe-check is there in version 1.\n"
+    vitrine.write("again.json", vitrine("presets", "show", "shoe-check", "--json").stdout.encode())
+    assert vitrine("presets", "create", "again.json").stdout == "shoe-check is there in version 2.\n"
+    assert "You look at shoes." in vitrine("presets", "show", "shoe-check", "--version", "1").stdout
+    assert "shoe-check" in vitrine("presets", "list").stdout
+    shown = vitrine("presets", "try", "shoe-check", "--context", "A sale.").stdout
+    assert all(part in shown for part in ("You look at shoes.", "A sale.", "answer", "repair", "At worst"))
+    assert vitrine("presets", "try", "quality").stderr == "It asks nobody.\n"
+    assert vitrine("presets", "delete", "shoe-check").stdout == "shoe-check is deleted.\n"
+    assert vitrine("presets", "show", "shoe-check").returncode == 1
+
+
+def test_a_preset_that_is_none_is_refused(vitrine):
+    for name, content in (("list.json", b"[]"), ("text.json", b"shoes")):
+        vitrine.write(name, content)
+        assert vitrine("presets", "create", name).returncode == 2
+    vitrine.write("bad.json", json.dumps(PACK | {"brand_field": "maker"}).encode())
+    done = vitrine("presets", "create", "bad.json")
+    assert (done.returncode, "no field 'maker'" in done.stderr) == (1, True)
+
+
+def test_what_was_used_is_shown_by_model(vitrine, photo):
+    assert vitrine("usage").stderr == "Nothing was used.\n"
+    vitrine.write("mug.jpg", photo("red"))
+    note = vitrine("ask", "mug.jpg", "What colour?").stderr
+    [row] = [json.loads(line) for line in vitrine("usage", "--by", "model", "--json").stdout.splitlines()]
+    assert row["calls"] == 1
+    assert row["model"] in note
+    shown = vitrine("usage", "--by", "model").stdout
+    assert row["model"] in shown
+    assert "Cascade" in shown
+
+
+def test_quality_is_required_and_views_are_named_on_the_command_line(vitrine, photo):
+    vitrine.write("photos/front.jpg", photo("red", size=(300, 200)))
+    vitrine.write("photos/back.jpg", photo("blue", size=(300, 200)))
+    both = ("photos/front.jpg", "photos/back.jpg")
+    named = ("--sku", "A-1", "--view", "front", "--view", "back", "--json")
+    asked = json.loads(vitrine("ask", *both, "What is it?", *named).stdout)
+    assert (asked["sku"], [image["view"] for image in asked["images"]]) == ("A-1", ["front", "back"])
+    required = ("--require-quality", "ebay", "--require-quality", "amazon-main")
+    refused = vitrine("ask", both[0], "What is it?", *required, "--json")
+    answer = json.loads(refused.stdout)
+    assert answer["require_quality"] == ["ebay", "amazon-main"]
+    assert (refused.returncode, answer["error"]["code"]) == (1, "quality_insufficient")
+    done = vitrine("batch", "photos", "--question", "What is it?", *required, "--csv")
+    assert "quality_insufficient" in done.stdout
+    assert done.stdout.splitlines()[0].endswith("sku,views,model,first_model,first_cost,escalation")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

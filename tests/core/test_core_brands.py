@@ -53,6 +53,27 @@ def test_what_is_another_brand_or_could_be_either_of_two_is_unknown(said):
     assert SHOP.match(said) is None
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_brands_own_name_beats_an_alias_of_another_whichever_came_first(turned):
+    shop = [Known("1", "Qqfirst", ("Realbrandx",)), Known("2", "Realbrandx")]
+    registry = Registry(shop[::-1] if turned else shop)
+    assert registry.match("realbrandx").brand.name == "Realbrandx"
+    assert registry.match("Realbranx").brand.name == "Realbrandx"
+    assert registry.match("Qqfirst").brand.name == "Qqfirst"
+
+
+def test_an_alias_of_two_brands_is_known_as_neither_and_both_are_candidates():
+    registry = Registry([Known("1", "Xa1", ("same alias",)), Known("2", "Xa2", ("Same Alias", "SAME-ALIAS"))])
+    for said in ("same alias", "Same Aliass"):
+        assert registry.match(said) is None
+        assert [match.brand.name for match in registry.likely(said)] == ["Xa1", "Xa2"]
+
+
+def test_names_that_a_slip_leaves_between_two_brands_are_told_with_both():
+    assert {match.brand.name for match in SHOP.likely("Brennu")} == {"Brenna", "Brenno"}
+    assert SHOP.likely("Puma") == []
+
+
 def test_two_hundred_misspelt_or_korean_names_are_found_among_six_thousand(capsys):
     result = bench.measured()
     with capsys.disabled():

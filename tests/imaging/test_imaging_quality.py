@@ -93,6 +93,47 @@ def test_a_frame_is_seen_and_a_background_is_none():
     assert measured(product(box=(0, 0, 1, 1)))["has_border"] is False
 
 
+def rectangle(margin, kind, ground="white", side=1600):
+    """A rectangular product that fills all but a margin."""
+    image = Image.new("RGB", (side, side), ground)
+    box = (margin, margin, side - margin - 1, side - margin - 1)
+    if kind == "shadowed":
+        shadow = Image.new("L", image.size)
+        ImageDraw.Draw(shadow).rectangle([at + 10 for at in box], fill=110)
+        image.paste("black", mask=shadow.filter(ImageFilter.GaussianBlur(14)))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle(box, radius=60 if kind == "rounded" else 0, fill="#c02020")
+    if kind == "striped":
+        for x in range(margin, side - margin - 30, 80):
+            draw.rectangle((x, margin, x + 29, box[3]), fill="#204080")
+    if kind == "printed":
+        draw.ellipse((500, 500, 1100, 1100), fill="white")
+    return image
+
+
+@pytest.mark.parametrize("margin", [40, 75, 110])
+@pytest.mark.parametrize("kind", ["plain", "rounded", "shadowed", "striped", "printed"])
+def test_a_rectangular_product_within_a_margin_has_no_frame(kind, margin):
+    assert measured(rectangle(margin, kind), "JPEG", quality=90)["has_border"] is False
+
+
+@pytest.mark.parametrize("color", ["black", "#c00000"])
+@pytest.mark.parametrize("width", [1, 3, 12, 40])
+def test_a_frame_is_seen_however_thin_and_what_it_surrounds_is_measured_inside(width, color):
+    framed = rectangle(160, "rounded")
+    ImageDraw.Draw(framed).rectangle((0, 0, 1599, 1599), outline=color, width=width)
+    found = measured(framed, "JPEG", quality=90)
+    assert found["has_border"] is True
+    assert found["background_white"] >= 0.98
+    assert found["subject_share"] == pytest.approx(0.64, abs=0.02)
+    assert found["subject_extent"] == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_dark_ground_that_grows_light_is_no_frame():
+    lit = Image.radial_gradient("L").resize((1600, 1600)).point(lambda level: 255 - level)
+    assert measured(lit.convert("RGB"))["has_border"] is False
+
+
 def test_a_page_of_text_looks_like_text():
     page = Image.new("RGB", (1000, 1000), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(48)
@@ -122,6 +163,11 @@ def test_what_is_recommended_is_told_and_does_not_fail():
     assert verdict["passed"] is True
     assert [found["level"] for found in verdict["reasons"]] == ["should"]
     assert "longest_side is 900 px, wanted at least 1,000 px" in verdict["reasons"][0]["reason"]
+
+
+def test_a_frame_that_may_not_be_there_is_told_in_plain_words():
+    [broken] = quality.rule_sets()["ebay"].judge({"has_border": True})["reasons"]
+    assert broken["reason"] == "has_border is yes, wanted no: no frame around the picture"
 
 
 def test_every_rule_set_says_where_it_is_from_and_asks_for_what_is_measured():

@@ -19,7 +19,7 @@ def listed(client, **query):
 def test_a_brand_is_added_changed_by_its_name_and_deleted(client):
     first = client.post(PATH, json={"name": "Nike", "aliases": ["나이키"]})
     again = client.post(PATH, json={"name": "NIKE, Inc.", "aliases": ["ナイキ", "ナイキ"]})
-    assert (first.status_code, again.json["id"]) == (201, first.json["id"])
+    assert (first.status_code, again.status_code, again.json["id"]) == (201, 200, first.json["id"])
     assert listed(client)["data"] == [
         {"id": first.json["id"], "object": "brand", "name": "NIKE, Inc.", "aliases": ["ナイキ"]}
     ]
@@ -46,6 +46,20 @@ def test_a_bad_file_stores_nothing_and_tells_every_bad_line(client):
     assert listed(client)["data"] == []
 
 
+def test_every_bad_line_is_told_whatever_is_wrong_with_it(client):
+    answer = imported(client, 'name,aliases\n,x\n \nGood,a;™\nNike,나이키\nNIKE Inc.,耐克\n"Open,\n')
+    found = [(problem["line"], problem["field"]) for problem in answer.json["details"]["errors"]]
+    assert found == [(2, "name"), (3, "line"), (4, "aliases"), (6, "name"), (7, "line")]
+    assert "brand of line 5" in answer.json["details"]["errors"][3]["error"]
+    assert listed(client)["data"] == []
+
+
+def test_the_columns_that_a_file_should_have_are_told(client):
+    assert imported(client, "brand\nNike").json["error"] == (
+        "The first line must name the column name, and may name aliases; it names brand."
+    )
+
+
 NO_CSV = [
     "",
     "brand\nNike",
@@ -59,6 +73,8 @@ NO_BRAND = [
     {},
     {"name": " "},
     {"name": "™"},
+    {"name": "(주)"},
+    {"name": "株式会社"},
     {"name": "a\nb\u202e"},
     {"name": "A", "aliases": [""]},
     {"name": "A", "aliases": ["x"] * 51},

@@ -36,6 +36,34 @@ def test_what_is_no_tree_is_refused(client, text):
     assert client.get(PATH).json["data"] == []
 
 
+def told(answer):
+    assert answer.status_code == 400
+    return [(problem["line"], problem["field"]) for problem in answer.json["details"]["errors"]]
+
+
+def test_every_bad_line_of_a_tree_is_told_whatever_is_wrong_with_it(client):
+    bad = ',no id,\n3,,\n4,too,many,columns\n\n1,again,\n5,parent is on no line that counts,4\n6,"open,\n'
+    assert told(upload(client, CSV + bad)) == [
+        (4, "id"), (5, "label"), (6, "line"), (8, "id"), (10, "line"),
+    ]  # fmt: skip
+
+
+def test_a_tree_without_categories_blames_no_line(client):
+    answer = upload(client, "id,label,parent\n")
+    assert "1 to 20,000 categories" in answer.json["error"]
+    assert "errors" not in answer.json["details"]
+
+
+def test_the_columns_that_a_file_should_have_are_told_with_those_that_it_has(client):
+    error = upload(client, "id,label\n1,a\n").json["error"]
+    assert error == "The first line must name the columns id, label and parent; it names id and label."
+
+
+def test_a_node_that_is_wrong_is_told_by_its_place(client):
+    nodes = [*NODES, {"id": "2", "label": "Cups", "parent": "9"}]
+    assert told(client.post(PATH, json={"name": "shop", "nodes": nodes})) == [(3, "parent")]
+
+
 def test_items_that_name_no_taxonomy_of_the_account_are_told(client, photo):
     data = {"file": (io.BytesIO(photo()), "p.jpg"), "purpose": "vision"}
     file_id = client.post("/api/v1/files", data=data).json["id"]

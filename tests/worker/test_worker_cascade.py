@@ -48,7 +48,7 @@ def said(kind, confidence, **tokens):
 
 
 def ask(shop, **options):
-    return shop.ask(preset="kinds", question=None, **{"model": None, **options})
+    return shop.ask(**{"preset": "kinds", "question": None, "model": None, **options})
 
 
 def models(script):
@@ -93,6 +93,23 @@ def test_what_is_not_enough_goes_to_the_stronger_model_and_both_costs_are_shown(
     assert why in shown["reason"]
     assert [call.model for call in shop.calls(row.id)] == [CHEAP, STRONG]
     assert shop.calls(row.id)[0].saved_cost == Decimal("-0.000072")
+
+
+def test_what_a_variant_would_ask_is_not_missed_where_it_is_not_asked(shop, script):
+    soles = {"properties": {"sole": {"type": "string"}}, "required": ["sole"]}
+    on = {"properties": {"soles": {"const": True}}, "required": ["soles"]}
+    pack = PACK | {
+        "options": {"type": "object", "properties": {"soles": {"type": "boolean"}}},
+        "variants": [{"when": on, "schema": soles}],
+        "models": PACK["models"] | {"must_know": ["kind", "sole"]},
+    }
+    presets.create(shop.desk, shop.key.account_id, "soles", pack)
+    script.say(said("shoe", 0.9))
+    assert ask(shop, preset="soles").model == CHEAP
+    for sole in ("unknown", "rubber"):
+        script.say(completion(json.dumps({"kind": "shoe", "confidence": 0.9, "sole": sole})))
+    ask(shop, preset="soles", preset_options={"soles": True})
+    assert models(script)[1:] == [CHEAP, STRONG]
 
 
 def test_the_stronger_model_is_shown_its_errors_like_any_other(shop, script):

@@ -7,7 +7,7 @@ from endpoint import completion
 
 from core.errors import InvalidRequest
 from core.services import taxonomies
-from core.taxonomies import MOST_OPTIONS, Node, Tree
+from core.taxonomies import DEEPEST, MOST_OPTIONS, Node, Tree, problems
 
 SMALL = [
     Node("1", "Clothes", None),
@@ -93,25 +93,36 @@ def test_a_change_of_the_tree_counts_at_once(shop, script):
     assert ask(shop, script, "2", nodes=[Node("2", "Books", None)]).data["category"]["label"] == "Books"
 
 
+UNSEEN = "characters that can be seen"
 NO_TREE = {
-    "nothing": [],
-    "an id twice": [Node("1", "a", None), Node("1", "b", None)],
-    "no such parent": [Node("1", "a", "9")],
-    "below itself": [Node("1", "a", "2"), Node("2", "b", "1")],
-    "its own parent": [Node("1", "a", "1")],
-    "too deep": [Node(str(n), "a", str(n - 1) if n else None) for n in range(20)],
-    "too wide": [Node(str(n), "a", None) for n in range(MOST_OPTIONS + 1)],
-    "an empty id": [Node("", "a", None)],
-    "an id that cannot be seen": [Node("a\nb", "a", None)],
-    "a label that is too long": [Node("a", "a" * 201, None)],
+    "an id twice": ([Node("1", "a", None), Node("1", "b", None)], [(2, "id", "twice")]),
+    "no such parent": ([Node("1", "a", "9")], [(1, "parent", "no category '9'")]),
+    "below itself": (
+        [Node("0", "z", None), Node("1", "a", "2"), Node("2", "b", "1"), Node("3", "c", "2")],
+        [(2, "parent", "below itself"), (3, "parent", "below itself")],
+    ),
+    "its own parent": ([Node("1", "a", "1")], [(1, "parent", "below itself")]),
+    "too deep": (
+        [Node(str(n), "a", str(n - 1) if n else None) for n in range(DEEPEST + 1)],
+        [(DEEPEST + 1, "parent", f"more than {DEEPEST} levels")],
+    ),
+    "too wide": (
+        [Node(str(n), "a", None) for n in range(MOST_OPTIONS + 2)],
+        [(MOST_OPTIONS + 1, "parent", "the top")],
+    ),
+    "an empty id": ([Node("", "a", None)], [(1, "id", UNSEEN)]),
+    "an id that cannot be seen": ([Node("a\nb", "a", None)], [(1, "id", UNSEEN)]),
+    "an empty label": ([Node("a", "", None)], [(1, "label", UNSEEN)]),
+    "a label that is too long": ([Node("a", "a" * 201, None)], [(1, "label", UNSEEN)]),
 }
 
 
 @pytest.mark.parametrize("what", NO_TREE)
-def test_what_is_no_tree_is_refused_with_its_lines(what):
-    with pytest.raises(InvalidRequest) as caught:
-        Tree(NO_TREE[what])
-    assert caught.value.details["errors"][0]["line"] >= 1
+def test_what_is_no_tree_is_told_with_its_lines(what):
+    nodes, wanted = NO_TREE[what]
+    found = problems(list(enumerate(nodes, 1)))
+    assert [problem[:2] for problem in found] == [problem[:2] for problem in wanted]
+    assert all(part in why for (_, _, why), (_, _, part) in zip(found, wanted, strict=True))
 
 
 def test_every_end_of_every_tree_can_be_reached():

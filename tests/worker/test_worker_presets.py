@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
 from endpoint import completion
 
+from core.errors import InvalidRequest
 from core.services import presets
 
 TEXTS = {
@@ -33,6 +35,14 @@ def test_texts_in_several_languages_come_from_one_call(shop, script):
     assert "three bullet points" in system
 
 
+def test_a_list_of_one_option_may_be_said_as_that_one(shop, script):
+    script.say(completion(json.dumps({"ko": TEXTS})))
+    row = shop.ask(preset="describe", question=None, preset_options={"languages": "ko"})
+    assert (row.state, row.data) == ("completed", {"ko": TEXTS})
+    with pytest.raises(InvalidRequest, match="'fr'"):
+        shop.submit(preset="describe", question=None, preset_options={"languages": "fr"})
+
+
 def test_a_language_that_is_missing_is_asked_for_again(shop, script):
     script.say(completion(json.dumps({"ko": TEXTS})))
     script.say(completion(json.dumps({"ko": TEXTS, "en": TEXTS})))
@@ -47,6 +57,31 @@ def test_attributes_have_confidences_where_that_is_asked_for(shop, script):
     schema = script.calls[0]["body"]["response_format"]["json_schema"]
     assert "confidences" in schema["schema"]["required"]
     assert schema["strict"] is True
+
+
+ENTRY = {
+    "category": "Kitchen",
+    "subcategory": "Mugs",
+    "brand_detected": None,
+    "dominant_colors": ["red"],
+    "primary_material": "ceramic",
+    "product_condition": "new",
+    "image_quality": "good",
+    "background": "white",
+    "has_text_overlay": False,
+    "description": "A red mug. It has a handle.",
+    "tags": ["mug"],
+    "confidence": 0.9,
+}
+
+
+@pytest.mark.parametrize("confidence", [90, -0.1, int("9" * 400)])
+def test_a_products_confidence_that_is_not_from_0_to_1_is_asked_for_again(shop, script, confidence):
+    script.say(completion(json.dumps(ENTRY | {"confidence": confidence})))
+    script.say(completion(json.dumps(ENTRY)))
+    row = shop.ask(preset="product", question=None)
+    assert (row.state, row.confidence, len(script.calls)) == ("completed", 0.9, 2)
+    assert "$.confidence" in script.calls[1]["body"]["messages"][-1]["content"]
 
 
 def test_an_analysis_is_made_with_the_version_that_it_was_submitted_with(shop, script):

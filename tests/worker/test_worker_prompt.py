@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 from core.presets import Presets
 from core.presets.brief import brief
-from worker import prompt
+from core.presets.messages import build
 
 
 def said(context, detail="auto"):
     preset = Presets().latest("product")
     claimed = SimpleNamespace(question="What is it?", context=context, detail=detail, views=[None])
     made = brief(preset, {"confidence": True})
-    return prompt.build(made, claimed, ["Brands: A; B."], ["data:image/jpeg;base64,/9j/" + (context or "")])
+    return build(made, claimed, ["Brands: A; B."], ["data:image/jpeg;base64,/9j/" + (context or "")])
 
 
 def test_the_prompt_is_the_same_up_to_what_only_this_item_has():

@@ -29,7 +29,7 @@ def test_quality_is_measured_for_nothing(shop, script):
 
 
 def test_only_the_rules_that_are_named_count(shop, script, photo):
-    options = {"rules": ["ebay"]}
+    options = {"rules": "ebay"}
     row = shop.ask(content=photo(size=(400, 300)), preset="quality", question=None, preset_options=options)
     [verdict] = row.data["images"][0]["rule_sets"]
     assert (row.state, verdict["name"], verdict["passed"]) == ("completed", "ebay", False)
@@ -42,6 +42,14 @@ def test_a_photo_below_the_required_quality_fails_before_any_call(shop, script, 
     assert "longest_side is 400 px" in row.error_message
     assert row.data["images"][0]["measures"]["width"] == 400
     assert shop.calls(row.id) == script.calls == []
+
+
+def test_quality_is_required_of_what_is_only_measured_too(shop, script, photo):
+    options = {"preset": "quality", "question": None, "preset_options": {"rules": ["coupang"]}}
+    row = shop.ask(content=photo(size=(400, 300)), require_quality=["ebay"], **options)
+    assert (row.state, row.error_code) == ("failed", "quality_insufficient")
+    row = shop.ask(content=shelf(), require_quality=["ebay"], **options)
+    assert (row.state, row.data["images"][0]["rule_sets"][0]["name"]) == ("completed", "coupang")
 
 
 def test_a_photo_of_the_required_quality_is_asked_about(shop, script):

@@ -69,6 +69,30 @@ def test_what_does_not_fit_is_shown_to_the_model_once_and_then_fails_with_its_te
     assert row.error_message in shown[1]["content"]
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"colour": ' + "9" * 5_000 + "}", "more than 4,000 digits"),
+        ('{"colour": 1e999}', "1e999 is too large a number"),
+    ],
+)
+def test_what_no_program_can_read_is_told_in_words_that_are_not_the_programs(shop, script, text, why):
+    script.say(completion(text))
+    script.say(completion('{"colour": "red"}'))
+    row = shop.ask(response_format=FORM)
+    told = script.calls[1]["body"]["messages"][-1]["content"]
+    assert (row.state, why in told) == ("completed", True)
+    assert not any(word in told for word in ("recursion", "sys.", "compliant"))
+
+
+def test_a_model_is_told_once_what_is_wrong(shop, script):
+    for text in (UNFIT["wrong enum"], FIT["plain"]):
+        script.say(completion(text))
+    shop.ask(response_format=FORM)
+    assert script.calls[1]["body"]["messages"][-1]["content"].count("schema:") == 1
+
+
 def test_an_answer_mended_by_the_model_completes(shop, script):
     script.say(completion(UNFIT["wrong enum"]))
     script.say(completion(FIT["fences"]))

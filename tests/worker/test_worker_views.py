@@ -65,10 +65,25 @@ def test_a_logo_is_placed_on_the_image_that_it_is_seen_on(ask, script):
     assert (row.data["logo_image"], row.data["logo_view"]) == (2, "back")
 
 
-def test_a_logo_on_an_image_that_is_not_there_is_asked_for_once_more(ask, script):
-    row = ask(LOGO | {"logo_image": 3}, LOGO, preset="logo")
-    assert (row.state, row.data["logo_image"]) == ("completed", 2)
-    assert "there are 2" in script.calls[1]["body"]["messages"][-1]["content"]
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"logo_image": 3},
+        {"logo_image": None},
+        {"logo_image": 10**400},
+        {"logo_image": 3, "logo_position": None},
+    ],
+)
+def test_a_logo_on_an_image_that_is_not_there_or_not_said_is_asked_for_once_more(ask, script, wrong):
+    row = ask(LOGO | wrong, LOGO, preset="logo")
+    assert (row.state, row.data["logo_image"], row.data["logo_view"]) == ("completed", 2, "back")
+    assert "which of the 2 images" in script.calls[1]["body"]["messages"][-1]["content"]
+
+
+def test_no_logo_is_on_no_view(ask, script):
+    nothing = {"logo_detected": False, "detected_brand": None, "logo_image": None, "logo_position": None}
+    row = ask(LOGO | nothing, preset="logo")
+    assert (row.state, row.data["logo_view"], len(script.calls)) == ("completed", None, 1)
 
 
 def test_a_report_on_quality_names_the_views(ask):

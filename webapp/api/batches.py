@@ -87,6 +87,10 @@ CSV_COLUMNS = (
     "views",
     "reused_from",
     "reused_distance",
+    "model",
+    "first_model",
+    "first_cost",
+    "escalation",
 )
 
 blueprint = Blueprint(
@@ -364,6 +368,10 @@ def _csv_row(row: Analysis) -> dict[str, Any]:
         "views": "; ".join(image.view or "" for image in row.images) if row.sku else None,
         "reused_from": None if row.reused_distance is None else row.cached_from,
         "reused_distance": row.reused_distance,
+        "model": row.model,
+        "first_model": row.first_model,
+        "first_cost": row.first_cost,
+        "escalation": row.escalation,
     }
 
 

@@ -32,13 +32,17 @@ def listing(query: dict[str, Any]) -> Any:
 
 @blueprint.route("/brands", methods=["POST"])
 @blueprint.response(201, BrandView, headers=DOCUMENTED)
+@blueprint.alt_response(
+    200, schema=BrandView, description="It was there, and is changed.", headers=DOCUMENTED, success=True
+)
 @signed_in(Scope.WRITE)
 @limited(Counted.UPLOADS)
 @takes_body(json=BrandJson)
 @idempotent
 def put(body: dict[str, Any]) -> Any:
-    """Add a brand, or change the one of this name."""
-    return _shown(brands.put(desk(), key().account_id, body["name"], body["aliases"], once()))
+    """Add a brand, or change the one of this name: what it had besides is gone."""
+    brand = brands.put(desk(), key().account_id, body["name"], body["aliases"], once())
+    return _shown(brand), 201 if brand.is_new else 200
 
 
 @blueprint.route("/brands/import", methods=["POST"])

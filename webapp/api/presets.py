@@ -9,9 +9,12 @@ from flask_smorest import Blueprint
 
 from core.errors import NotFound
 from core.presets import Preset
+from core.pricing import WorstCase
 from core.services import analyses, presets, trials
 from core.services.analyses import Submission
 from core.services.keys import Scope
+from core.services.planning import together
+from core.services.trials import Rehearsal
 from webapp import present
 from webapp.api.analyses import awaited, images_of, views_of
 from webapp.idempotency import idempotent, once
@@ -83,24 +86,36 @@ def delete(name: str) -> Any:
 @idempotent
 def try_out(body: dict[str, Any], name: str) -> Any:
     """Show what a preset would send, and make the paid call only with `run`: a trial, and marked as one."""
-    preset = presets.versions(desk(), key().account_id, name)[0]
-    rehearsal = trials.rehearse(desk(), key().account_id, preset, body, len(body["images"]))
-    runs, wait = body.pop("run"), body.pop("wait")
+    account_id, runs, wait = key().account_id, body.pop("run"), body.pop("wait")
+    preset = presets.versions(desk(), account_id, name)[0]
+    views = views_of(body)
+    images = images_of(body)
+    rehearsal = trials.rehearse(desk(), account_id, preset, body, images, views)
     found = None
     if runs:
-        views = views_of(body)
-        submission = Submission(images=images_of(body), views=views, preset=name, is_trial=True, **body)
+        submission = Submission(images=images, views=views, preset=name, is_trial=True, **body)
         found = awaited(analyses.submit(desk(), key(), submission, g.request_id, once()).id, wait)
+    return _rehearsed(rehearsal) | {"analysis": found and present.analysis(found)}
+
+
+def _rehearsed(rehearsal: Rehearsal) -> dict[str, Any]:
     return {
-        "preset": preset.name,
-        "preset_version": preset.version,
+        "preset": rehearsal.preset.name,
+        "preset_version": rehearsal.preset.version,
         "model": rehearsal.model,
+        "stronger_model": rehearsal.stronger_model,
         "messages": rehearsal.messages,
         "response_format": rehearsal.response_format,
-        "worst_tokens": rehearsal.worst.tokens,
-        "worst_cost": None if rehearsal.worst.cost is None else float(rehearsal.worst.cost),
-        "analysis": found and present.analysis(found),
+        "calls": [
+            {"purpose": call.purpose, "model": call.model, **_worst(call.worst)} for call in rehearsal.calls
+        ],
+        **_worst(together(rehearsal.calls)),
     }
+
+
+def _worst(worst: WorstCase) -> dict[str, Any]:
+    cost = worst.cost
+    return {"worst_tokens": worst.tokens, "worst_cost": None if cost is None else float(cost)}
 
 
 def _shown(preset: Preset) -> dict[str, Any]:
@@ -117,6 +132,7 @@ def _shown(preset: Preset) -> dict[str, Any]:
         "schema": preset.schema,
         "options": preset.options,
         "variants": list(preset.variants),
+        "found_field": preset.found_field,
         "brand_field": preset.brand_field,
         "boxes": list(preset.boxes),
         "box_image": preset.box_image,

@@ -180,12 +180,21 @@ STREAM = "Tell its text while it is made, to whoever follows /analyses/{id}/stre
 OPTIONS = {"description": "Options of the preset, which says what they are.", "example": {}}
 
 
+def all_different(values: list[Any]) -> None:
+    """Raises ValidationError where a value is there twice."""
+    if len(set(values)) < len(values):
+        raise ValidationError("Each may be named once.")
+
+
 def required_quality() -> fields.List[Any]:
     """Rule sets that images must keep to."""
     return fields.List(
         Text(validate=validate.OneOf(list(rule_sets()))),
-        validate=validate.Length(max=10),
-        metadata={"description": "Rule sets that the images must keep to, or nothing is asked and it fails."},
+        validate=[validate.Length(max=10), all_different],
+        metadata={
+            "description": "Rule sets that the images must keep to, or nothing is asked and it fails.",
+            "uniqueItems": True,
+        },
     )
 
 
@@ -300,6 +309,7 @@ class ProductForm(_FormNumbers):
     """A product photograph to be described."""
 
     image = file_part(required=True)
+    preset_options = Options(metadata=OPTIONS)
 
     class Meta:
         """The preset is fixed."""

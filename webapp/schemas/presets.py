@@ -12,8 +12,10 @@ from webapp.schemas.analyses import (
     LONGEST_WAIT,
     MOST_TOKENS,
     OPTIONS,
+    SAYS_SOMETHING,
     AnalysisView,
     ImageSchema,
+    stronger_model,
 )
 from webapp.schemas.values import Flag, JsonObject, Options, Question, Real, Text, Whole
 
@@ -57,22 +59,35 @@ class PresetJson(Schema):
         validate=validate.Regexp(NAME, error="Use 1 to 64 small letters, digits, _ and -."),
         metadata={"example": "shoe-check"},
     )
-    title = Text(required=True, validate=validate.Length(1, 200))
-    prompt = Text(required=True, validate=validate.Length(1, 20_000))
-    question = Question(
-        required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"}
-    )
+    title = Question(required=True, validate=validate.Length(max=200), metadata=SAYS_SOMETHING)
+    prompt = Question(required=True, validate=validate.Length(max=20_000), metadata=SAYS_SOMETHING)
+    question = Question(required=True, validate=validate.Length(max=QUESTION_LENGTH), metadata=SAYS_SOMETHING)
     detail = Text(validate=validate.OneOf(DETAILS), metadata=DETAIL)
-    max_image_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS)
-    schema = JsonObject(metadata={"description": "JSON Schema of its answers; plain text without one."})
-    options = JsonObject(metadata={"description": "JSON Schema of the options that a submission may give."})
+    max_image_tokens = Whole(
+        strict=True, allow_none=True, validate=validate.Range(1, MOST_TOKENS), metadata=IMAGE_TOKENS
+    )
+    schema = JsonObject(
+        allow_none=True, metadata={"description": "JSON Schema of its answers; plain text without one."}
+    )
+    options = JsonObject(
+        allow_none=True, metadata={"description": "JSON Schema of the options that a submission may give."}
+    )
     variants = fields.List(fields.Nested(VariantJson), validate=validate.Length(max=50))
+    found_field = Text(
+        allow_none=True,
+        validate=validate.Length(1, 100),
+        metadata={
+            "description": "The field of its answers that says whether there is a brand or a box at all."
+        },
+    )
     brand_field = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={"description": "The field of its answers that names a brand, to be looked up."},
     )
-    models = fields.Nested(ModelsJson)
+    models = fields.Nested(ModelsJson, allow_none=True)
     choices = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={
             "description": "The option that names a taxonomy: its answers have a category_id out of it."
@@ -84,6 +99,7 @@ class PresetJson(Schema):
         metadata={"description": "Fields of its answers that are boxes on an image."},
     )
     box_image = Text(
+        allow_none=True,
         validate=validate.Length(1, 100),
         metadata={
             "description": "The field of its answers with the number of that image, from 1; else it is 1."
@@ -95,10 +111,11 @@ class TryJson(Schema):
     """What to try a preset with."""
 
     images = fields.List(fields.Nested(ImageSchema), load_default=list, validate=validate.Length(max=100))
-    question = Question(validate=validate.Length(max=QUESTION_LENGTH), metadata={"pattern": r"\S"})
+    question = Question(validate=validate.Length(max=QUESTION_LENGTH), metadata=SAYS_SOMETHING)
     context = Text(validate=validate.Length(max=CONTEXT_LENGTH))
     preset_options = Options(metadata=OPTIONS)
     model = Text(validate=validate.Length(1, 200))
+    stronger_model = stronger_model()
     max_tokens = Whole(strict=True, validate=validate.Range(1, MOST_TOKENS))
     run = Flag(
         load_default=False,
@@ -129,6 +146,7 @@ class PresetView(Schema):
     schema = fields.Dict(required=True, allow_none=True)
     options = fields.Dict(required=True, allow_none=True)
     variants = fields.List(fields.Dict(), required=True)
+    found_field = fields.String(required=True, allow_none=True)
     brand_field = fields.String(required=True, allow_none=True)
     boxes = fields.List(fields.String(), required=True)
     box_image = fields.String(required=True, allow_none=True)
@@ -156,15 +174,47 @@ class VersionQuery(Schema):
     )
 
 
+class CallView(Schema):
+    """A paid call that may have to be made."""
+
+    purpose = fields.String(
+        required=True,
+        metadata={"description": "answer, or step 1 and so on; stronger; repair.", "example": "answer"},
+    )
+    model = fields.String(required=True)
+    worst_tokens = fields.Integer(required=True)
+    worst_cost = fields.Float(required=True, allow_none=True, metadata={"description": "USD."})
+
+
 class TryView(Schema):
     """What a trial came to, or what it would send."""
 
     preset = fields.String(required=True)
     preset_version = fields.Integer(required=True)
-    model = fields.String(required=True)
-    messages = fields.List(fields.Dict(), required=True)
+    model = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Asked first; null where the preset asks nobody."},
+    )
+    stronger_model = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Asked too where that answer is not enough."},
+    )
+    messages = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={"description": "Of the first call; … stands for an image, and for a size not known yet."},
+    )
     response_format = fields.Dict(required=True, allow_none=True)
-    worst_tokens = fields.Integer(required=True, metadata={"description": "Images not counted."})
+    calls = fields.List(
+        fields.Nested(CallView),
+        required=True,
+        metadata={"description": "All that may have to be made; none where the preset asks nobody."},
+    )
+    worst_tokens = fields.Integer(
+        required=True, metadata={"description": "Of all calls; images of unknown size are not counted."}
+    )
     worst_cost = fields.Float(required=True, allow_none=True, metadata={"description": "USD, likewise."})
     analysis = fields.Nested(AnalysisView, required=True, allow_none=True)
 

@@ -289,16 +289,6 @@ def check_views(views: Sequence[str | None], images: int) -> None:
         )
 
 
-def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str | None:
-    """Why no image with that `detail` can be made to take so few tokens of a model; None where one can."""
-    if most is None:
-        return None
-    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], detail)
-    if most >= least:
-        return None
-    return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
-
-
 def owned_images(session: Session, account_id: str, images: Sequence[Image]) -> dict[str, File]:
     """The files that images name, by id. Raises NotFound for ids that are not the account's."""
     given = [image for image in images if isinstance(image, str)]

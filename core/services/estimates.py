@@ -18,7 +18,7 @@ from core.presets.preset import MEASURE
 from core.pricing import Cost, Usage, text_tokens
 from core.services import likely_images, reuse
 from core.services.fleet import SEEN_WITHIN
-from core.services.items import Item, Measured
+from core.services.items import Item
 from core.services.likely_images import LikelyImages
 from core.store import experience, files, workers
 from core.store.experience import Asked, Experience, Taken
@@ -133,17 +133,12 @@ def _warnings(calls: Sequence[_Call], known: Experience) -> list[str]:
     return [f"There are no answers of this sort yet{count}: how long they will be is {guess}."]
 
 
-def _is_known(item: Item) -> bool:
-    """Whether its pictures can be told from others: of some only the size is said."""
-    return not any(isinstance(image, Measured) for image in item.images)
-
-
 def _may_be_repaired(item: Item) -> bool:
     return item.preset.schema is not None or item.response_format is not None
 
 
 NOT_COUNTED: dict[str, Callable[[Item], Any]] = {
-    "reuse": lambda item: item.reuses_near or (item.cache_seconds and not _is_known(item)),
+    "reuse": lambda item: item.reuses_near or (item.cache_seconds and not item.fingerprint),
     "repairs": _may_be_repaired,
     "stronger_model": lambda item: item.stronger_model,
     "taxonomy": lambda item: item.preset.choices,

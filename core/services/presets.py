@@ -143,17 +143,20 @@ def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:
 def _check_image_tokens(desk: Desk, pack: Mapping[str, Any]) -> None:
     """Raises InvalidRequest where an image can take so few tokens of no model that may be asked."""
     models = [pack["models"]["first"]] if pack.get("models") else desk.settings.models
-    problems = [too_few_tokens(desk, model, pack.get("max_image_tokens")) for model in models]
+    detail, most = pack.get("detail") or "auto", pack.get("max_image_tokens")
+    problems = [too_few_tokens(desk, model, detail, most) for model in models]
     if problems and all(problems):
         raise InvalidRequest(f"max_image_tokens: {problems[0]}", details={"field": "max_image_tokens"})
 
 
-def too_few_tokens(desk: Desk, model: str, most: int | None) -> str | None:
-    """Why no image can be made to take so few tokens of a model; None where one can."""
-    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)])
-    if most is None or most >= least:
+def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str | None:
+    """Why no image with that `detail` can be made to take so few tokens of a model; None where one can."""
+    if most is None:
         return None
-    return f"The smallest image takes {least:,} tokens of {model}, by how it is known to count."
+    least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], detail)
+    if most >= least:
+        return None
+    return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
 
 
 def check_cascade(

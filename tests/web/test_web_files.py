@@ -498,6 +498,7 @@ def test_the_same_bytes_sent_twice_at_once_are_two_files_and_stored_once(app, ke
 
 
 def test_a_file_may_expire_and_is_then_gone_for_everyone(client, desk, photo):
+    files.expire(desk)  # what other tests left
     file = kept(client, photo("khaki"), "p.jpg", "vision", expires_after="3600")
     with desk.database.transaction() as session:
         row = session.get(File, file["id"])
@@ -517,6 +518,7 @@ def test_a_file_may_expire_and_is_then_gone_for_everyone(client, desk, photo):
 
 
 def test_an_expired_file_is_removed_only_when_no_analysis_uses_it(client, desk, photo):
+    files.expire(desk)
     file = kept(client, photo("plum"), "p.jpg", "vision", expires_after="3600")
     body = {"question": "?!", "images": [{"file_id": file["id"]}]}
     analysis = client.post("/api/v1/analyses", json=body).json

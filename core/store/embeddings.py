@@ -49,7 +49,8 @@ def order(session: Session, wanted: Wanted, analysis_id: str) -> str | None:
     """
     columns = {**wanted._asdict(), "analysis_id": analysis_id}
     there = select(*(literal(value) for value in columns.values())).where(Blob.digest == wanted.digest)
-    adding = insert(TABLE).from_select(list(columns), there).on_conflict_do_nothing()
+    held = there.with_for_update(read=True, key_share=True, of=Blob)  # or gone by now, but not in between
+    adding = insert(TABLE).from_select(list(columns), held).on_conflict_do_nothing()
     if session.execute(adding.returning(TABLE.c.digest)).first():
         return analysis_id
     lacking = select(TABLE.c.analysis_id).where(_is(wanted), TABLE.c.vector.is_(None))
@@ -70,7 +71,7 @@ def keep(connection: Connection, wanted: Wanted, vector: Sequence[float]) -> Non
 def of(connection: Connection, wanted: Wanted) -> Vector | None:
     """The vector of an image, where it is there."""
     found = connection.execute(select(TABLE.c.vector).where(_is(wanted))).scalar_one_or_none()
-    return None if found is None else tuple(found.to_list())
+    return None if found is None else tuple(found)
 
 
 def near(

@@ -110,6 +110,19 @@ def by_embedding(live, session, content):
     return answer if answer["ranked_by"] == "embedding" else None
 
 
+def test_the_command_tells_that_scores_come_from_embeddings(embedding, session, tmp_path):
+    analyse(embedding, session, picture("olive"))
+    upload(embedding, session, picture("plum"))
+    embedding.wait_for(lambda: has_embedded(embedding, session, 1), seconds=60)
+    (tmp_path / "asked.jpg").write_bytes(picture("olive", 60))
+    embedding.wait_for(lambda: by_embedding(embedding, session, picture("olive", 60)), seconds=60)
+    secret = session.headers["Authorization"].removeprefix("Bearer ")
+    server = ("--url", embedding.url, "--key", secret)
+    found = embedding.vitrine("similar", str(tmp_path / "asked.jpg"), *server)
+    assert found.returncode == 0, found.stderr
+    assert "Ranked by embeddings: scores are cosines." in found.stderr
+
+
 def test_each_image_is_paid_once_and_is_in_the_usage_with_a_preset_of_its_own(embedding, session):
     content = picture("green")
     for question in ("What is it?", "What colour?"):
@@ -125,10 +138,11 @@ def test_each_image_is_paid_once_and_is_in_the_usage_with_a_preset_of_its_own(em
     usage = session.get(f"{embedding.url}/api/v1/usage?group_by=preset", timeout=30).json()
     [group] = [group for group in usage["data"] if group["preset"] == image_embeddings.PRESET]
     assert group["calls"] == 1
-    assert group["total_cost"] == pytest.approx(row["cost"]["total_cost"])
+    assert group["cost"]["total_cost"] == pytest.approx(row["cost"]["total_cost"])
 
 
 def test_rebuilding_embeds_what_lacks_it_tells_that_it_is_paid_and_then_has_nothing_to_do(embedding, session):
+    embedding.vitrine("index", "rebuild")  # what other tests have left
     for color in ("orange", "purple", "teal"):
         upload(embedding, session, picture(color))
     first, second = embedding.vitrine("index", "rebuild"), embedding.vitrine("index", "rebuild")

@@ -35,7 +35,7 @@ class Indexer:
         self._desk = desk
         self._preparer = preparer
         self._waiting: dict[str, Features] = {}
-        self._unembedded: dict[tuple[str, str], Claim] = {}
+        self._unembedded: dict[tuple[str, str], tuple[str, str, str]] = {}  # by account and digest
         self._lock = threading.Lock()
         self._timetable = Timetable("index", [(WRITE_SECONDS, self._write), (WRITE_SECONDS, self._order)])
 
@@ -45,7 +45,7 @@ class Indexer:
             if len(self._waiting) < KEPT:
                 self._waiting[digest] = features
             if self._desk.settings.similar_embedding_model and len(self._unembedded) < KEPT:
-                self._unembedded[claimed.account_id, digest] = claimed
+                self._unembedded[claimed.account_id, digest] = (claimed.key_id, claimed.request_id, digest)
 
     def measure(self, digest: str) -> None:
         """Measure stored bytes now, unless that was done; what is wrong with them is kept instead."""
@@ -85,9 +85,8 @@ class Indexer:
     def _order(self) -> None:
         with self._lock:
             taken, self._unembedded = self._unembedded, {}
-        seen = [(claimed.key_id, claimed.request_id, digest) for (_, digest), claimed in taken.items()]
         try:
-            image_embeddings.order_seen(self._desk, seen)
+            image_embeddings.order_seen(self._desk, taken.values())
         except Unavailable:
             with self._lock:
                 self._unembedded = taken | self._unembedded

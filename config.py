@@ -67,6 +67,7 @@ class Settings:
     vision_model: str
     vision_models: tuple[str, ...]
     embedding_models: tuple[str, ...]
+    similar_embedding_model: str
     default_max_tokens: int
     default_temperature: float
     structured_output: str
@@ -200,6 +201,7 @@ def _read(env: Env) -> dict[str, Any]:
         "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
         "vision_models": parsed.names("VISION_MODELS", ""),
         "embedding_models": parsed.names("EMBEDDING_MODELS", "text-embedding-3-small,text-embedding-3-large"),
+        "similar_embedding_model": env.str("SIMILAR_EMBEDDING_MODEL", "", validate=validate.Length(max=200)),
         "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
         "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
         "structured_output": env.str(

@@ -33,7 +33,7 @@ from bench.imaging import THREE_MEGAPIXELS, photo
 from core.desk import Desk
 from core.ids import new_id
 from core.likeness import EDGES, FRAME, NEAR_BITS, NEAR_STRANGENESS, SHAPE, TONES, VERSION, Features
-from core.services import keys, similar
+from core.services import image_embeddings, keys, similar
 from core.store import features as store
 from core.store import frames
 from local import embedded
@@ -42,6 +42,8 @@ from worker.imaging import Policy, prepare
 
 CATALOGUE = 100_000
 QUERIES = 200
+MODEL, LENGTH = "bench", 768
+"""A model for embeddings, and how many numbers it gives."""
 LIMITS = (
     ("hash only", 16, 255.0),
     ("hash only", NEAR_BITS, 255.0),
@@ -50,6 +52,14 @@ LIMITS = (
     ("both, as it is", NEAR_BITS, NEAR_STRANGENESS),
     ("both, wider", 96, 5.0),
 )
+EMBEDDING = text("""
+    INSERT INTO image_embeddings (account_id, model, digest, analysis_id, dimensions, vector)
+    SELECT :account, :model, digest, '', :length, l2_normalize(numbers::halfvec)
+    FROM image_features,
+    LATERAL (
+        SELECT array_agg(random() - 0.5) FROM generate_series(1, :length) WHERE digest <> ''
+    ) AS made (numbers)
+""")
 ROOT = Path(__file__).resolve().parents[1]
 
 Treated = dict[str, Features]
@@ -167,6 +177,7 @@ def _desk(url: str, folder: Path) -> Desk:
         "REDIS_URL": "redis://127.0.0.1:9/0",
         "STORAGE_URL": f"file://{folder}/blobs",
         "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "SIMILAR_EMBEDDING_MODEL": MODEL,
     }
     subprocess.run([Path(sys.executable).parent / "vitrine", "migrate"], cwd=ROOT, check=True)
     return Desk.open(config.load(), name="bench")
@@ -193,6 +204,12 @@ def _searched(desk: Desk, drawn: Sequence[Features], size: int) -> Table:
     table.add_row("GET …/duplicates, all of the service", *_times(times), "")
     times = [_timed(partial(_nearest, desk, account, each, exact=True)) for each in queries[:20]]
     table.add_row("every image looked at", *_times(times), "1")
+    with desk.database.engine.begin() as connection:
+        _embed(connection, account)
+    embed = partial(image_embeddings.of, desk, account)
+    ranked = partial(similar.similar, desk, account, limit=10, embed=embed)
+    times = [_timed(partial(ranked, each)) for each in file_ids[:50]]
+    table.add_row(f"POST /similar by embeddings of {LENGTH} numbers", *_times(times), "1")
     table.caption = (
         f"Stored and indexed in {built:.0f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
@@ -239,6 +256,13 @@ def _fill(
     connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
     connection.execute(text(index))
     connection.execute(text("ANALYZE"))
+
+
+def _embed(connection: Connection, account: str) -> None:
+    """Embeddings that mean nothing: how long a search takes does not hang on that."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(EMBEDDING, {"account": account, "model": MODEL, "length": LENGTH})
+    connection.execute(text("ANALYZE image_embeddings"))
 
 
 def _some_files(desk: Desk, dice: random.Random) -> list[str]:

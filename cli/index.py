@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from cli import wording
+from cli.embedding import embed_missing
 from cli.failure import Failure
 from cli.interrupt import Interrupt
 from cli.operator import desk
@@ -31,20 +32,30 @@ def index() -> None:
 def rebuild() -> int:
     """Have workers measure every stored image that is not in the index, or by an older measure.
 
+    Where SIMILAR_EMBEDDING_MODEL is set, images that lack an embedding are embedded too, by calls that cost.
     It may be stopped and started again at any time: what is done stays done, and is not done twice.
     """
     opened, screen, interrupt = desk(), Screen(), Interrupt()
+    with interrupt.listening():
+        _measure_missing(opened, screen, interrupt)
+        if not interrupt.asked and opened.settings.similar_embedding_model:
+            embed_missing(opened, screen, interrupt)
+    return 130 if interrupt.asked else 0
+
+
+def _measure_missing(opened: Desk, screen: Screen, interrupt: Interrupt) -> None:
     indexing.complete(opened)
     total = indexing.count_unmeasured(opened)
-    with interrupt.listening(), screen.bar("Measuring", total, interrupt, beside_rows=False) as advance:
+    with screen.bar("Measuring", total, interrupt, beside_rows=False) as advance:
         done, bad = _measure_all(opened, interrupt, advance)
-    if interrupt.asked:
-        screen.note(f"Stopped after {wording.count(done, 'image')}; run it again to go on.")
-        return 130
     if bad:
         screen.note(f"{wording.count(bad, 'image')} could not be decoded, and will not be found.")
-    screen.note(f"{wording.count(done - bad, 'image')} measured." if done else "Every image is in the index.")
-    return 0
+    if interrupt.asked:
+        screen.note(f"Stopped after {wording.count(done, 'image')}; run it again to go on.")
+    elif done:
+        screen.note(f"{wording.count(done - bad, 'image')} measured.")
+    else:
+        screen.note("Every image is in the index.")
 
 
 def _measure_all(opened: Desk, interrupt: Interrupt, advance: Callable[[], None]) -> tuple[int, int]:

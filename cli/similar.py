@@ -53,9 +53,20 @@ def similar(image: str, *, server: Server, limit: int, metadata: tuple[str, ...]
             click.echo(wording.as_json(row))
     elif rows:
         screen.table(_table(rows))
+        _tell_ranking(screen, rows)
     else:
         screen.note("There is no other image to compare with: analyse some, or run `vitrine index rebuild`.")
     return 0
+
+
+def _tell_ranking(screen: Screen, rows: Sequence[dict[str, Any]]) -> None:
+    """Say where scores come from embeddings, for they mean something else then."""
+    by_measures = sum(row.get("ranked_by") != "embedding" for row in rows)
+    if by_measures == len(rows):
+        return
+    screen.note("Ranked by embeddings: scores are cosines.")
+    if by_measures:
+        screen.note(f"The last {wording.count(by_measures, 'image')} had none, and are ranked by measures.")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -14,10 +14,10 @@ from core.presets.brief import Brief
 from core.presets.choices import listed, narrowed
 from core.presets.messages import build, hints, repair
 from core.presets.preset import MEASURE
-from core.services import brands, near_reuse, outcomes, presets, reuse, taxonomies
+from core.services import brands, image_embeddings, near_reuse, outcomes, presets, reuse, taxonomies
 from core.services.outcomes import Answer, Claim, Closing
 from core.services.reuse import Answered, Given
-from worker import answers, cascade, chat, choosing, finishing, inspection
+from worker import answers, cascade, chat, choosing, embedding, finishing, inspection
 from worker.answers import EmptyReply
 from worker.asking import Asked, Asker
 from worker.ended import Ended
@@ -41,6 +41,8 @@ class Answering:
         """
         if claimed.is_answered:
             raise Answered
+        if claimed.preset == image_embeddings.PRESET and claimed.body is not None:
+            return self._embed(claimed)
         self._asker.tell_preparing(claimed)
         if None in claimed.digests:
             claimed = self._images.fetched(claimed)
@@ -74,6 +76,19 @@ class Answering:
             return answers.passed_on(asked.reply, claimed.response_format), asked.closing
         except VitrineError as error:
             raise _unfit(error, asked) from error
+
+    def _embed(self, claimed: Claim) -> tuple[Answer, Closing | None]:
+        """The embedding of an image, kept before its call is closed: no death of ours has it paid again."""
+        if (known := image_embeddings.of_claim(self._desk, claimed)) is not None:
+            return embedding.answer(known), None
+        image = self._images.prepare_one(claimed, image_embeddings.digest_of(claimed))
+        asked = self._asker.ask(claimed, embedding.request(claimed, image), [image], bulk=True)
+        try:
+            vector = embedding.vector(asked.reply)
+        except VitrineError as error:
+            raise _unfit(error, asked) from error
+        record(lambda: image_embeddings.keep(self._desk, claimed, vector))
+        return embedding.answer(vector), asked.closing
 
     def _cascade(
         self, claimed: Claim, brief: Brief, images: list[Prepared], said: list[str]

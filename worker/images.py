@@ -19,8 +19,8 @@ from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
 
-Note = Callable[[str, Features], None]
-"""Takes what the bytes of a digest look like."""
+Note = Callable[[Claim, str, Features], None]
+"""Takes what the bytes of a digest look like, with the analysis that looked at them."""
 
 
 class Images:
@@ -48,7 +48,7 @@ class Images:
         alike = [claimed.detail] * len(claimed.digests)
         details = alike if claimed.body is None else chat.details(claimed.body)
         images = [
-            self._prepared(claimed, digest, detail)
+            self._noted(claimed, digest, detail)
             for digest, detail in zip(_known(claimed), details, strict=True)
         ]
         if self._is_stopping():
@@ -61,11 +61,21 @@ class Images:
         measures = [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
         return judged(rules, measures, claimed.views)
 
+    def prepare_one(self, claimed: Claim, digest: str) -> Prepared:
+        """An image that is none of the analysis's own. Raises Stopping likewise."""
+        if self._is_stopping():
+            raise Stopping
+        return self._prepared(claimed, digest, claimed.detail)
+
+    def _noted(self, claimed: Claim, digest: str, detail: str) -> Prepared:
+        image = self._prepared(claimed, digest, detail)
+        self._note(claimed, digest, image.features)
+        return image
+
     def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
         sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
         policy = Policy.of(self._desk.settings, sizing=sizing)
         image = self._preparer.prepare(self._desk.blobs.get(digest), policy)
-        self._note(digest, image.features)
         return replace(image, detail=detail)
 
     def fetched(self, claimed: Claim) -> Claim:

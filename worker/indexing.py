@@ -13,7 +13,8 @@ import structlog
 from core.desk import Desk
 from core.errors import Unavailable, VitrineError
 from core.likeness import Features
-from core.services import indexing
+from core.services import image_embeddings, indexing
+from core.services.outcomes import Claim
 from worker.imaging import Policy
 from worker.preparer import Preparer
 from worker.timetable import Timetable, done
@@ -34,14 +35,17 @@ class Indexer:
         self._desk = desk
         self._preparer = preparer
         self._waiting: dict[str, Features] = {}
+        self._unembedded: dict[tuple[str, str], tuple[str, str, str]] = {}  # by account and digest
         self._lock = threading.Lock()
-        self._timetable = Timetable("index", [(WRITE_SECONDS, self._write)])
+        self._timetable = Timetable("index", [(WRITE_SECONDS, self._write), (WRITE_SECONDS, self._order)])
 
-    def note(self, digest: str, features: Features) -> None:
-        """Keep these soon."""
+    def note(self, claimed: Claim, digest: str, features: Features) -> None:
+        """Keep these soon, and have the image embedded where that is wanted."""
         with self._lock:
             if len(self._waiting) < KEPT:
                 self._waiting[digest] = features
+            if self._desk.settings.similar_embedding_model and len(self._unembedded) < KEPT:
+                self._unembedded[claimed.account_id, digest] = (claimed.key_id, claimed.request_id, digest)
 
     def measure(self, digest: str) -> None:
         """Measure stored bytes now, unless that was done; what is wrong with them is kept instead."""
@@ -55,6 +59,7 @@ class Indexer:
         """Write what waits."""
         self._timetable.close()
         done(self._write)
+        done(self._order)
 
     def _measure(self, digest: str) -> None:
         try:
@@ -75,4 +80,14 @@ class Indexer:
         except Unavailable:
             with self._lock:
                 self._waiting = taken | self._waiting
+            raise
+
+    def _order(self) -> None:
+        with self._lock:
+            taken, self._unembedded = self._unembedded, {}
+        try:
+            image_embeddings.order_seen(self._desk, taken.values())
+        except Unavailable:
+            with self._lock:
+                self._unembedded = taken | self._unembedded
             raise

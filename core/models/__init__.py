@@ -7,7 +7,7 @@ from core.models.batch import Batch, Dispatch
 from core.models.brand import Brand
 from core.models.budget import Budget, BudgetKind
 from core.models.call import Call
-from core.models.feature import ImageFeatures, ImageFrame
+from core.models.feature import ImageEmbedding, ImageFeatures, ImageFrame
 from core.models.fetch import Fetch
 from core.models.file import Blob, File
 from core.models.idempotency import IdempotencyKey
@@ -37,6 +37,7 @@ __all__ = [
     "Fetch",
     "File",
     "IdempotencyKey",
+    "ImageEmbedding",
     "ImageFeatures",
     "ImageFrame",
     "Message",

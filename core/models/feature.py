@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.likeness import BITS, DIMENSIONS, FRAME
-from core.models.base import Base
+from core.models.base import Base, Id
 
 NEIGHBOURS, CANDIDATES = 16, 64
 """m and ef_construction of the index: pgvector's defaults; bench/similar.py has their recall."""
@@ -38,6 +38,26 @@ class ImageFeatures(Base):
     """All three are None for what cannot be measured; the next two say why."""
     error_code: Mapped[str | None] = mapped_column(String(60))
     error_message: Mapped[str | None] = mapped_column(Text)
+
+
+class ImageEmbedding(Base):
+    """What a model of the endpoint makes of an image, for the account that has paid for it.
+
+    There from when it is ordered; the vector follows.
+    """
+
+    __tablename__ = "image_embeddings"
+    __table_args__ = (Index(None, "digest"),)
+
+    account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest", ondelete="CASCADE"), primary_key=True)
+    analysis_id: Mapped[Id]
+    """By which it was ordered last. No foreign key: that one may be deleted."""
+    dimensions: Mapped[int | None] = mapped_column(SmallInteger)
+    """Numbers of the vector; only those with as many are compared."""
+    vector: Mapped[Any | None] = mapped_column(HALFVEC())
+    """Of length 1."""
 
 
 class ImageFrame(Base):

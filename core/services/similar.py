@@ -16,7 +16,8 @@ from core.likeness import FRAME, NEAR_BITS, NEAR_FRAME, Features
 from core.models import Analysis, File
 from core.services import indexing
 from core.services.files import Upload, check_images, keep_bytes
-from core.store import catalogue, features, files, frames
+from core.store import catalogue, embeddings, features, files, frames
+from core.store.embeddings import Vector
 from core.store.features import Near, Unmeasurable
 
 MOST_CANDIDATES = 500
@@ -27,24 +28,36 @@ LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 RETRY_AFTER = 5.0
 
+EMBEDDING, MEASURES = "embedding", "measures"
+"""What images are ranked by: the endpoint's embeddings, or measures of our own."""
+
 IsOver = Callable[[], bool]
+Embed = Callable[[str], Vector | None]
+"""Gives the endpoint's embedding of the bytes of a digest, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An image that looks like another, by one of two ways to tell."""
+
+    digest: str
+    ranked_by: str
+    score: float
+    """From 0 to 1 for the same. By measures, any two products have 0.15; by an embedding, its model says."""
+    features: Features | None
+    """None where only the endpoint has looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """An image that looks like another."""
+    """An image that looks like another, and what is shown of it."""
 
     file: File
     analysis: Analysis | None
     """The newest that looked at it."""
-    distance: float
-    """Of the vectors."""
+    ranked_by: str
+    score: float
     reasons: list[str]
-
-    @property
-    def score(self) -> float:
-        """1 for the same, towards 0 for what has nothing in common; 0.15 for any two products."""
-        return math.exp(-self.distance)
 
 
 def duplicates(
@@ -90,22 +103,29 @@ def similar(
     limit: int,
     metadata: Mapping[str, Any] | None = None,
     is_over: IsOver = lambda: False,
+    embed: Embed = lambda _: None,
 ) -> list[Similar]:
     """The account's images that are most like this upload or file, the most similar first.
 
     Each is there once, however many files have its bytes; those of a file that is asked about are left out.
-    Raises as `duplicates` does, and as an upload does.
+    Those that have an embedding as `embed` gives one come first, by that. Raises as `duplicates` does, and as
+    an upload does.
     """
     digest = _digest(desk, account_id, image)
     found = features_of(desk, digest, is_over)
     same = digest if isinstance(image, str) else None
-    near = _nearest(desk, account_id, found, limit + 1, metadata)
-    near = [each for each in near if each.digest != same][:limit]
+    vector = embed(digest)
+    ranked = [] if vector is None else _by_embedding(desk, account_id, vector, limit + 1, metadata)
+    if len(ranked) <= limit:
+        seen = {each.digest for each in ranked}
+        others = _by_measures(desk, account_id, found, limit + 1 + len(seen), metadata)
+        ranked += [each for each in others if each.digest not in seen]
+    ranked = [each for each in ranked if each.digest != same][:limit]
     with desk.database.transaction() as session:
-        shown = catalogue.shown(session, account_id, [each.digest for each in near])
+        shown = catalogue.shown(session, account_id, [each.digest for each in ranked])
     return [
-        Similar(*shown[each.digest], each.distance, _reasons(digest, found, each))
-        for each in near
+        Similar(*shown[each.digest], each.ranked_by, each.score, _reasons(digest, found, each))
+        for each in ranked
         if each.digest in shown
     ]
 
@@ -134,6 +154,25 @@ def _known(desk: Desk, digest: str) -> Features | Unmeasurable | None:
         return features.of(connection, digest)
 
 
+def _by_embedding(
+    desk: Desk, account_id: str, vector: Vector, limit: int, metadata: Mapping[str, Any] | None
+) -> list[Ranked]:
+    model = desk.settings.similar_embedding_model
+    with desk.database.transaction() as session:
+        near = embeddings.near(session, account_id, model, vector, limit=limit, metadata=metadata)
+        measured = features.of_all(session, [digest for digest, _ in near])
+    return [
+        Ranked(digest, EMBEDDING, min(1.0, max(0.0, cosine)), measured.get(digest)) for digest, cosine in near
+    ]
+
+
+def _by_measures(
+    desk: Desk, account_id: str, found: Features, limit: int, metadata: Mapping[str, Any] | None
+) -> list[Ranked]:
+    near = _nearest(desk, account_id, found, limit, metadata)
+    return [Ranked(each.digest, MEASURES, math.exp(-each.distance), each.features) for each in near]
+
+
 def _nearest(
     desk: Desk, account_id: str, found: Features, limit: int, metadata: Mapping[str, Any] | None
 ) -> list[Near]:
@@ -148,8 +187,10 @@ def _nearest(
         return features.near_by_vector(session, account_id, found, limit=limit, exact=True, metadata=metadata)
 
 
-def _reasons(digest: str, found: Features, near: Near) -> list[str]:
-    return ["same image"] if near.digest == digest else found.reasons(near.features)
+def _reasons(digest: str, found: Features, ranked: Ranked) -> list[str]:
+    if ranked.digest == digest:
+        return ["same image"]
+    return found.reasons(ranked.features) if ranked.features else []
 
 
 def _digest(desk: Desk, account_id: str, image: Upload | str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, String, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from core.ids import new_id
 from core.models import Account, ApiKey, Base, Budget, BudgetKind
@@ -30,6 +30,26 @@ def ensure(session: Session, name: str) -> str:
 def find(session: Session, name: str) -> str | None:
     """The id of the account by that name, if there is one."""
     return session.execute(select(Account.id).where(Account.name == name)).scalar_one_or_none()
+
+
+def key(session: Session, key_id: str) -> ApiKey | None:
+    """A key with its budgets, also one that is revoked: what it began is finished."""
+    return session.execute(
+        select(ApiKey).where(ApiKey.id == key_id).options(selectinload(ApiKey.budgets))
+    ).scalar_one_or_none()
+
+
+def newest_key(session: Session, account_id: str, scope: str) -> ApiKey | None:
+    """The account's newest key that works and has this scope, with its budgets."""
+    usable = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+    return session.scalars(
+        select(ApiKey)
+        .where(ApiKey.account_id == account_id, ApiKey.revoked_at.is_(None), usable)
+        .where(ApiKey.scopes.contains([scope]))
+        .order_by(ApiKey.id.desc())
+        .options(selectinload(ApiKey.budgets))
+        .limit(1)
+    ).first()
 
 
 def add_key(session: Session, key: ApiKey) -> ApiKey:

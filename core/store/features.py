@@ -129,6 +129,12 @@ def of(connection: Connection, digest: str) -> Features | Unmeasurable | None:
     return _features(row) if row.vector is not None else Unmeasurable(row.error_code, row.error_message)
 
 
+def of_all(session: Session, digests: Sequence[str]) -> dict[str, Features]:
+    """The features of these bytes, where they are measured, by digest."""
+    query = select(TABLE).where(TABLE.c.digest.in_(digests), *MEASURED)
+    return {row.digest: _features(row) for row in session.execute(query)}
+
+
 def unmeasured(session: Session, *, behind: str, limit: int) -> list[str]:
     """Digests of images of any account, behind a digest, that this version did not look at yet."""
     known = exists().where(ImageFeatures.digest == File.digest, ImageFeatures.version == VERSION)

@@ -1,8 +1,10 @@
 """`POST /v1/embeddings`: vectors that count words, so that texts with the same words are near each other.
 
 The hashing trick: https://arxiv.org/abs/0902.2206. Nothing is understood, and no word is like another.
+Messages in place of an input, which is vLLM's form for pictures, are answered with a vector of their picture.
 """
 
+import asyncio
 import json
 import math
 import re
@@ -17,8 +19,10 @@ import pybase64
 from local.analyst.errors import ApiError, invalid
 from local.analyst.handlers import JsonHandler
 from local.analyst.ledger import Call
-from local.analyst.request import MODEL
-from local.analyst.tokens import text_tokens
+from local.analyst.measure import opened
+from local.analyst.picture_vectors import vector
+from local.analyst.request import MODEL, messages
+from local.analyst.tokens import image_tokens, text_tokens
 
 DIMENSIONS, MOST_DIMENSIONS = 64, 4096
 MOST_TEXTS = 2048
@@ -30,24 +34,25 @@ class EmbeddingsHandler(JsonHandler):
 
     call: Call
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """Answer the call."""
         self.call = self.desk.ledger.open(self.request.headers.get("X-Request-ID"))
         try:
-            self._serve()
+            await self._serve()
         except ApiError as error:
             self.desk.ledger.close(self.call, error.status)
             raise
 
-    def _serve(self) -> None:
+    async def _serve(self) -> None:
         limits = self.desk.admit()
         body = _read(self.request.body)
-        texts, tokens = _texts(body.get("input"))
+        work = _pictured if "messages" in body else _worded
+        loop = asyncio.get_running_loop()
+        vectors, tokens = await loop.run_in_executor(self.desk.executor, work, body)
         limits |= self.desk.admit_tokens(tokens)
         for name, value in limits.items():
             self.set_header(name, value)
-        length, as_base64 = _dimensions(body), body.get("encoding_format") == "base64"
-        vectors = [_vector(words, length) for words in texts]
+        as_base64 = body.get("encoding_format") == "base64"
         self.call.model, self.call.prompt_tokens, self.call.completion_tokens = MODEL, tokens, 0
         self.desk.ledger.close(self.call, HTTPStatus.OK)
         self.reply(
@@ -55,8 +60,8 @@ class EmbeddingsHandler(JsonHandler):
                 "object": "list",
                 "model": MODEL,
                 "data": [
-                    {"object": "embedding", "index": index, "embedding": _shown(vector, as_base64=as_base64)}
-                    for index, vector in enumerate(vectors)
+                    {"object": "embedding", "index": index, "embedding": _shown(each, as_base64=as_base64)}
+                    for index, each in enumerate(vectors)
                 ],
                 "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
             }
@@ -71,6 +76,25 @@ def _read(content: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
     return body
+
+
+def _worded(body: dict[str, Any]) -> tuple[list[list[float]], int]:
+    """The vector of each text, and the tokens of all of them."""
+    texts, tokens = _texts(body.get("input"))
+    length = _dimensions(body)
+    return [_vector(words, length) for words in texts], tokens
+
+
+def _pictured(body: dict[str, Any]) -> tuple[list[list[float]], int]:
+    """The vector of the one picture in messages, and the tokens of all that they say."""
+    given = list(messages(body["messages"]))
+    pictures = [picture for message in given for picture in message.pictures]
+    if len(pictures) != 1:
+        raise invalid("messages must have exactly one image.", "messages")
+    [picture] = pictures
+    small, _, (width, height) = opened(picture.data)
+    tokens = image_tokens(width, height, picture.detail)
+    return [vector(small)], tokens + sum(text_tokens(message.text) for message in given)
 
 
 def _texts(given: Any) -> tuple[list[list[str]], int]:

@@ -113,7 +113,7 @@ def measure(data: bytes) -> Measurement:
 
 
 def _measure(data: bytes, digest: str) -> Measurement:
-    picture, kind, (width, height) = _open(data)
+    picture, kind, (width, height) = opened(data)
     grey = picture.convert("L")
     ground = background(picture)
     mask = subject_mask(picture, ground.kind)
@@ -138,7 +138,7 @@ def _measure(data: bytes, digest: str) -> Measurement:
     )
 
 
-def _open(data: bytes) -> tuple[Image.Image, str, tuple[int, int]]:
+def opened(data: bytes) -> tuple[Image.Image, str, tuple[int, int]]:
     """Give a small upright RGB copy, the format, and the upright size in pixels."""
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:

@@ -82,7 +82,7 @@ def parse(body: bytes) -> ChatRequest:
     schema, wants_json = (None, False) if tools else _wanted_form(payload)
     options = payload.get("stream_options")
     return ChatRequest(
-        messages=tuple(_messages(payload.get("messages"))),
+        messages=tuple(messages(payload.get("messages"))),
         stream=payload.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         max_tokens=_max_tokens(payload),
@@ -123,10 +123,11 @@ def _max_tokens(payload: dict[str, Any]) -> int | None:
     return None
 
 
-def _messages(messages: Any) -> Iterator[Message]:
-    if not isinstance(messages, list) or not messages:
+def messages(given: Any) -> Iterator[Message]:
+    """Read messages; raises ApiError (400)."""
+    if not isinstance(given, list) or not given:
         raise invalid("messages must be an array with at least one message.", "messages")
-    for place, message in enumerate(messages):
+    for place, message in enumerate(given):
         param = f"messages[{place}]"
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise invalid(f"{param} must be an object with a role.", param)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from flask import g
 from flask_smorest import Blueprint
 
-from core.services import similar
+from core.services import image_embeddings, similar
 from core.services.files import Upload
 from core.services.keys import Scope
-from core.services.similar import IsOver, Similar
+from core.services.similar import MEASURES, IsOver, Similar
 from webapp import present, stopping
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query
@@ -70,8 +72,10 @@ def search(body: dict[str, Any]) -> Any:
             limit=body["limit"],
             metadata=body.get("metadata"),
             is_over=is_over,
+            embed=partial(image_embeddings.find, desk(), key(), g.request_id, is_over),
         )
-    return {"data": [_shown(each) for each in found]}
+    ranked_by = found[0].ranked_by if found else MEASURES
+    return {"data": [_shown(each) for each in found], "ranked_by": ranked_by}
 
 
 @contextmanager
@@ -93,6 +97,7 @@ def _shown(found: Similar) -> dict[str, Any]:
         "file_id": found.file.id,
         "file_name": found.file.name,
         "sha256": found.file.digest,
+        "ranked_by": found.ranked_by,
         "score": round(found.score, 4),
         "reasons": found.reasons,
         "analysis_id": found.analysis.id if found.analysis else None,

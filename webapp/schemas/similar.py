@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from core.likeness import BITS, NEAR_BITS
+from core.services.similar import EMBEDDING, MEASURES
 from webapp.schemas.analyses import Base64, file_part
 from webapp.schemas.files import FileView
 from webapp.schemas.pages import PageSize, cursor
@@ -87,14 +88,29 @@ class SimilarForm(Schema):
     metadata = Metadata(metadata=FILTER)
 
 
+def ranked_by(description: str) -> fields.String:
+    """Which of the two ways to tell was taken."""
+    return fields.String(
+        required=True,
+        validate=validate.OneOf([EMBEDDING, MEASURES]),
+        metadata={"description": description},
+    )
+
+
 class SimilarView(Schema):
     """An image that looks like the one that was given."""
 
     file_id = fields.String(required=True, metadata={"description": "Its newest file."})
     file_name = fields.String(required=True)
     sha256 = fields.String(required=True)
+    ranked_by = ranked_by("What its score is taken from; those ranked by an embedding come first.")
     score = fields.Float(
-        required=True, metadata={"description": "1 for the same; about 0.15 for any two products."}
+        required=True,
+        validate=validate.Range(0, 1),
+        metadata={
+            "description": "1 for the same. By measures, about 0.15 for any two products; by an embedding, "
+            "the cosine of the angle between both."
+        },
     )
     reasons = fields.List(
         fields.String(
@@ -112,3 +128,4 @@ class SimilarList(Schema):
     """Images of the account, the most similar first."""
 
     data = fields.List(fields.Nested(SimilarView), required=True)
+    ranked_by = ranked_by("What the first of them is ranked by: an embedding where the server has one.")

@@ -113,7 +113,7 @@ def test_quality_is_required_and_views_are_named_on_the_command_line(vitrine, ph
     assert (refused.returncode, answer["error"]["code"]) == (1, "quality_insufficient")
     done = vitrine("batch", "photos", "--question", "What is it?", *required, "--csv")
     assert "quality_insufficient" in done.stdout
-    assert done.stdout.splitlines()[0].endswith("sku,views,model,first_model,first_cost,escalation")
+    assert done.stdout.splitlines()[0].endswith(",model,first_model,first_cost,escalation")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from webapp.downloads import disposition
 from webapp.openai_api import batch_lines, present
 from webapp.openai_api.errors import OpenAIBlueprint
 from webapp.operations import desk, key, may_answer, signed_in
+from webapp.schemas.analyses import Deleted
 from webapp.schemas.openai_files import FileObject
 
 LINES = {"type": "string", "description": "A JSON object on each line."}
@@ -34,7 +35,7 @@ def retrieve(output_id: str) -> Any:
 
 
 @blueprint.route(f"/files/<{ID}:output_id>", methods=["DELETE"])
-@blueprint.response(204)
+@blueprint.response(200, Deleted)
 @signed_in(Scope.WRITE)
 @may_answer(404, 409)
 def delete(output_id: str) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -126,8 +127,8 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
     def await_part(part: Part, seconds: float) -> None:
         try:
             supervisor.await_ready(part, probes[part.name], seconds)
-        except PartEnded:
-            _require_port_kept(chosen, part)
+        except PartEnded as end:
+            _require_port_kept(chosen, part, str(end))
             raise
         say(f"  {part.name} is ready ({time.monotonic() - began:.1f} s)")
 
@@ -157,10 +158,13 @@ def _start_parts(home: Home, chosen: Plan, supervisor: Supervisor, say: Say) -> 
     )
 
 
-def _require_port_kept(chosen: Plan, part: Part) -> None:
-    """Raises PortLost if a part that ended could not have its port."""
+def _require_port_kept(chosen: Plan, part: Part, said: str) -> None:
+    """Raises PortLost if a part that ended, saying this, could not have its port.
+
+    Whoever had it may have left it meanwhile: outgoing connections take such ports for moments.
+    """
     port = chosen.own_ports.get(part.name)
-    if port and not is_free(port):
+    if port and (os.strerror(errno.EADDRINUSE) in said or not is_free(port)):
         raise PortLost(
             f"port {port} for {part.name} was taken by another program: starting again with another"
         )

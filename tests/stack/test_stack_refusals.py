@@ -2,11 +2,14 @@
 
 import json
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from local.failures import LocalError
+from local import stack
+from local.failures import LocalError, PortLost
 from local.plan import listening_address
+from local.ports import free_port
 
 
 def test_a_busy_port_is_named_with_its_holder_and_a_way_out(home, launch):
@@ -39,6 +42,13 @@ def test_a_database_that_does_not_answer_is_not_repeated_with_its_password(home,
     assert "The Postgres that DATABASE_URL names does not answer." in refused.said
     assert "secret" not in refused.said
     refused.leaves_nothing()
+
+
+def test_a_port_that_was_taken_for_a_moment_only_is_known_by_what_its_part_said():
+    chosen, flower = SimpleNamespace(own_ports={"flower": free_port()}), SimpleNamespace(name="flower")
+    with pytest.raises(PortLost):
+        stack._require_port_kept(chosen, flower, "  OSError: [Errno 98] Address already in use")
+    stack._require_port_kept(chosen, flower, "  ImportError: no module named 'flower'")
 
 
 def test_a_port_that_somebody_else_takes_meanwhile_is_given_up_for_another(home, launch):

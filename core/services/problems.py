@@ -50,10 +50,10 @@ class Problems:
 class Refusal(Problems):
     """The first that is wrong with the one item of a submission, raised at once."""
 
-    def add(self, line: int, custom_id: str | None, name: str, why: str) -> None:  # noqa: ARG002 - see above
+    def add(self, line: int, custom_id: str | None, name: str, why: str) -> None:  # noqa: ARG002 - as Problems has it
         """Raises InvalidRequest."""
         raise InvalidRequest(f"{name}: {why}", details={"field": name})
 
-    def add_missing(self, line: int, custom_id: str | None, file_id: str) -> None:  # noqa: ARG002 - see above
+    def add_missing(self, line: int, custom_id: str | None, file_id: str) -> None:  # noqa: ARG002 - as Problems has it
         """Raises NotFound."""
         raise NotFound(f"There is no file {file_id!r}.", details={"field": "images", "missing": [file_id]})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -53,82 +53,92 @@ class ConfigurationError(Exception):
         super().__init__("Vitrine cannot start, the environment needs mending:\n" + "\n".join(lines))
 
 
+def _variable(kind: str, *default: Any, name: str = "", secret: bool = False, **checks: Any) -> Any:
+    """A setting as it is read: by which parser, and from which variable unless it is the field's own name.
+
+    Without a default it is required; a secret one is not shown with the others.
+    """
+    how = {"kind": kind, "name": name, "default": default, "checks": checks}
+    return field(repr=not secret, metadata=how)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one process of Vitrine knows from outside. Sizes in bytes, times in seconds."""
 
-    database_url: str = field(repr=False)
-    database_connections: int
-    redis_url: str = field(repr=False)
-    storage_url: str = field(repr=False)
+    database_url: str = _variable("database", secret=True)
+    database_connections: int = _variable("int", 10, validate=validate.Range(3, 200))
+    redis_url: str = _variable("redis", secret=True)
+    storage_url: str = _variable("storage", secret=True)
 
-    openai_base_url: str = field(repr=False)
-    openai_api_key: str = field(repr=False)
-    vision_model: str
-    vision_models: tuple[str, ...]
-    embedding_models: tuple[str, ...]
-    similar_embedding_model: str
-    default_max_tokens: int
-    default_temperature: float
-    structured_output: str
-    call_timeout: float
-    analysis_deadline: float
-    idempotency_retention: float
-    reuse_ttl: int
-    price_table: Path | None
-    endpoint_requests_per_minute: int
-    endpoint_tokens_per_minute: int
+    openai_base_url: str = _variable("http", "https://api.openai.com/v1", secret=True)
+    openai_api_key: str = _variable("str", "", secret=True)
+    vision_model: str = _variable("str", "gpt-4.1-mini", validate=validate.Length(1, 200))
+    vision_models: tuple[str, ...] = _variable("names", "")
+    embedding_models: tuple[str, ...] = _variable("names", "text-embedding-3-small,text-embedding-3-large")
+    similar_embedding_model: str = _variable("str", "", validate=validate.Length(max=200))
+    default_max_tokens: int = _variable("int", 1024, validate=validate.Range(1, 128_000))
+    default_temperature: float = _variable("float", 0.2, validate=validate.Range(0, 2))
+    structured_output: str = _variable("str", "auto", validate=validate.OneOf(STRUCTURED_OUTPUTS))
+    call_timeout: float = _variable("seconds", "60")
+    analysis_deadline: float = _variable("seconds", "900")
+    idempotency_retention: float = _variable("seconds", "86400")
+    reuse_ttl: int = _variable("int", 86_400, validate=validate.Range(0, MAX_SECONDS))
+    price_table: Path | None = _variable("file", "")
+    endpoint_requests_per_minute: int = _variable("int", 0, validate=validate.Range(0, 10_000_000))
+    endpoint_tokens_per_minute: int = _variable("int", 0, validate=validate.Range(0, 1_000_000_000))
 
-    max_file_size: int
-    max_request_size: int
-    max_upload_size: int
-    max_openai_file_size: int
-    max_images: int
-    allowed_extensions: frozenset[str]
-    max_image_pixels: int
-    endpoint_image_bytes: int
+    max_file_size: int = _variable("size", "10MB")
+    max_request_size: int = _variable("size", "100MB")
+    max_upload_size: int = _variable("size", "100MB")
+    max_openai_file_size: int = _variable("size", "512MB")
+    max_images: int = _variable("int", 16, validate=validate.Range(1, 100))
+    allowed_extensions: frozenset[str] = _variable("extensions", ",".join(IMAGE_EXTENSIONS))
+    max_image_pixels: int = _variable("int", 25_000_000, validate=validate.Range(1, 500_000_000))
+    endpoint_image_bytes: int = _variable("size", "4MB")
 
-    host: str
-    port: int
-    debug: bool
-    request_timeout: float
-    cors_origins: tuple[str, ...]
-    rate_limit: str
-    upload_rate_limit: str
-    failure_rate_limit: str
-    web_processes: int
-    web_threads: int
+    host: str = _variable("str", "127.0.0.1")
+    port: int = _variable("int", 8000, validate=validate.Range(1, 65_535))
+    debug: bool = _variable("bool", False)
+    request_timeout: float = _variable("seconds", "30")
+    cors_origins: tuple[str, ...] = _variable("names", "")
+    rate_limit: str = _variable("rate", "50/minute")
+    upload_rate_limit: str = _variable("rate", "3000/minute")
+    failure_rate_limit: str = _variable("rate", "600/minute")
+    web_processes: int = _variable("int", 2, validate=validate.Range(1, 64))
+    web_threads: int = _variable("int", 160, validate=validate.Range(1, 512))
 
-    url_images: bool
-    url_timeout: float
-    url_host_connections: int
-    outbound_networks: tuple[IPv4Network | IPv6Network, ...]
-    outbound_ports: tuple[range, ...]
+    url_images: bool = _variable("bool", True)
+    url_timeout: float = _variable("seconds", "30")
+    url_host_connections: int = _variable("int", 8, validate=validate.Range(1, 1000))
+    outbound_networks: tuple[IPv4Network | IPv6Network, ...] = _variable("networks", "")
+    outbound_ports: tuple[range, ...] = _variable("ports", "80,443")
 
-    worker_concurrency: int
-    worker_lease: float
-    decoder_processes: int
+    worker_concurrency: int = _variable("int", 16, validate=validate.Range(1, 256))
+    worker_lease: float = _variable("float", 45, validate=validate.Range(10, 3600))
+    decoder_processes: int = _variable("int", 1, validate=validate.Range(1, 64))
 
-    session_timeout: timedelta
-    max_context_messages: int
-    max_context_tokens: int
+    session_timeout: timedelta = _variable("hours", "24", name="SESSION_TIMEOUT_HOURS")
+    max_context_messages: int = _variable("int", 50, validate=validate.Range(1, 1000))
+    max_context_tokens: int = _variable("int", 16_000, validate=validate.Range(100, 500_000))
 
-    result_retention: timedelta | None
-    file_retention: timedelta | None
+    result_retention: timedelta | None = _variable("days", "", name="RESULT_RETENTION_DAYS")
+    file_retention: timedelta | None = _variable("days", "", name="FILE_RETENTION_DAYS")
 
-    webhook_timeout: float
-    webhook_schedule: tuple[float, ...]
-    webhook_concurrency: int
-    webhook_retention: timedelta
+    webhook_timeout: float = _variable("float", 15, validate=validate.Range(0.1, 120))
+    webhook_schedule: tuple[float, ...] = _variable("schedule", "5s,5m,30m,2h,5h,10h,14h,20h,24h")
+    webhook_concurrency: int = _variable("int", 4, validate=validate.Range(1, 64))
+    webhook_retention: timedelta = _variable("days", "30", name="WEBHOOK_RETENTION_DAYS")
 
-    metrics_token: str = field(repr=False)
-    metrics_host: str
-    metrics_port: int
-    metrics_folder: Path | None
+    metrics_token: str = _variable("str", "", secret=True)
+    metrics_host: str = _variable("str", "127.0.0.1")
+    metrics_port: int = _variable("int", 0, validate=validate.Range(0, 65_535))
+    # The library's own name for it.
+    metrics_folder: Path | None = _variable("folder", "", name="PROMETHEUS_MULTIPROC_DIR")
 
-    log_level: str
-    log_format: str
-    log_file: Path | None
+    log_level: str = _variable("level", "INFO")
+    log_format: str = _variable("str", "json", validate=validate.OneOf(["json", "console"]))
+    log_file: Path | None = _variable("location", "")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -190,77 +200,13 @@ def _wrong_by_itself(env: Env) -> dict[str, list[str]]:
 
 
 def _read(env: Env) -> dict[str, Any]:
-    parsed: Any = env  # the parsers added above are unknown to the type checker
-    return {
-        "database_url": parsed.database("DATABASE_URL"),
-        "database_connections": env.int("DATABASE_CONNECTIONS", 10, validate=validate.Range(3, 200)),
-        "redis_url": parsed.redis("REDIS_URL"),
-        "storage_url": parsed.storage("STORAGE_URL"),
-        "openai_base_url": parsed.http("OPENAI_BASE_URL", "https://api.openai.com/v1"),
-        "openai_api_key": env.str("OPENAI_API_KEY", ""),
-        "vision_model": env.str("VISION_MODEL", "gpt-4.1-mini", validate=validate.Length(1, 200)),
-        "vision_models": parsed.names("VISION_MODELS", ""),
-        "embedding_models": parsed.names("EMBEDDING_MODELS", "text-embedding-3-small,text-embedding-3-large"),
-        "similar_embedding_model": env.str("SIMILAR_EMBEDDING_MODEL", "", validate=validate.Length(max=200)),
-        "default_max_tokens": env.int("DEFAULT_MAX_TOKENS", 1024, validate=validate.Range(1, 128_000)),
-        "default_temperature": env.float("DEFAULT_TEMPERATURE", 0.2, validate=validate.Range(0, 2)),
-        "structured_output": env.str(
-            "STRUCTURED_OUTPUT", "auto", validate=validate.OneOf(STRUCTURED_OUTPUTS)
-        ),
-        "call_timeout": parsed.seconds("CALL_TIMEOUT", "60"),
-        "analysis_deadline": parsed.seconds("ANALYSIS_DEADLINE", "900"),
-        "idempotency_retention": parsed.seconds("IDEMPOTENCY_RETENTION", "86400"),
-        "reuse_ttl": env.int("REUSE_TTL", 86_400, validate=validate.Range(0, MAX_SECONDS)),
-        "price_table": parsed.file("PRICE_TABLE", ""),
-        "endpoint_requests_per_minute": env.int(
-            "ENDPOINT_REQUESTS_PER_MINUTE", 0, validate=validate.Range(0, 10_000_000)
-        ),
-        "endpoint_tokens_per_minute": env.int(
-            "ENDPOINT_TOKENS_PER_MINUTE", 0, validate=validate.Range(0, 1_000_000_000)
-        ),
-        "max_file_size": parsed.size("MAX_FILE_SIZE", "10MB"),
-        "max_request_size": parsed.size("MAX_REQUEST_SIZE", "100MB"),
-        "max_upload_size": parsed.size("MAX_UPLOAD_SIZE", "100MB"),
-        "max_openai_file_size": parsed.size("MAX_OPENAI_FILE_SIZE", "512MB"),
-        "max_images": env.int("MAX_IMAGES", 16, validate=validate.Range(1, 100)),
-        "allowed_extensions": parsed.extensions("ALLOWED_EXTENSIONS", ",".join(IMAGE_EXTENSIONS)),
-        "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 25_000_000, validate=validate.Range(1, 500_000_000)),
-        "endpoint_image_bytes": parsed.size("ENDPOINT_IMAGE_BYTES", "4MB"),
-        "host": env.str("HOST", "127.0.0.1"),
-        "port": env.int("PORT", 8000, validate=validate.Range(1, 65_535)),
-        "debug": env.bool("DEBUG", False),
-        "request_timeout": parsed.seconds("REQUEST_TIMEOUT", "30"),
-        "cors_origins": parsed.names("CORS_ORIGINS", ""),
-        "rate_limit": parsed.rate("RATE_LIMIT", "50/minute"),
-        "upload_rate_limit": parsed.rate("UPLOAD_RATE_LIMIT", "3000/minute"),
-        "failure_rate_limit": parsed.rate("FAILURE_RATE_LIMIT", "600/minute"),
-        "web_processes": env.int("WEB_PROCESSES", 2, validate=validate.Range(1, 64)),
-        "web_threads": env.int("WEB_THREADS", 160, validate=validate.Range(1, 512)),
-        "url_images": env.bool("URL_IMAGES", True),
-        "url_timeout": parsed.seconds("URL_TIMEOUT", "30"),
-        "url_host_connections": env.int("URL_HOST_CONNECTIONS", 8, validate=validate.Range(1, 1_000)),
-        "outbound_networks": parsed.networks("OUTBOUND_NETWORKS", ""),
-        "outbound_ports": parsed.ports("OUTBOUND_PORTS", "80,443"),
-        "worker_concurrency": env.int("WORKER_CONCURRENCY", 16, validate=validate.Range(1, 256)),
-        "worker_lease": env.float("WORKER_LEASE", 45, validate=validate.Range(10, 3600)),
-        "decoder_processes": env.int("DECODER_PROCESSES", 1, validate=validate.Range(1, 64)),
-        "session_timeout": parsed.hours("SESSION_TIMEOUT_HOURS", "24"),
-        "max_context_messages": env.int("MAX_CONTEXT_MESSAGES", 50, validate=validate.Range(1, 1_000)),
-        "max_context_tokens": env.int("MAX_CONTEXT_TOKENS", 16_000, validate=validate.Range(100, 500_000)),
-        "result_retention": parsed.days("RESULT_RETENTION_DAYS", ""),
-        "file_retention": parsed.days("FILE_RETENTION_DAYS", ""),
-        "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15, validate=validate.Range(0.1, 120)),
-        "webhook_schedule": parsed.schedule("WEBHOOK_SCHEDULE", "5s,5m,30m,2h,5h,10h,14h,20h,24h"),
-        "webhook_concurrency": env.int("WEBHOOK_CONCURRENCY", 4, validate=validate.Range(1, 64)),
-        "webhook_retention": parsed.days("WEBHOOK_RETENTION_DAYS", "30"),
-        "metrics_token": env.str("METRICS_TOKEN", ""),
-        "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
-        "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(0, 65_535)),
-        "metrics_folder": parsed.folder("PROMETHEUS_MULTIPROC_DIR", ""),  # the library's own name for it
-        "log_level": parsed.level("LOG_LEVEL", "INFO"),
-        "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
-        "log_file": parsed.location("LOG_FILE", ""),
-    }
+    """The values by their names; None for those that are wrong, which sealing reports."""
+    values = {}
+    for setting in fields(Settings):
+        said = setting.metadata
+        read = getattr(env, said["kind"])
+        values[setting.name] = read(said["name"] or setting.name.upper(), *said["default"], **said["checks"])
+    return values
 
 
 def _contradictions(values: dict[str, Any]) -> dict[str, list[str]]:
@@ -312,7 +258,7 @@ def _size(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     unit = UNITS.get(match[2].lower()) if match else None
     if match is None or unit is None or (size := int(Decimal(match[1]) * unit)) < 1:
-        raise EnvError("must be a size such as 10MB, 512KiB or 10000000.")
+        raise EnvError("must be a size such as 10MB, 512KiB or 10_000_000.")
     return size
 
 

@@ -18,15 +18,8 @@ from webapp import present, stopping
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
 from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_query
-from webapp.schemas.analyses import (
-    AnalysisPage,
-    AnalysisView,
-    Deleted,
-    PageQuery,
-    SubmitForm,
-    SubmitJson,
-    WaitQuery,
-)
+from webapp.schemas.analyses import AnalysisPage, AnalysisView, Deleted, PageQuery, WaitQuery
+from webapp.schemas.submissions import SubmitForm, SubmitJson
 from webapp.streams import streams
 from webapp.uploads import received, spooled
 

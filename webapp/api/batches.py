@@ -39,7 +39,7 @@ from webapp.operations import (
     takes_headers,
     takes_query,
 )
-from webapp.schemas.analyses import Deleted, decoded
+from webapp.schemas.analyses import Deleted
 from webapp.schemas.batches import (
     BatchFilesForm,
     BatchForm,
@@ -54,6 +54,7 @@ from webapp.schemas.batches import (
     RetryJson,
     seconds_of,
 )
+from webapp.schemas.media import decoded
 from webapp.sheets import sheet
 from webapp.streams import streams, watch_for_end, with_farewell
 from webapp.uploads import received, spooled

@@ -13,7 +13,7 @@ from core.services import analyses, keys
 from core.services.keys import Scope
 from webapp.hearing import hearing
 from webapp.operations import desk, key, may_answer, signed_in, takes_headers, takes_query
-from webapp.schemas.analyses import FollowQuery
+from webapp.schemas.submissions import FollowQuery
 from webapp.streams import Seat, streams, watch_for_hang_up
 from webapp.token_streams import DONE, Shown, TokenStream, Told, result
 

@@ -20,8 +20,8 @@ from webapp.api.following import CANCEL, EVENT_STREAM, EVENTS, LAST_EVENT_ID, fo
 from webapp.idempotency import idempotent, once
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import MADE, desk, key, limited, may_answer, signed_in, takes_body, takes_headers
-from webapp.schemas.analyses import AskForm, AskWithContextForm, ProductForm, StreamForm
 from webapp.schemas.plain import PlainAnswer, PlainData, PlainPending
+from webapp.schemas.submissions import AskForm, AskWithContextForm, ProductForm, StreamForm
 from webapp.streams import streams
 from webapp.uploads import received
 

@@ -23,8 +23,8 @@ from webapp.openai_api.errors import OpenAIBlueprint
 from webapp.openai_api.streaming import ChatStream
 from webapp.openai_api.waiting import Waiting, answer, place, waiting_for
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_headers
-from webapp.schemas.analyses import decoded
 from webapp.schemas.chat import ChatBody, ChatCompletion
+from webapp.schemas.media import decoded
 from webapp.streams import streams
 from webapp.uploads import spooled
 

@@ -14,18 +14,15 @@ from core.services.batches import PRIORITIES
 from core.services.rows import BY_SKU, MOST_ITEMS
 from core.states import REOPENABLE, AnalysisState, BatchState
 from core.views import BY_FOLDER, BY_NAME, SKU_LENGTH
-from webapp.schemas.analyses import (
+from webapp.schemas.analyses import AnalysisView, CostSchema, Problem, UsageSchema
+from webapp.schemas.media import file_part
+from webapp.schemas.submissions import (
     DETAIL,
     FORM,
     IMAGE_TOKENS,
     MOST_TOKENS,
     OPTIONS,
-    AnalysisView,
-    CostSchema,
-    Problem,
     ToldSchema,
-    UsageSchema,
-    file_part,
     required_quality,
     reuse_field,
     stronger_model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from core.services.brands import LONGEST_NAME, MOST_ALIASES
-from webapp.schemas.analyses import file_part
+from webapp.schemas.media import file_part
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Text
 

@@ -10,18 +10,10 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 from core.image_sizes import DETAILS
 from core.models.session import TOOL_CALL_ID_LENGTH
 from core.services.context import TOOL, USER
-from webapp.schemas.analyses import (
-    DEFAULT,
-    FORM,
-    MOST_TOKENS,
-    SAYS_SOMETHING,
-    CostSchema,
-    ImageSchema,
-    UsageSchema,
-    file_part,
-    on_leave,
-)
+from webapp.schemas.analyses import CostSchema, UsageSchema
+from webapp.schemas.media import file_part
 from webapp.schemas.sessions import CALLS
+from webapp.schemas.submissions import DEFAULT, FORM, MOST_TOKENS, SAYS_SOMETHING, ImageSchema, on_leave
 from webapp.schemas.values import Flag, JsonObject, Question, Real, Text, Whole
 
 LONGEST_MESSAGE = 32_000

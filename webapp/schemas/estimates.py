@@ -7,8 +7,10 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from core.services.estimates import NOT_COUNTED
-from webapp.schemas.analyses import CostSchema, SubmitForm, SubmitJson, UsageSchema, file_part
+from webapp.schemas.analyses import CostSchema, UsageSchema
 from webapp.schemas.batches import MOST_FILES, BatchForm, BatchJson
+from webapp.schemas.media import file_part
+from webapp.schemas.submissions import SubmitForm, SubmitJson
 
 SOURCES = ("images", "inputs", "input_file_id")
 

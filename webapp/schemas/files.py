@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from core.models.file import Purpose
 from core.services.files import UPLOADED
-from webapp.schemas.analyses import file_part
+from webapp.schemas.media import file_part
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Text, Whole
 

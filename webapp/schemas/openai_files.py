@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from core.models.file import Purpose
-from webapp.schemas.analyses import file_part
 from webapp.schemas.files import LONGEST, SHORTEST
+from webapp.schemas.media import file_part
 from webapp.schemas.openai_lists import Limit, after
 from webapp.schemas.values import Text, Whole
 

@@ -6,14 +6,14 @@ from marshmallow import Schema, fields, validate
 
 from core.image_sizes import DETAILS
 from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
-from webapp.schemas.analyses import (
+from webapp.schemas.analyses import AnalysisView
+from webapp.schemas.submissions import (
     DETAIL,
     IMAGE_TOKENS,
     LONGEST_WAIT,
     MOST_TOKENS,
     OPTIONS,
     SAYS_SOMETHING,
-    AnalysisView,
     ImageSchema,
     stronger_model,
 )

@@ -8,8 +8,8 @@ from marshmallow import Schema, ValidationError, fields, pre_load, validate, val
 
 from core.likeness import BITS, NEAR_BITS
 from core.services.similar import EMBEDDING, MEASURES
-from webapp.schemas.analyses import Base64, file_part
 from webapp.schemas.files import FileView
+from webapp.schemas.media import Base64, file_part
 from webapp.schemas.pages import PageSize, cursor
 from webapp.schemas.values import Metadata, Text, Whole
 

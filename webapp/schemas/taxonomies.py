@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from core.taxonomies import LONGEST_ID, LONGEST_LABEL, MOST_NODES
-from webapp.schemas.analyses import file_part
+from webapp.schemas.media import file_part
 from webapp.schemas.presets import NAME
 from webapp.schemas.values import Text
 

@@ -17,7 +17,8 @@ from core.image_header import HEAD, size_of
 from core.image_sizes import Sizing
 from core.models import File
 from core.services.files import Upload
-from core.services.items import Item, Measured
+from core.services.item_images import Measured
+from core.services.items import Item
 
 MOST_LOOKED_AT = 400
 """Stored images whose sizes are looked up."""

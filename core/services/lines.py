@@ -15,7 +15,7 @@ from core.errors import VitrineError
 from core.models.analysis import CUSTOM_ID_LENGTH
 from core.services import chat
 from core.services.chat import ChatRequest, ReadImage
-from core.services.items import is_storable
+from core.services.item_values import is_storable
 from core.services.models import preset_finder
 from core.services.problems import MOST_PROBLEMS
 from core.services.rows import MOST_ITEMS

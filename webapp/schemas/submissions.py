@@ -10,7 +10,7 @@ from core.addresses import LONGEST
 from core.image_sizes import DETAILS
 from core.quality import rule_sets
 from core.services.analyses import CONTEXT_LENGTH, QUESTION_LENGTH
-from core.services.items import SOURCES
+from core.services.item_images import SOURCES
 from core.services.near_reuse import NEAR
 from core.services.webhooks import Told
 from core.signing import MOST_CHARACTERS

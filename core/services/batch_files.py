@@ -14,9 +14,9 @@ from core.desk import Desk
 from core.errors import Conflict, NotFound
 from core.models import Batch
 from core.states import AnalysisState
-from core.store import batches
+from core.store import batch_items, batches
 
-Outcome = batches.Outcome
+Outcome = batch_items.Outcome
 PAGE = 200
 """Items that are read at once: each page is a transaction of its own."""
 
@@ -78,7 +78,7 @@ def get(desk: Desk, account_id: str, file_id: str) -> BatchFile:
     part, _, rest = file_id.partition("_")
     with desk.database.transaction() as session:
         found = BatchFile(batches.owned(session, account_id, f"batch_{rest}"), Part(part))
-        if found.is_expired or not batches.outcomes(
+        if found.is_expired or not batch_items.outcomes(
             session, found.batch.id, STATES[found.part], after=-1, limit=1
         ):
             raise NotFound(f"There is no file {file_id!r}.")
@@ -90,7 +90,7 @@ def rows(desk: Desk, file: BatchFile) -> Iterator[Outcome]:
     after, more = -1, True
     while more:
         with desk.database.transaction() as session:
-            page = batches.outcomes(session, file.batch.id, STATES[file.part], after=after, limit=PAGE)
+            page = batch_items.outcomes(session, file.batch.id, STATES[file.part], after=after, limit=PAGE)
         yield from page
         after, more = page[-1].position if page else after, len(page) == PAGE
 

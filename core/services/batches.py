@@ -27,9 +27,9 @@ from core.services.image_urls import ImageUrl
 from core.services.items import Item, uploads_of
 from core.services.webhooks import Told
 from core.states import FINAL, REOPENABLE, AnalysisState, BatchState
-from core.store import batches, deliveries, dispatch, files
+from core.store import batch_items, batches, deliveries, dispatch, files
 from core.store import budgets as spending
-from core.store.batches import Tally
+from core.store.batch_items import Tally
 
 PRIORITIES = {"high": 0, "normal": 1, "low": 2}
 Caps = Mapping[BudgetKind, Decimal | None]
@@ -106,7 +106,7 @@ def submit(
         if order.max_cost is not None:
             spending.allow(session, batch_id, BudgetKind.MAX_COST, order.max_cost)
         ids = [new_id("an") for _ in items]
-        batches.copy_items(
+        batch_items.copy_items(
             session,
             _item_rows(batch, items, ids),
             _image_rows(items, ids, {upload: file.id for upload, file in fresh.items()}),
@@ -149,7 +149,7 @@ def page(
             session, account_id, before=before, limit=limit + 1, state=state, of_lines=of_lines
         )
         ids = [row.id for row in rows[:limit]]
-        tallies, caps = batches.tallies(session, ids), spending.caps(session, ids)
+        tallies, caps = batch_items.tallies(session, ids), spending.caps(session, ids)
     standings = [Standing(row, tallies[row.id], max_cost=caps.get(row.id)) for row in rows[:limit]]
     return standings, len(rows) > limit
 
@@ -167,7 +167,7 @@ def results(
     """A page of items in input order, behind a position, and whether there are more. Raises NotFound."""
     with desk.database.transaction() as session:
         batches.owned(session, account_id, batch_id)
-        rows = batches.items(session, batch_id, after=after, limit=limit + 1, state=state, sku=sku)
+        rows = batch_items.page(session, batch_id, after=after, limit=limit + 1, state=state, sku=sku)
     return rows[:limit], len(rows) > limit
 
 
@@ -188,19 +188,19 @@ def all_results(
 def finished_after(desk: Desk, batch_id: str, place: tuple[int, int], limit: int = PAGE) -> list[Analysis]:
     """Items that became final behind a place (transaction, position), in that order, none left out."""
     with desk.database.transaction() as session:
-        return batches.finished_after(session, batch_id, xid=place[0], position=place[1], limit=limit)
+        return batch_items.finished_after(session, batch_id, xid=place[0], position=place[1], limit=limit)
 
 
 def told_until(desk: Desk, batch_id: str) -> tuple[int, int]:
     """The place of the item that became final last, of those that `finished_after` reads."""
     with desk.database.transaction() as session:
-        return batches.told_until(session, batch_id)
+        return batch_items.told_until(session, batch_id)
 
 
 def has_more_to_tell(desk: Desk, batch_id: str, place: tuple[int, int]) -> bool:
     """Whether items are final behind that place, readable or not yet."""
     with desk.database.transaction() as session:
-        return batches.is_behind(session, batch_id, xid=place[0], position=place[1])
+        return batch_items.is_behind(session, batch_id, xid=place[0], position=place[1])
 
 
 def pause(desk: Desk, account_id: str, batch_id: str) -> Standing:
@@ -278,7 +278,7 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
             raise InvalidRequest(f"Only these can be tried again: {', '.join(sorted(REOPENABLE))}.")
         if batch.state == BatchState.CANCELLING:
             raise WrongState("The batch is cancelling: wait until it is cancelled, then try its items again.")
-        if not batches.retry_items(session, batch_id, sorted(states)):
+        if not batch_items.retry(session, batch_id, sorted(states)):
             raise InvalidRequest(f"No item of this batch is {' or '.join(sorted(states))}.")
         window = batch.deadline_at - batch.created_at
         values = {"reason": None, "cancelling_at": None, "deadline_at": func.now() + window}
@@ -287,7 +287,7 @@ def retry(desk: Desk, account_id: str, batch_id: str, states: frozenset[Analysis
             batches.move_one(
                 session, batch_id, BatchState.RUNNING, dispatch_limit=None, start_tag=tag, **values
             )
-        batches.extend_items(session, batch_id)
+        batch_items.extend(session, batch_id)
         desk.events.tell_after_commit(session, batch_id, BatchState.RUNNING)
     return get(desk, account_id, batch_id)
 
@@ -318,9 +318,9 @@ def waits_behind_pilot(batch: Batch) -> bool:
 def standing(session: Session, account_id: str, batch_id: str) -> Standing:
     """A batch as it stands, in a transaction that is open. Raises NotFound."""
     batch = batches.owned(session, account_id, batch_id)
-    tally = batches.tallies(session, [batch_id])[batch_id]
-    speed = batches.speed(session, batch_id) if batch.finished_at is None else None
-    samples = batches.first_finished(session, batch_id, SAMPLES) if waits_behind_pilot(batch) else ()
+    tally = batch_items.tallies(session, [batch_id])[batch_id]
+    speed = batch_items.speed(session, batch_id) if batch.finished_at is None else None
+    samples = batch_items.first_finished(session, batch_id, SAMPLES) if waits_behind_pilot(batch) else ()
     return Standing(batch, tally, speed, spending.caps(session, [batch_id]).get(batch_id), samples)
 
 
@@ -370,8 +370,8 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.preset.id,
             item.question,
             item.context,
-            batches.as_json(item.preset_options),
-            batches.as_json(item.response_format),
+            batch_items.as_json(item.preset_options),
+            batch_items.as_json(item.response_format),
             item.require_quality,
             item.model,
             item.stronger_model,
@@ -379,7 +379,7 @@ def _item_rows(batch: Batch, items: Sequence[Item], ids: Sequence[str]) -> Itera
             item.temperature,
             item.detail,
             item.max_image_tokens,
-            batches.as_json(item.metadata),
+            batch_items.as_json(item.metadata),
             batch.deadline_at,
             item.cache_seconds,
             item.fingerprint,

@@ -20,7 +20,7 @@ from core.queue import BULK, Task
 from core.services import reuse
 from core.services.fleet import SEEN_WITHIN
 from core.states import AnalysisState, BatchState
-from core.store import batches, dispatch, workers
+from core.store import batch_items, batches, dispatch, workers
 
 WINDOW_SECONDS = 0.4
 """Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
@@ -116,13 +116,13 @@ def _move_on(desk: Desk, session: Session) -> None:
     if cancelled:
         metrics.ended_after_commit(session, AnalysisState.CANCELLED, count=len(cancelled))
     told = set(cancelled)
-    done = ~batches.open_items()
+    done = ~batch_items.any_open()
     late = Batch.deadline_at <= func.now()
-    piloted = ~batches.open_items(Analysis.position < Batch.dispatch_limit)
+    piloted = ~batch_items.any_open(Analysis.position < Batch.dispatch_limit)
     moved = [
         *batches.release(session),
         *batches.move(session, BatchState.CANCELLED, done),
-        *batches.move(session, BatchState.EXPIRED, done, late, batches.items_in(AnalysisState.EXPIRED)),
+        *batches.move(session, BatchState.EXPIRED, done, late, batch_items.any_in(AnalysisState.EXPIRED)),
         *batches.move(session, BatchState.COMPLETED, done),
         *batches.move(
             session, BatchState.PAUSED, Batch.dispatch_limit.is_not(None), piloted, reason="pilot done"

@@ -31,7 +31,7 @@ from core.services.idempotency import Once
 from core.services.line_spool import LineSpool
 from core.services.lines import LONGEST_LINE, BadLine, Lines
 from core.states import BatchState
-from core.store import batches, files
+from core.store import batch_items, batches, files
 
 ENDPOINT = "/v1/chat/completions"
 WINDOW = timedelta(hours=24)
@@ -175,5 +175,5 @@ def _store(session: Session, batch: Batch, spool: LineSpool) -> None:
     batches.add(session, batch)
     if batch.state != BatchState.FAILED:
         files.copy_new(session, spool.files(batch.account_id))
-        batches.copy_lines(session, spool.items(batch), spool.images())
+        batch_items.copy_lines(session, spool.items(batch), spool.images())
         after_commit(session, lambda: metrics.SUBMISSIONS.labels("item").inc(spool.count))

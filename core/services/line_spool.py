@@ -15,7 +15,7 @@ from core.services.analyses import Image
 from core.services.files import Upload, safe_name
 from core.services.image_urls import ImageUrl
 from core.states import AnalysisState
-from core.store.batches import LINE_COLUMNS
+from core.store.batch_items import LINE_COLUMNS
 
 RETRY_AFTER = 5.0
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core.models import Analysis, Base, Batch
 from core.states import AnalysisState, BatchState
 from core.store import analyses
-from core.store.batches import open_items
+from core.store.batch_items import any_open
 from core.store.budgets import room_for_waiting, waits_in_vain
 from core.store.words import said
 
@@ -68,10 +68,10 @@ READY = select(
         Batch.finished_at.is_(None),
         or_(
             Batch.state == said(BatchState.CANCELLING),
-            ~open_items(),
+            ~any_open(),
             room_for_waiting(),
             and_(Batch.state == said(BatchState.RUNNING), waits_in_vain()),
-            and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
+            and_(Batch.dispatch_limit.is_not(None), ~any_open(Analysis.position < Batch.dispatch_limit)),
         ),
     )
     .exists()

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from flask import Response, g, request, stream_with_context, url_for
+from flask import g, request, url_for
 from flask_smorest import Blueprint
-from marshmallow import ValidationError
 
 from core.errors import InvalidRequest
-from core.models import Analysis, BudgetKind
-from core.services import batches, files
+from core.models import BudgetKind
+from core.services import batches
 from core.services.batches import Order, Standing
-from core.services.files import Upload
-from core.services.inputs import OF_ROWS, demand_grouping, opened
-from core.services.items import DEFAULTS, Items
+from core.services.items import Items
 from core.services.keys import Scope
 from core.states import AnalysisState
-from core.views import shown
 from webapp import present
+from webapp.batch_inputs import defaults_of, rows_of, sent
+from webapp.batch_results import whole
 from webapp.feeds import START, Place, feeds
 from webapp.idempotency import idempotent, once
 from webapp.limits import Counted
@@ -47,17 +42,13 @@ from webapp.schemas.batches import (
     BatchPage,
     BatchQuery,
     BatchView,
-    ItemView,
     ResultsPage,
     ResultsQuery,
     ResumeJson,
     RetryJson,
     seconds_of,
 )
-from webapp.schemas.media import decoded
-from webapp.sheets import sheet
 from webapp.streams import streams, watch_for_end, with_farewell
-from webapp.uploads import received, spooled
 
 PAGE = 100
 """Results that are given at once where nobody asks for another number."""
@@ -69,30 +60,6 @@ FINISHED: dict[str, Any] = {
     "success": True,
 }
 LINES = {"type": "string", "description": "A line for each item."}
-CSV_COLUMNS = (
-    "position",
-    "custom_id",
-    "id",
-    "status",
-    "answer",
-    "data",
-    "confidence",
-    "error_code",
-    "error",
-    "total_tokens",
-    "total_cost",
-    "cached",
-    "cached_from",
-    "file_names",
-    "sku",
-    "views",
-    "reused_from",
-    "reused_distance",
-    "model",
-    "first_model",
-    "first_cost",
-    "escalation",
-)
 
 blueprint = Blueprint(
     "batches", __name__, description="Many analyses submitted, counted and delivered together."
@@ -224,7 +191,7 @@ def results(query: dict[str, Any], batch_id: str) -> Any:
     if query["format"] != "json":
         batches.get(desk(), account_id, batch_id)  # a 404 must come before the first byte
         everything = batches.all_results(desk(), account_id, batch_id, **wanted)
-        return _whole(islice(everything, query.get("limit")), query["format"], batch_id)
+        return whole(islice(everything, query.get("limit")), query["format"], batch_id)
     rows, more = batches.results(desk(), account_id, batch_id, limit=query.get("limit", PAGE), **wanted)
     return {
         "data": [present.item(row) for row in rows],
@@ -246,17 +213,6 @@ def stream(batch_id: str) -> Any:
     standing = batches.get(desk(), key().account_id, batch_id)
     events = feeds().events(desk(), standing, place, watch_for_end())
     return streams().response(with_farewell(events))
-
-
-def sent(image: dict[str, Any]) -> Upload:
-    """The upload of an image inside an item. Raises InvalidRequest, FileTooLarge."""
-    encoded, name = image["base64"], image.get("name", "")
-    if not isinstance(encoded, str) or not isinstance(name, str):
-        raise InvalidRequest("base64 and name must be texts.")
-    try:
-        return spooled(decoded(encoded), name)
-    except ValidationError as error:
-        raise InvalidRequest(error.messages[0]) from error
 
 
 def _submitted(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -282,48 +238,6 @@ def _fresh(body: dict[str, Any]) -> Standing:
         return batches.submit(desk(), key(), items, order, g.request_id, once())
 
 
-def defaults_of(body: dict[str, Any]) -> dict[str, Any]:
-    """What holds for every item of a loaded body."""
-    given: dict[str, Any] = body.get("defaults") or {name: body[name] for name in DEFAULTS & body.keys()}
-    return given
-
-
-def rows_of(body: dict[str, Any], group_by: str | None) -> AbstractContextManager[Iterable[tuple[int, Any]]]:
-    """The items as they came in, with their lines: in the body, in a form, or in a file from before."""
-    if "input_file_id" in body:
-        return opened(desk(), files.get(desk(), key().account_id, body["input_file_id"]), group_by)
-    if "inputs" in body:
-        demand_grouping(group_by, OF_ROWS)
-        return nullcontext(enumerate(_drained(body.pop("inputs")), 1))
-    return nullcontext(enumerate(_files(body, group_by), 1))
-
-
-def _drained(rows: list[Any]) -> Iterator[Any]:
-    """Each row once, in their order, and gone from memory when the next is taken."""
-    rows.reverse()
-    while rows:
-        yield rows.pop()
-
-
-def _files(body: dict[str, Any], group_by: str | None) -> list[dict[str, Any]]:
-    """The items of a form: an image each, with the question for all or the one in its place."""
-    uploads = [received(file) for file in body["images"]]
-    questions = body.get("questions", [])
-    if questions and len(questions) not in {1, len(uploads)}:
-        raise InvalidRequest(
-            f"Send one question, or one for each of the {len(uploads)} images, not {len(questions)}.",
-            details={"field": "questions"},
-        )
-    asked = questions * len(uploads) if len(questions) == 1 else questions
-    rows: list[dict[str, Any]] = [{"image": upload, **_called(upload, group_by)} for upload in uploads]
-    return [{**row, "question": text} for row, text in zip(rows, asked, strict=True)] if asked else rows
-
-
-def _called(upload: Upload, group_by: str | None) -> dict[str, Any]:
-    """The SKU and the view that the name of a file tells, where they are grouped by it."""
-    return {} if group_by is None else shown(upload.name, group_by)._asdict()
-
-
 def _answer(standing: Standing) -> tuple[dict[str, Any], int, dict[str, str]]:
     return present.batch(standing), 200, _headers(standing)
 
@@ -333,47 +247,6 @@ def _headers(standing: Standing) -> dict[str, str]:
     if standing.batch.finished_at is None:
         headers["Retry-After"] = str(present.BATCH_RETRY_AFTER)
     return headers
-
-
-def _whole(rows: Iterable[Analysis], form: str, batch_id: str) -> Response:
-    if form == "csv":
-        return sheet(CSV_COLUMNS, map(_csv_row, rows), batch_id)
-    response = Response(stream_with_context(_ndjson(rows)), mimetype="application/x-ndjson")
-    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.ndjson"'
-    return response
-
-
-def _ndjson(rows: Iterable[Analysis]) -> Iterator[str]:
-    schema = ItemView()
-    for row in rows:
-        yield json.dumps(schema.dump(present.item(row)), ensure_ascii=False) + "\n"
-
-
-def _csv_row(row: Analysis) -> dict[str, Any]:
-    return {
-        "position": row.position,
-        "custom_id": row.custom_id,
-        "id": row.id,
-        "status": row.state,
-        "answer": row.answer,
-        "data": None if row.data is None else json.dumps(row.data, ensure_ascii=False),
-        "confidence": row.confidence,
-        "error_code": row.error_code,
-        "error": row.error_message,
-        "total_tokens": present.usage(row)["total_tokens"],
-        "total_cost": present.cost(row)["total_cost"],
-        "cached": str(row.cached_from is not None).lower(),
-        "cached_from": row.cached_from,
-        "file_names": "; ".join(image.file.name if image.file else image.url or "" for image in row.images),
-        "sku": row.sku,
-        "views": "; ".join(image.view or "" for image in row.images) if row.sku else None,
-        "reused_from": None if row.reused_distance is None else row.cached_from,
-        "reused_distance": row.reused_distance,
-        "model": row.model,
-        "first_model": row.first_model,
-        "first_cost": row.first_cost,
-        "escalation": row.escalation,
-    }
 
 
 def _place(last_event_id: str) -> Place:

@@ -16,7 +16,7 @@ from core.services.keys import Scope
 from core.services.problems import Problems, Refusal
 from core.services.rows import OF_IMAGES, Picture, Row
 from webapp import present
-from webapp.api.batches import defaults_of, rows_of, sent
+from webapp.batch_inputs import defaults_of, rows_of, sent
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body
 from webapp.schemas.estimates import EstimateForm, EstimateJson, EstimateView

@@ -265,7 +265,7 @@ def test_an_account_with_many_images_is_searched_by_the_index_and_finds_the_same
     original = upload(picture(18))
     others = [upload(picture(seed)) for seed in range(19, 25)]
     exact = found(search(client, original))
-    monkeypatch.setattr("core.services.similar.SMALL_CATALOGUE", 0)
+    monkeypatch.setattr("core.services.ranking.SMALL_CATALOGUE", 0)
     assert set(found(search(client, original))) == set(exact) == {other["id"] for other in others}
 
 

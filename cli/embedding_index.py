@@ -8,7 +8,7 @@ from cli.interrupt import Interrupt
 from cli.terminal import Screen
 from core.desk import Desk
 from core.errors import Unavailable
-from core.services.embedding_indexes import EmbeddingIndexes, Space
+from core.services.embedding_indexes import EmbeddingIndexes
 
 LOOK_SECONDS = 0.1
 
@@ -17,10 +17,10 @@ def index_embeddings(opened: Desk, screen: Screen, interrupt: Interrupt) -> None
     """Make the index that large accounts' embeddings lack. Raises Unavailable."""
     indexes = EmbeddingIndexes(opened)
 
-    def tell(space: Space) -> None:
+    def tell(model: str, dimensions: int) -> None:
         screen.note(
-            f"Indexing the embeddings by {space.model} ({space.dimensions:,} numbers): about a minute for each "
-            "100,000. Searches go on meanwhile."
+            f"Indexing the embeddings by {model} ({dimensions:,} numbers): some two minutes for 100,000. "
+            "Searches go on meanwhile."
         )
 
     with ThreadPoolExecutor(1) as pool, screen.spinner("Indexing", interrupt):

@@ -1,4 +1,4 @@
-"""Indexes of the endpoint's embeddings: made where an account has many, dropped where nobody searches them."""
+"""Indexes of the endpoint's embeddings: made where an account has many, dropped where none is searched."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from core.store.embedding_indexes import MOST_DIMENSIONS, Space
 
 LOOK_SECONDS = 0.05
 
+Tell = Callable[[str, int], None]
+"""Takes the model and the length of vectors that are about to be indexed."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -29,7 +32,7 @@ class EmbeddingIndexes:
         """What can break off a statement of the connection that is open."""
         self._stopping = False
 
-    def keep_up(self, tell: Callable[[Space], None] = lambda _: None) -> bool:
+    def keep_up(self, tell: Tell = lambda *_: None) -> bool:
         """Drop what is searched no more, or was left half made, then make what is missing; `tell` of each.
 
         False where another process is at it. Raises Unavailable where it is stopped, or nobody may do it.
@@ -40,8 +43,8 @@ class EmbeddingIndexes:
             model = self._desk.settings.similar_embedding_model
             there = _tidied(connection, model)
             for space in _wanted(connection, model):
-                if space.index not in there and not self._stopping:
-                    tell(space)
+                if space.index_name not in there and not self._stopping:
+                    tell(*space)
                     _make(connection, space)
         return True
 

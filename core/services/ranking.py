@@ -1,4 +1,4 @@
-"""Which of an account's images are nearest to one: by measures of our own, or by the endpoint's embeddings."""
+"""Which of an account's images are nearest to one: by our own measures, or the endpoint's embeddings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EMBEDDING, MEASURES = "embedding", "measures"
 
 Metadata = Mapping[str, Any] | None
 """What that of an analysis of an image must contain."""
-Row = TypeVar("Row", covariant=True)
+Row_co = TypeVar("Row_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def by_measures(
 def by_embedding(
     desk: Desk, account_id: str, vector: Vector, limit: int, metadata: Metadata = None
 ) -> list[Ranked]:
-    """The account's images that have an embedding by the model that is set nearest to this, the nearest first."""
+    """The account's images whose embeddings by the model that is set are nearest to this, likewise."""
     space = Space(desk.settings.similar_embedding_model, len(vector))
     near = _nearest(desk, _Embeddings(account_id, space, vector, metadata), limit)
     with desk.database.transaction() as session:
@@ -59,17 +59,17 @@ def by_embedding(
     ]
 
 
-class _Search(Protocol[Row]):
+class _Search(Protocol[Row_co]):
     """A search of an account's images by vectors of one sort."""
 
     def is_for_index(self, session: Session) -> bool:
         """Whether an index of them is there, and is the better way."""
 
-    def near(self, session: Session, limit: int, *, exact: bool) -> Sequence[Row]:
+    def near(self, session: Session, limit: int, *, exact: bool) -> Sequence[Row_co]:
         """The nearest, by the index or by looking at every one."""
 
 
-def _nearest(desk: Desk, search: _Search[Row], limit: int) -> Sequence[Row]:
+def _nearest(desk: Desk, search: _Search[Row_co], limit: int) -> Sequence[Row_co]:
     """By the index where that pays; it gives up on an account that has few of very many images."""
     with desk.database.transaction() as session:
         if search.is_for_index(session):

@@ -29,7 +29,7 @@ class Space(NamedTuple):
     dimensions: int
 
     @property
-    def index(self) -> str:
+    def index_name(self) -> str:
         """The name of its index."""
         return f"{prefix_of(self.model)}{self.dimensions}"
 
@@ -41,7 +41,7 @@ def prefix_of(model: str) -> str:
 
 def is_there(session: Session, space: Space) -> bool:
     """Whether an index of these vectors can be searched."""
-    return bool(session.scalar(_VALID, {"name": space.index}))
+    return bool(session.scalar(_VALID, {"name": space.index_name}))
 
 
 def crowded(connection: Connection, model: str, most: int) -> list[int]:
@@ -53,12 +53,13 @@ def crowded(connection: Connection, model: str, most: int) -> list[int]:
         .having(func.count() > most)
         .distinct()
     )
-    return sorted(connection.execute(lengths).scalars())
+    return sorted(length for length in connection.execute(lengths).scalars() if length is not None)
 
 
 def standing(connection: Connection) -> dict[str, bool]:
     """The names of all these indexes; whether each can be searched, or was left half made."""
-    return {name: valid for name, valid in connection.execute(_STANDING, {"like": f"{PREFIX}%"})}
+    rows = connection.execute(_STANDING, {"like": f"{PREFIX}%"})
+    return {row.relname: row.indisvalid for row in rows}
 
 
 def prepare(connection: Connection) -> bool:
@@ -68,8 +69,8 @@ def prepare(connection: Connection) -> bool:
 
 
 def create(connection: Connection, space: Space) -> None:
-    """Make the index; rows are read and written meanwhile. What is interrupted leaves one that is not valid."""
-    _run(connection, _CREATE, {"name": space.index, **space._asdict()})
+    """Make the index while rows are read and written. If interrupted, it leaves one that is not valid."""
+    _run(connection, _CREATE, {"name": space.index_name, **space._asdict()})
 
 
 def drop(connection: Connection, name: str) -> None:

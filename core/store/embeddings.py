@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Float,
     Select,
+    Text,
+    any_,
     cast,
     exists,
     func,
     literal,
     select,
     tuple_,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -33,6 +37,7 @@ from core.store.hnsw import search_index
 
 TABLE = Base.metadata.tables["image_embeddings"]
 Vector = tuple[float, ...]
+IDS = ARRAY(Text)
 
 
 class Wanted(NamedTuple):
@@ -108,6 +113,19 @@ def count(session: Session, account_id: str, model: str, dimensions: int, most: 
     """How many vectors of this length the account has by a model, counted up to `most`."""
     some = select(TABLE.c.account_id).where(*_of_space(account_id, model, dimensions)).limit(most).subquery()
     return session.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def count_new(
+    session: Session, account_id: str, model: str, digests: Collection[str], file_ids: Collection[str]
+) -> int:
+    """How many of these bytes, and of those of these files of the account's, have no vector yet."""
+    stored = select(File.digest).where(
+        File.account_id == account_id, File.id == any_(literal([*file_ids], IDS))
+    )
+    given = union(select(func.unnest(literal([*digests], IDS)).label("digest")), stored).subquery()
+    of_this = TABLE.c.account_id == account_id, TABLE.c.model == model, TABLE.c.digest == given.c.digest
+    there = exists().where(*of_this, TABLE.c.vector.is_not(None))
+    return session.execute(select(func.count()).select_from(given).where(~there)).scalar_one()
 
 
 def missing(session: Session, model: str, *, behind: tuple[str, str], limit: int) -> list[Wanted]:

@@ -33,7 +33,7 @@ def small(monkeypatch):
 @pytest.fixture
 def model():
     """Its name is hostile on purpose."""
-    return f"it's a 100% \"model\" {new_id('m')}"
+    return f'it\'s a 100% "model" {new_id("m")}'
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ def embeddings_of(account, model, count, length, seed=0):
     digests = [sha256(f"{account} {seed} {number}".encode()).hexdigest() for number in range(count)]
     blobs = [{"digest": digest, "byte_size": 1} for digest in digests]
     about = {"account_id": account, "byte_size": 1, "media_type": "image/jpeg", "name": "a.jpg"}
-    files = [
-        {"id": new_id("file"), "digest": digest, "purpose": "vision", **about} for digest in digests
-    ]
+    files = [{"id": new_id("file"), "digest": digest, "purpose": "vision", **about} for digest in digests]
     vectors = [
         {
             "account_id": account,
@@ -115,7 +113,7 @@ def test_an_account_with_many_embeddings_gets_an_index_and_finds_the_same_by_it(
     asked = [vector(dice) for _ in range(5)]
     exact = [nearest(embedding_desk, account, each) for each in asked]
     assert EmbeddingIndexes(embedding_desk).keep_up()
-    assert standing(embedding_desk) == {Space(model, LENGTH).index: True}
+    assert standing(embedding_desk) == {Space(model, LENGTH).index_name: True}
     with statements() as seen:
         found = [nearest(embedding_desk, account, each) for each in asked]
     assert searches(seen) == len(asked)
@@ -128,11 +126,11 @@ def test_postgres_takes_the_index_for_such_a_search(embedding_desk, embed, model
     EmbeddingIndexes(embedding_desk).keep_up()
     with embedding_desk.database.transaction() as session:
         hnsw.search_index(session, 10)
-        near = f"vector::halfvec({LENGTH}) <=> CAST(:asked AS halfvec({LENGTH}))"
         plan = session.scalars(
             text(
                 "EXPLAIN SELECT digest FROM image_embeddings WHERE model = :model AND dimensions = :length"
-                f" AND account_id = :account ORDER BY {near} LIMIT 10"
+                " AND account_id = :account"
+                " ORDER BY vector::halfvec(16) <=> CAST(:asked AS halfvec(16)) LIMIT 10"
             ),
             {
                 "model": model,
@@ -141,7 +139,7 @@ def test_postgres_takes_the_index_for_such_a_search(embedding_desk, embed, model
                 "asked": str(list(vector(random.Random(1)))),
             },
         ).all()
-    assert any(Space(model, LENGTH).index in line for line in plan), plan
+    assert any(Space(model, LENGTH).index_name in line for line in plan), plan
 
 
 def test_small_accounts_have_no_index_and_are_compared_with_each(embedding_desk, embed, statements):
@@ -172,7 +170,9 @@ def test_an_account_finds_its_own_images_only_by_an_index_that_it_shares(embeddi
     assert [len(each) for each in found.values()] == [10, 10]
     with desk.database.transaction() as session:
         for account, digests in found.items():
-            own = set(session.scalars(text("SELECT digest FROM files WHERE account_id = :id"), {"id": account}))
+            own = set(
+                session.scalars(text("SELECT digest FROM files WHERE account_id = :id"), {"id": account})
+            )
             assert digests <= own
 
 
@@ -190,14 +190,12 @@ def test_where_the_index_gives_up_every_one_is_compared(embedding_desk, embed, d
     assert len(nearest(embedding_desk, account, vector(random.Random(4)))) == 7
 
 
-def test_vectors_of_other_lengths_and_models_have_indexes_of_their_own_or_none(
-    embedding_desk, embed, model
-):
+def test_vectors_of_other_lengths_and_models_have_indexes_of_their_own_or_none(embedding_desk, embed, model):
     account = embed()
     embed(account=account, length=3, seed=1)
     embed(account=account, by="another", seed=2)
     EmbeddingIndexes(embedding_desk).keep_up()
-    assert set(standing(embedding_desk)) == {Space(model, LENGTH).index, Space(model, 3).index}
+    assert set(standing(embedding_desk)) == {Space(model, LENGTH).index_name, Space(model, 3).index_name}
     assert len(nearest(embedding_desk, account, (1.0, 0.0, 0.0))) == 10
 
 
@@ -206,7 +204,7 @@ def test_the_index_of_a_model_that_is_set_no_more_is_dropped(embedding_desk, emb
     embed(by="another", seed=1)
     EmbeddingIndexes(embedding_desk).keep_up()
     EmbeddingIndexes(naming(desk, "another")).keep_up()
-    assert standing(desk) == {Space("another", LENGTH).index: True}
+    assert standing(desk) == {Space("another", LENGTH).index_name: True}
 
 
 def test_vectors_too_long_for_an_index_are_compared_with_each(embedding_desk, embed, monkeypatch):
@@ -239,7 +237,7 @@ class Building:
 
     def _run(self):
         try:
-            self.outcome = self.indexes.keep_up(lambda _: self._begun.set())
+            self.outcome = self.indexes.keep_up(lambda *_: self._begun.set())
         except Unavailable as error:
             self.outcome = error
 
@@ -267,7 +265,7 @@ def test_rows_are_written_and_found_while_an_index_is_made_and_are_in_it(
 def test_an_index_that_is_broken_off_is_not_searched_and_is_made_again(
     embedding_desk, embed, model, statements
 ):
-    account, name = embed(), Space(model, LENGTH).index
+    account, name = embed(), Space(model, LENGTH).index_name
     with beginning_to_write(embedding_desk, account, model):
         building = Building(embedding_desk)
         end = time.monotonic() + 60

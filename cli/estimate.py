@@ -99,7 +99,8 @@ def _cost(found: dict[str, Any]) -> str:
 
 def _embeddings(found: dict[str, Any]) -> str:
     tokens = f"{found['usage']['total_tokens']:,} tokens"
-    return f"Besides {wording.count(found['calls'], 'image')} to be embedded: {tokens}, {_cost(found)}"
+    cost = "at an unknown price" if found["cost"]["total_cost"] is None else _cost(found)
+    return f"Besides up to {wording.count(found['calls'], 'image')} to be embedded: {tokens}, {cost}"
 
 
 def _assumed(found: dict[str, Any]) -> Iterator[str]:

@@ -74,7 +74,7 @@ class Upkeep:
 
     def close(self) -> None:
         """Finish the chores in hand, but for an index that is being made, and say good-bye."""
-        self._indexes.stop()
+        done(self._indexes.stop)
         for timetable in self._timetables:
             timetable.close()
         self._leader.resign()
@@ -113,7 +113,7 @@ class Upkeep:
             self._endpoint = {"ok": True, "latency_ms": round(seconds * 1000, 1), "error": None}
 
     def _index(self) -> None:
-        self._indexes.keep_up()
+        self._indexes.keep_up(log.info)
 
     def _forget_sessions(self) -> None:
         self._do_for_a_while(sessions.hide_unused)

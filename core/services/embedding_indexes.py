@@ -7,20 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from core.desk import Desk
+from core.errors import Unavailable
 from core.services.ranking import SMALL_CATALOGUE
 from core.store import embedding_indexes as store
 from core.store.embedding_indexes import MOST_DIMENSIONS, Space
 
 LOOK_SECONDS = 0.05
+NOT_OWNER = "42501"
+"""SQLSTATE insufficient_privilege."""
 
-Tell = Callable[[str, int], None]
-"""Takes the model and the length of vectors that are about to be indexed."""
+DROPPED, BEGUN, MADE = "embedding_index_dropped", "embedding_index_begun", "embedding_index_made"
 
-log = structlog.get_logger(__name__)
+Tell = Callable[..., object]
+"""Takes one of these events, and by their names what it is about: as a logger does."""
+
+
+def _to_nobody(_: str, **__: object) -> None:
+    pass
 
 
 class EmbeddingIndexes:
@@ -32,20 +39,19 @@ class EmbeddingIndexes:
         """What can break off a statement of the connection that is open."""
         self._stopping = False
 
-    def keep_up(self, tell: Tell = lambda *_: None) -> bool:
+    def keep_up(self, tell: Tell = _to_nobody) -> bool:
         """Drop what is searched no more, or was left half made, then make what is missing; `tell` of each.
 
         False where another process is at it. Raises Unavailable where it is stopped, or nobody may do it.
         """
-        with self._connected() as connection:
+        with self._connected() as connection, self._translated():
             if not store.prepare(connection):
                 return False
             model = self._desk.settings.similar_embedding_model
-            there = _tidied(connection, model)
+            there = _tidied(connection, model, tell)
             for space in _wanted(connection, model):
                 if space.index_name not in there and not self._stopping:
-                    tell(*space)
-                    _make(connection, space)
+                    _make(connection, space, tell)
         return True
 
     def stop(self) -> None:
@@ -54,6 +60,20 @@ class EmbeddingIndexes:
         while (driver := self._driver) is not None:
             driver.cancel_safe()
             time.sleep(LOOK_SECONDS)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if self._stopping:
+                raise Unavailable("It was stopped.") from error
+            if getattr(error.orig, "sqlstate", None) == NOT_OWNER:
+                raise Unavailable(
+                    "The database user does not own image_embeddings, and so cannot index it: let the one "
+                    "that has migrated the database run vitrine index rebuild."
+                ) from error
+            raise
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -65,7 +85,7 @@ class EmbeddingIndexes:
                 self._driver = None
 
 
-def _tidied(connection: Connection, model: str) -> set[str]:
+def _tidied(connection: Connection, model: str, tell: Tell) -> set[str]:
     """The indexes of the model that can be searched, once all others are gone."""
     kept = set()
     for name, is_valid in store.standing(connection).items():
@@ -73,7 +93,7 @@ def _tidied(connection: Connection, model: str) -> set[str]:
             kept.add(name)
         else:
             store.drop(connection, name)
-            log.info("embedding_index_dropped", index=name, half_made=not is_valid)
+            tell(DROPPED, index=name, half_made=not is_valid)
     return kept
 
 
@@ -83,8 +103,8 @@ def _wanted(connection: Connection, model: str) -> list[Space]:
     return [Space(model, length) for length in lengths if length <= MOST_DIMENSIONS]
 
 
-def _make(connection: Connection, space: Space) -> None:
-    log.info("embedding_index_begun", **space._asdict())
+def _make(connection: Connection, space: Space, tell: Tell) -> None:
+    tell(BEGUN, **space._asdict())
     start = time.monotonic()
     store.create(connection, space)
-    log.info("embedding_index_made", **space._asdict(), seconds=round(time.monotonic() - start, 1))
+    tell(MADE, **space._asdict(), seconds=round(time.monotonic() - start, 1))

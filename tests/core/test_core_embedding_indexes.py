@@ -11,6 +11,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import insert, text
 
+from core.db import Database
 from core.errors import Unavailable
 from core.ids import new_id
 from core.models import Blob, File, ImageEmbedding
@@ -237,7 +238,7 @@ class Building:
 
     def _run(self):
         try:
-            self.outcome = self.indexes.keep_up(lambda *_: self._begun.set())
+            self.outcome = self.indexes.keep_up(lambda *_, **__: self._begun.set())
         except Unavailable as error:
             self.outcome = error
 
@@ -280,3 +281,25 @@ def test_an_index_that_is_broken_off_is_not_searched_and_is_made_again(
     assert searches(seen) == 0
     assert EmbeddingIndexes(embedding_desk).keep_up()
     assert standing(embedding_desk) == {name: True}
+
+
+@pytest.fixture
+def guest(embedding_desk):
+    """A desk whose database user reads and writes the tables, but does not own them."""
+    with embedding_desk.database.transaction() as session:
+        session.execute(text("CREATE ROLE guest LOGIN"))
+        session.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO guest"))
+    url = embedding_desk.settings.database_url.replace("//postgres@", "//guest@")
+    database = Database(url, pool_size=2, name="guest")
+    yield dataclasses.replace(embedding_desk, database=database)
+    database.close()
+    with embedding_desk.database.transaction() as session:
+        session.execute(text("DROP OWNED BY guest"))
+        session.execute(text("DROP ROLE guest"))
+
+
+def test_who_does_not_own_the_table_is_told_who_has_to_index_it_and_searches_go_on(guest, embed):
+    account = embed()
+    with pytest.raises(Unavailable, match="let the one that has migrated the database run"):
+        EmbeddingIndexes(guest).keep_up()
+    assert len(nearest(guest, account, vector(random.Random(1)))) == 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from core.services import brands, taxonomies
 from core.services.items import Item
 from core.services.likely_images import LikelyImages, evenly
 from core.store.experience import Asked, Experience, Taken
+from core.taxonomies import Tree
 
 FRAME = 9
 """Tokens around a system's and a user's message and before the answer (OpenAI's cookbook: 3 each)."""
@@ -118,10 +119,8 @@ class LikelyCalls:
     ) -> Iterator[Calls]:
         said = text_tokens("\n".join(form.brief.said(item.question, item.context)))
         repaired, answer = assumed.repaired or 0.0, _answer(form, taken)
-        steps, prompt = (
-            sum(shares),
-            sum(share * (step.tokens + said) for share, step in zip(shares, form.steps, strict=True)),
-        )
+        prompt = sum(share * (step.tokens + said) for share, step in zip(shares, form.steps, strict=True))
+        steps = sum(shares)
         if item.stronger_model is None:
             yield self._calls(item, item.model, steps, prompt, answer, repaired)
             return
@@ -158,15 +157,17 @@ class LikelyCalls:
             return
         tree = taxonomies.tree(self._desk, self._account_id, made.options[made.choices])
         for level in levels(tree):
-            choices = [
-                (share, tree.choice(below)) for below, share in evenly(list(level.items()), MOST_CHOICES)
-            ]
-            weighed = [
-                (share, _fixed(narrowed(made, choice), [*said, listed(tree, choice)]))
-                for share, choice in choices
-            ]
-            total = sum(share for share, _ in weighed)
-            yield Step(sum(share * tokens for share, tokens in weighed) / total, sum(level.values()))
+            yield Step(_mean_choice(made, said, tree, level), sum(level.values()))
+
+
+def _mean_choice(made: Brief, said: Sequence[str], tree: Tree, level: Mapping[str | None, float]) -> float:
+    """Tokens of what is the same for all items in a step, whichever branch it is below."""
+    branches = evenly(list(level.items()), MOST_CHOICES)
+    tokens = 0.0
+    for below, share in branches:
+        choice = tree.choice(below)
+        tokens += share * _fixed(narrowed(made, choice), [*said, listed(tree, choice)])
+    return tokens / sum(share for _, share in branches)
 
 
 def _assumed(item: Item, steps: float, taken: Taken | None) -> Assumed:
@@ -174,15 +175,15 @@ def _assumed(item: Item, steps: float, taken: Taken | None) -> Assumed:
     if item.stronger_model is not None:
         escalated = taken.escalated if taken else ESCALATED
     if item.preset.schema is not None or item.response_format is not None:
-        repaired = _repaired(taken) if taken else REPAIRED
+        repaired = _repaired(item, taken) if taken else REPAIRED
     return Assumed(steps if item.preset.choices else None, escalated, repaired)
 
 
-def _repaired(taken: Taken) -> float:
+def _repaired(item: Item, taken: Taken) -> float:
     """The share of calls that were made again; of a cascade, those of its stronger model."""
     if taken.escalated:
         return max(0.0, taken.stronger_calls / taken.escalated - 1)
-    return max(0.0, taken.calls / taken.steps - 1)
+    return max(0.0, taken.calls / (taken.steps if item.preset.choices else 1) - 1)
 
 
 def _answer(form: Form, taken: Taken | None) -> float:

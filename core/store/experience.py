@@ -121,7 +121,7 @@ def _latest(account_id: str) -> CTE:
             Analysis.completion_tokens,
             func.extract("epoch", Analysis.finished_at - Analysis.started_at).label("seconds"),
             case((Analysis.first_model.is_not(None), 1), else_=0).label("escalated"),
-            case((_STEPS.op("~")("^[0-9]{1,3}$"), cast(_STEPS, Integer)), else_=1).label("steps"),
+            case((_STEPS.op("~")("^[1-9][0-9]{0,2}$"), cast(_STEPS, Integer)), else_=1).label("steps"),
         )
         .where(
             Analysis.account_id == account_id,

@@ -284,10 +284,14 @@ def test_the_steps_down_a_taxonomy_are_counted_by_its_tree_and_then_by_what_was_
 
 
 def test_an_answer_that_calls_something_else_its_steps_breaks_no_estimate(client, desk, key):
-    for steps in ("five", [1], None, 10**9):
-        took(desk, key, 10, data={"steps": steps})
-    took(desk, key, 10, data=[1])
-    assert expected(client, question="?")[:2] == (10, 5)
+    for steps in ("five", [1], None, 10**9, 0, 12):
+        analysis = took(desk, key, 10, data={"steps": steps}, response_format=FORM)
+        called(desk, analysis, "pixel-analyst", "pixel-analyst", tokens=5)
+    took(desk, key, 10, data=[1], response_format=FORM)
+    found = estimate(client, images=[measured()], question="?", response_format=FORM).json
+    assert found["answers"] == 7
+    assert found["assumed"] == {"steps": None, "escalated": None, "repaired": pytest.approx(6 / 7, abs=1e-3)}
+    assert found["usage"]["completion_tokens"] == 10
 
 
 def answered(desk, key, analysis_id, **more):

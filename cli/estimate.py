@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -21,9 +21,6 @@ NOTHING = "There is no image or item to estimate."
 ASKED = {"question", "preset"}
 NOT_COUNTED = {
     "reuse": "answers that are there already, which cost nothing",
-    "repairs": "a second call where an answer does not fit its form",
-    "stronger_model": "calls of the stronger model",
-    "taxonomy": "the categories that are shown, and further steps down their tree",
 }
 
 
@@ -73,22 +70,47 @@ class EstimateClient(Connection):
 
 def described(found: dict[str, Any]) -> str:
     """An estimate as people read it."""
-    usage, cost = found["usage"], wording.amount(found["cost"]["total_cost"], found["cost"]["currency"])
+    usage = found["usage"]
     images = usage["prompt_tokens_details"]["image_tokens"]
     asked = f"{usage['prompt_tokens']:,} asked ({images:,} of them images)"
     lines = [
         f"{wording.count(found['items'], 'item')}, {wording.count(found['images'], 'image')}",
         f"Tokens  {usage['total_tokens']:,}: {asked}, {usage['completion_tokens']:,} answered",
-        f"Cost    {cost}",
+        f"Cost    {_cost(found)}",
         f"Time    {_time(found['seconds'])}",
     ]
     if found["cached"]:
         lines.append(f"Cached  {wording.count(found['cached'], 'item')} need no call of their own")
     if found["saved_image_tokens"]:
         lines.append(f"Saved   {found['saved_image_tokens']:,} tokens, against images as they are")
-    if left_out := found.get("not_counted"):  # servers before this one do not say
+    # Servers before this one do not say what follows.
+    if embeddings := found.get("embeddings"):
+        lines.append(_embeddings(embeddings))
+    if assumed := list(_assumed(found.get("assumed", {}))):
+        lines.append(f"Assumed {'; '.join(assumed)}")
+    if left_out := found.get("not_counted"):
         lines.append(f"Not counted: {'; '.join(NOT_COUNTED.get(name, name) for name in left_out)}.")
     return "\n".join([*lines, *found["warnings"]])
+
+
+def _cost(found: dict[str, Any]) -> str:
+    return wording.amount(found["cost"]["total_cost"], found["cost"]["currency"])
+
+
+def _embeddings(found: dict[str, Any]) -> str:
+    tokens = f"{found['usage']['total_tokens']:,} tokens"
+    cost = "at an unknown price" if found["cost"]["total_cost"] is None else _cost(found)
+    return f"Besides up to {wording.count(found['calls'], 'image')} to be embedded: {tokens}, {cost}"
+
+
+def _assumed(found: dict[str, Any]) -> Iterator[str]:
+    """What nobody can know beforehand, in words."""
+    if (steps := found.get("steps")) is not None:
+        yield f"{steps:.1f} steps down the categories"
+    if (escalated := found.get("escalated")) is not None:
+        yield f"{escalated:.0%} are asked of the stronger model too"
+    if (repaired := found.get("repaired")) is not None:
+        yield f"{repaired:.0%} of the calls are made again, to mend an answer"
 
 
 def _time(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from cli import wording
 from cli.embedding import embed_missing
+from cli.embedding_index import index_embeddings
 from cli.failure import Failure
 from cli.interrupt import Interrupt
 from cli.operator import desk
@@ -32,7 +33,8 @@ def index() -> None:
 def rebuild() -> int:
     """Have workers measure every stored image that is not in the index, or by an older measure.
 
-    Where SIMILAR_EMBEDDING_MODEL is set, images that lack an embedding are embedded too, by calls that cost.
+    Where SIMILAR_EMBEDDING_MODEL is set, images that lack an embedding are embedded too, by calls that cost,
+    and those of large accounts are indexed.
     It may be stopped and started again at any time: what is done stays done, and is not done twice.
     """
     opened, screen, interrupt = desk(), Screen(), Interrupt()
@@ -40,6 +42,8 @@ def rebuild() -> int:
         _measure_missing(opened, screen, interrupt)
         if not interrupt.asked and opened.settings.similar_embedding_model:
             embed_missing(opened, screen, interrupt)
+        if not interrupt.asked and opened.settings.similar_embedding_model:
+            index_embeddings(opened, screen, interrupt)
     return 130 if interrupt.asked else 0
 
 

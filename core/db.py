@@ -69,6 +69,16 @@ class Database:
         with _translated(), self._each_by_itself.connect() as connection:
             yield connection
 
+    @contextmanager
+    def long_statements(self) -> Iterator[Connection]:
+        """A connection of its own, each statement of which Postgres commits by itself. Raises Unavailable.
+
+        It belongs to no pool: what is set there, and held, ends with the block.
+        """
+        with _translated(), self._each_by_itself.connect() as connection:
+            connection.detach()
+            yield connection
+
     def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
         with self.statement() as connection:

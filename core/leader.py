@@ -48,6 +48,11 @@ class Leader:
             self.resign()
         return self._leads
 
+    @property
+    def led(self) -> bool:
+        """Whether it did when `leads` was asked last: for threads other than the one that asks."""
+        return self._leads
+
     def resign(self) -> None:
         """Leave the post to the others."""
         connection, self._connection, self._leads = self._connection, None, False

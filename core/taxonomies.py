@@ -60,6 +60,10 @@ class Tree:
                 return options
             options = deeper
 
+    def ends(self, node_id: str) -> int:
+        """How many categories with nothing below them stand below a category, or are it."""
+        return sum(self.ends(node.id) for node in self._below.get(node_id, ())) or 1
+
     def is_end(self, node_id: str) -> bool:
         """Whether nothing is below a category."""
         return node_id not in self._below

@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, pool, text
 
 from config import settings
 from core.models import Base
+from core.store.embedding_indexes import PREFIX
 
 MIGRATION_LOCK = 7_246_001
 """An advisory lock of this number is held while migrating: two that start at once take turns."""
@@ -21,6 +22,7 @@ def run() -> None:
             target_metadata=Base.metadata,
             compare_server_default=True,
             compare_type=True,
+            include_name=lambda name, *_: not (name or "").startswith(PREFIX),  # made while the system runs
         )
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})

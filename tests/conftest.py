@@ -136,6 +136,7 @@ def live(servers, folder, settings):
         LOG_LEVEL="INFO",
         WORKER_CONCURRENCY="4",
         WEB_THREADS="32",
+        VISION_MODELS="pixel-analyst-2",
         # Where tests have hosts of images; all else on this machine stays forbidden.
         OUTBOUND_NETWORKS=f"{OUTSIDE}/32",
         OUTBOUND_PORTS="1-65535",

@@ -11,7 +11,7 @@ from core.pricing import CURRENCY
 from core.services import batches
 from core.services.batches import PRIORITIES, Standing
 from core.services.budgets import Spending, counted
-from core.services.estimates import Estimate
+from core.services.estimates import Embeddings, Estimate
 from core.services.usage import GROUPS
 
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "image_tokens", "reasoning_tokens")
@@ -197,23 +197,34 @@ def budgets(spendings: Sequence[Spending]) -> dict[str, Any]:
 
 def estimate(found: Estimate) -> dict[str, Any]:
     """An estimate, in the shape of EstimateView."""
-    cost = found.cost
-    taken = {"prompt_tokens": found.usage.prompt_tokens}
-    amounts = {"prompt_cost": cost and cost.prompt, "completion_cost": cost and cost.completion}
     return {
         "object": "estimate",
         "items": found.items,
         "calls": found.calls,
         "cached": found.cached,
-        "usage": tokens({name: getattr(found.usage, name) for name in TOKENS}),
-        "cost": money(taken | amounts),
+        **_taken(found),
+        "embeddings": found.embeddings and {"calls": found.embeddings.calls, **_taken(found.embeddings)},
         "saved_image_tokens": found.saved_image_tokens,
         "seconds": None if found.seconds is None else round(found.seconds, 1),
         "images": found.images,
         "images_measured": found.images_measured,
         "answers": found.answers,
+        "assumed": {
+            name: None if value is None else round(value, 3)
+            for name, value in found.assumed._asdict().items()
+        },
         "warnings": list(found.warnings),
         "not_counted": found.not_counted,
+    }
+
+
+def _taken(found: Estimate | Embeddings) -> dict[str, Any]:
+    """Usage and cost of what would be made."""
+    cost, taken = found.cost, {"prompt_tokens": found.usage.prompt_tokens}
+    amounts = {"prompt_cost": cost and cost.prompt, "completion_cost": cost and cost.completion}
+    return {
+        "usage": tokens({name: getattr(found.usage, name) for name in TOKENS}),
+        "cost": money(taken | amounts),
     }
 
 

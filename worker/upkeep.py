@@ -15,6 +15,7 @@ from core.leader import Leader
 from core.queue import INTERACTIVE
 from core.services import dispatching, files, fleet, idempotency, outcomes, retention, sessions
 from core.services.dispatching import Pace
+from core.services.embedding_indexes import EmbeddingIndexes
 from worker.throttle import Throttle
 from worker.timetable import Timetable, done, for_a_while, only_if
 from worker.vision import CallFailed, Vision
@@ -27,6 +28,7 @@ SESSIONS_SECONDS = 10.0
 TIDY_SECONDS = 300.0
 TIDY_AT_MOST = 1.0
 """Seconds for each part of it: reports that the worker lives come from the same thread."""
+INDEX_SECONDS = 300.0
 DISPATCH_SECONDS = 0.25
 MOVE_SECONDS = 0.5
 LONGEST_BACKLOG = 4.0
@@ -47,6 +49,7 @@ class Upkeep:
         self._pace = Pace()
         self._dispatched = time.monotonic()
         self._leader = Leader(desk.database, "upkeep")
+        self._indexes = EmbeddingIndexes(desk)
         self._timetables = [
             Timetable(
                 "dispatch",
@@ -65,10 +68,13 @@ class Upkeep:
                     (TIDY_SECONDS, self._tidy),
                 ],
             ),
+            # By itself: an index may take minutes.
+            Timetable("indexes", [(INDEX_SECONDS, only_if(lambda: self._leader.led, self._index))]),
         ]
 
     def close(self) -> None:
-        """Finish the chores in hand and say good-bye."""
+        """Finish the chores in hand, but for an index that is being made, and say good-bye."""
+        done(self._indexes.stop)
         for timetable in self._timetables:
             timetable.close()
         self._leader.resign()
@@ -105,6 +111,9 @@ class Upkeep:
             self._endpoint = {"ok": False, "latency_ms": None, "error": failure.error.message}
         else:
             self._endpoint = {"ok": True, "latency_ms": round(seconds * 1000, 1), "error": None}
+
+    def _index(self) -> None:
+        self._indexes.keep_up(log.info)
 
     def _forget_sessions(self) -> None:
         self._do_for_a_while(sessions.hide_unused)

@@ -12,7 +12,7 @@ from core.likeness import BITS, DIMENSIONS, FRAME
 from core.models.base import Base, Id
 
 NEIGHBOURS, CANDIDATES = 16, 64
-"""m and ef_construction of the index: pgvector's defaults; bench/similar.py has their recall."""
+"""m and ef_construction of every index of vectors: pgvector's defaults; bench/similar.py has their recall."""
 
 
 class ImageFeatures(Base):
@@ -43,11 +43,11 @@ class ImageFeatures(Base):
 class ImageEmbedding(Base):
     """What a model of the endpoint makes of an image, for the account that has paid for it.
 
-    There from when it is ordered; the vector follows.
+    There from when it is ordered; the vector follows. core/store/embedding_indexes.py indexes these.
     """
 
     __tablename__ = "image_embeddings"
-    __table_args__ = (Index(None, "digest"),)
+    __table_args__ = (Index(None, "digest"), Index(None, "model", "dimensions", "account_id"))
 
     account_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     model: Mapped[str] = mapped_column(String(200), primary_key=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from core.presets.brief import Brief, merged
@@ -23,6 +23,25 @@ def listed(tree: Tree, choice: Sequence[Node]) -> str:
     """The categories of a choice, a line each."""
     lines = (f"{node.id}: {' > '.join(tree.path(node.id))}" for node in choice)
     return LISTED + "\n".join(lines)
+
+
+def levels(tree: Tree) -> Iterator[dict[str | None, float]]:
+    """Of each step the categories that it may be below of, and how many answers come there.
+
+    That is as a share of all of them, were each category that has none below it as likely as the others.
+    """
+    level: dict[str | None, float] = {None: 1.0}
+    while level:
+        yield level
+        level = dict(_further(tree, level))
+
+
+def _further(tree: Tree, level: Mapping[str | None, float]) -> Iterator[tuple[str, float]]:
+    for below, share in level.items():
+        ends = {node.id: tree.ends(node.id) for node in tree.choice(below)}
+        for node_id, count in ends.items():
+            if not tree.is_end(node_id):
+                yield node_id, share * count / sum(ends.values())
 
 
 def longest_way(tree: Tree, below: str | None = None) -> list[list[Node]]:

@@ -1,34 +1,39 @@
 """What a submission would take, in tokens, money and time, without running it.
 
 The text is counted by its bytes, the images by the table of how providers count, at the size that they would
-be sent at, and answers as long as the account's latest of the same sort.
+be sent at, and answers as long, and as many calls, as the account's latest of the same sort took.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.desk import Desk
-from core.presets.brief import Brief, brief
 from core.presets.preset import MEASURE
-from core.pricing import Cost, Usage, text_tokens
-from core.services import likely_images, reuse
+from core.pricing import Cost, Usage
+from core.services import image_embeddings, likely_images, reuse
+from core.services.files import Upload
 from core.services.fleet import SEEN_WITHIN
 from core.services.items import Item
+from core.services.likely_calls import Assumed, Calls, Likely, LikelyCalls
 from core.services.likely_images import LikelyImages
-from core.store import experience, files, workers
-from core.store.experience import Asked, Experience, Taken
+from core.store import embeddings, experience, files, workers
+from core.store.experience import Asked, Experience
 
-FRAME = 9
-"""Tokens around a system's and a user's message and before the answer (OpenAI's cookbook: 3 each)."""
-TEXT_ANSWER = 120
-"""Tokens of an answer in words, where the account has none from the preset and model yet."""
-SECONDS = 3.0
-"""Of a call, likewise."""
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What the endpoint's embeddings of the images would take, beside the submission and its cost."""
+
+    calls: int
+    usage: Usage
+    cost: Cost | None
+    """None where the model has no price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,8 @@ class Estimate:
     usage: Usage
     cost: Cost | None
     """None where a model has no price."""
+    embeddings: Embeddings | None
+    """None where no model is set for them."""
     saved_image_tokens: int
     """What the images would take more as they came."""
     seconds: float | None
@@ -51,136 +58,130 @@ class Estimate:
     """Whose size is known; the others are taken to be like them."""
     answers: int
     """That the account has to these very questions."""
+    assumed: Assumed
+    """Means of the items that it holds for."""
     warnings: Sequence[str]
     """Why it may be far off, as sentences."""
     not_counted: list[str]
-    """What may make the run dearer or cheaper than this: the names of NOT_COUNTED that hold for any item."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What one item takes."""
-
-    asked: Asked
-    prompt: float
-    images: float
-    saved: float
-    answer: float
-    seconds: float
+    """What may make the run cheaper than this: the names of NOT_COUNTED that hold for any item."""
 
 
 def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
-    """What these items would take. Raises Unavailable."""
+    """What these items would take. Raises Unavailable; NotFound for a taxonomy that is just gone."""
     asked = [item for item in items if item.preset.method != MEASURE]
     with desk.database.transaction() as session:
         paid = reuse.to_pay(session, account_id, asked)
-        sorts = {Asked.of(item).kin for item in paid}
-        known = experience.taken(session, account_id, sorts)
+        known = experience.taken(session, account_id, {Asked.of(item).kin for item in paid})
         slots = workers.slots(session, SEEN_WITHIN)
         limits = [worker.endpoint for worker in workers.seen(session, SEEN_WITHIN)]
         sample = files.owned(session, account_id, likely_images.sampled(asked))
-    likely = LikelyImages(desk, asked, sample)
-    calls = list(_calls(paid, likely, known))
-    usage = Usage(
-        prompt_tokens=round(sum(call.prompt + call.images for call in calls)),
-        completion_tokens=round(sum(call.answer for call in calls)),
-        image_tokens=round(sum(call.images for call in calls)),
-    )
-    seen = likely.known(asked)
+        new = _new_images(desk, session, account_id, paid)
+    images = LikelyImages(desk, asked, sample)
+    of = LikelyCalls(desk, account_id, images, known).of
+    likely = [of(item) for item in paid]
+    made = [calls for each in likely for calls in each.made]
+    seen = images.known(asked)
     return Estimate(
         items=len(items),
-        calls=len(calls),
+        calls=round(sum(calls.calls for calls in made)),
         cached=len(asked) - len(paid),
-        usage=usage,
-        cost=_cost(desk, calls),
-        saved_image_tokens=round(sum(call.saved for call in calls)),
-        seconds=_seconds(desk, calls, slots, limits),
+        usage=_usage(made),
+        cost=_cost(desk, made),
+        embeddings=_embeddings(desk, images, new),
+        saved_image_tokens=round(sum(calls.saved for calls in made)),
+        seconds=_seconds(desk, likely, made, slots, limits),
         images=len(seen),
         images_measured=sum(seen),
-        answers=sum(
-            known.same[asked].answers for asked in {call.asked for call in calls} & known.same.keys()
-        ),
-        warnings=_warnings(calls, known),
+        answers=sum(known.same[each].answers for each in {each.asked for each in likely} & known.same.keys()),
+        assumed=_means([each.assumed for each in likely]),
+        warnings=_warnings(likely, known),
         not_counted=[name for name, holds in NOT_COUNTED.items() if any(map(holds, paid))],
     )
 
 
-def _calls(items: Sequence[Item], likely: LikelyImages, known: Experience) -> Iterator[_Call]:
-    briefs: dict[str, tuple[Brief, int]] = {}
-    for item in items:
-        form = json.dumps([item.preset.id, item.preset.name, item.preset_options, item.response_format])
-        if form not in briefs:
-            made = brief(item.preset, item.preset_options, item.response_format)
-            briefs[form] = made, _fixed(made)
-        made, fixed = briefs[form]
-        said = "\n".join(made.said(item.question, item.context))
-        images, came = likely.tokens(item)
-        asked = Asked.of(item)
-        usual = Taken(0, _default_answer(made), SECONDS)
-        taken = known.same.get(asked) or known.alike.get(asked.kin) or usual
-        answer = min(taken.completion_tokens, item.max_tokens)
-        yield _Call(asked, fixed + text_tokens(said), images, came - images, answer, taken.seconds)
-
-
-def _warnings(calls: Sequence[_Call], known: Experience) -> list[str]:
+def _warnings(likely: Sequence[Likely], known: Experience) -> list[str]:
     """What the lengths of answers are taken from, where it is not from answers to the same questions."""
-    new = [call for call in calls if call.asked not in known.same]
+    new = [each for each in likely if each.asked not in known.same]
     if not new:
         return []
-    count = "" if len(new) == len(calls) else f" to {len(new):,} of {len(calls):,} questions"
-    alike = any(call.asked.kin in known.alike for call in new)
+    count = "" if len(new) == len(likely) else f" to {len(new):,} of {len(likely):,} questions"
+    alike = any(each.asked.kin in known.alike for each in new)
     guess = "taken from answers to other questions" if alike else "a guess"
     return [f"There are no answers of this sort yet{count}: how long they will be is {guess}."]
 
 
-def _may_be_repaired(item: Item) -> bool:
-    return item.preset.schema is not None or item.response_format is not None
-
-
 NOT_COUNTED: dict[str, Callable[[Item], Any]] = {
     "reuse": lambda item: item.reuses_near or (item.cache_seconds and not item.fingerprint),
-    "repairs": _may_be_repaired,
-    "stronger_model": lambda item: item.stronger_model,
-    "taxonomy": lambda item: item.preset.choices,
 }
 
 
-def _fixed(made: Brief) -> int:
-    """Tokens of what every item of a form has."""
-    form = made.response_format
-    return FRAME + text_tokens(made.prompt) + (text_tokens(json.dumps(form)) if form else 0)
+def _usage(made: Iterable[Calls]) -> Usage:
+    made = list(made)
+    return Usage(
+        prompt_tokens=round(sum(calls.prompt + calls.images for calls in made)),
+        completion_tokens=round(sum(calls.answer for calls in made)),
+        image_tokens=round(sum(calls.images for calls in made)),
+    )
 
 
-def _default_answer(made: Brief) -> int:
-    """Tokens: of data, about as many as its schema has."""
-    return text_tokens(json.dumps(made.schema)) if made.schema else TEXT_ANSWER
-
-
-def _cost(desk: Desk, calls: Iterable[_Call]) -> Cost | None:
+def _cost(desk: Desk, made: Iterable[Calls]) -> Cost | None:
     prompt = completion = Decimal()
-    for call in calls:
-        price = desk.prices.find(call.asked.model)
+    for calls in made:
+        price = desk.prices.find(calls.model)
         if price is None:
             return None
-        usage = Usage(prompt_tokens=round(call.prompt + call.images), completion_tokens=round(call.answer))
-        cost = price.cost(usage)
+        cost = price.cost(_usage([calls]))
         prompt, completion = prompt + cost.prompt, completion + cost.completion
     return Cost(prompt, completion)
 
 
+def _means(assumed: Sequence[Assumed]) -> Assumed:
+    """Each by itself, of those that it holds for."""
+    return Assumed(*(_mean(each[place] for each in assumed) for place in range(len(Assumed._fields))))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _new_images(desk: Desk, session: Session, account_id: str, paid: Iterable[Item]) -> int:
+    """How many images would be embedded; those that nobody has seen are each taken to be another."""
+    model = desk.settings.similar_embedding_model
+    images = [image for item in paid for image in item.images] if model else []
+    digests = {image.digest for image in images if isinstance(image, Upload)}
+    ids = {image for image in images if isinstance(image, str)}
+    unseen = [image for image in images if not isinstance(image, Upload | str)]
+    return embeddings.count_new(session, account_id, model, digests, ids) + len(unseen)
+
+
+def _embeddings(desk: Desk, images: LikelyImages, count: int) -> Embeddings | None:
+    model = desk.settings.similar_embedding_model
+    if not model:
+        return None
+    tokens = count * images.usual(model, image_embeddings.DETAIL) if count else 0.0
+    made = [Calls(model, count, 0, tokens, 0, 0)]
+    return Embeddings(count, _usage(made), _cost(desk, made))
+
+
 def _seconds(
-    desk: Desk, calls: Sequence[_Call], slots: int, limits: Sequence[dict[str, Any]]
+    desk: Desk,
+    likely: Sequence[Likely],
+    made: Sequence[Calls],
+    slots: int,
+    limits: Sequence[dict[str, Any]],
 ) -> float | None:
     """By the workers that are there, and the limits of the endpoint that are set or were learned."""
-    if not calls or not slots:
-        return None if calls else 0.0
-    settings, busy = desk.settings, sum(call.seconds for call in calls)
+    if not likely or not slots:
+        return None if likely else 0.0
+    settings, busy = desk.settings, sum(each.seconds for each in likely)
     learned = {
         name: max((report.get(name) or 0 for report in limits), default=0)
         for name in ("requests_per_minute", "tokens_per_minute")
     }
     requests = settings.endpoint_requests_per_minute or learned["requests_per_minute"]
     tokens = settings.endpoint_tokens_per_minute or learned["tokens_per_minute"]
-    used = sum(call.prompt + call.images + call.answer for call in calls)
-    waits = [60 * len(calls) / requests if requests else 0.0, 60 * used / tokens if tokens else 0.0]
-    return max(busy / slots, busy / len(calls), *waits)
+    asked = sum(calls.calls for calls in made)
+    used = sum(calls.prompt + calls.images + calls.answer for calls in made)
+    waits = [60 * asked / requests if requests else 0.0, 60 * used / tokens if tokens else 0.0]
+    return max(busy / slots, busy / len(likely), *waits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,6 +55,8 @@ class Way(NamedTuple):
     model: str
     detail: str
     max_image_tokens: int | None
+    counted_by: str
+    """The model that looks at it: the same, or one that is asked after it."""
 
 
 class LikelyImages:
@@ -73,19 +76,24 @@ class LikelyImages:
         for way, picture in evenly(list(self._pairs), MOST_COUNTED):
             self._count(way, picture)
 
-    def tokens(self, item: Item) -> Tokens:
-        """What the images of an item take together."""
-        way = _way(item)
+    def tokens(self, item: Item, model: str) -> Tokens:
+        """What the images of an item take together of this model, its first or its stronger one."""
+        way = _way(item, model)
         pictures = [self._pictures.get(_key(image)) for image in item.images]
         found = [(picture and self._count(way, picture)) or self._mean(way) for picture in pictures]
         return Tokens(sum(each.sent for each in found), sum(each.came for each in found))
+
+    def usual(self, model: str, detail: str) -> float:
+        """Tokens that an image like these takes of another model."""
+        return self._mean(Way(model, detail, None, model)).sent
 
     def known(self, items: Iterable[Item]) -> list[bool]:
         """Of each image, whether its size is known."""
         return [_key(image) in self._pictures for item in items for image in item.images]
 
     def _paired(self, items: Iterable[Item]) -> Iterator[tuple[Way, Picture]]:
-        found = ((_way(item), self._pictures.get(_key(image))) for item in items for image in item.images)
+        ways = ((_way(item, model), item) for item in items for model in models_asked(item))
+        found = ((way, self._pictures.get(_key(image))) for way, item in ways for image in item.images)
         return ((way, picture) for way, picture in found if picture)
 
     def _count(self, way: Way, picture: Picture) -> Tokens | None:
@@ -96,8 +104,8 @@ class LikelyImages:
         self._left -= 1
         sizing = self._sizing(way)
         sent = sizing.size(picture.width, picture.height, is_jpeg=picture.is_jpeg)
-        came = sizing.see(picture.width, picture.height)
-        tokens = Tokens(sizing.see(*sent).tokens, came.tokens)
+        see = replace(sizing, rule=self._prices.counting(way.counted_by).rule).see
+        tokens = Tokens(see(*sent).tokens, see(picture.width, picture.height).tokens)
         return self._counted.setdefault(way, counted).setdefault(picture, tokens)
 
     def _sizing(self, way: Way) -> Sizing:
@@ -140,8 +148,13 @@ def evenly(values: list[T], most: int) -> list[T]:
     return values[:: -(-len(values) // most)] if values else values
 
 
-def _way(item: Item) -> Way:
-    return Way(item.model, item.detail, item.max_image_tokens)
+def models_asked(item: Item) -> list[str]:
+    """The model that an item asks, and the stronger one of a cascade."""
+    return [item.model, *filter(None, [item.stronger_model])]
+
+
+def _way(item: Item, model: str) -> Way:
+    return Way(item.model, item.detail, item.max_image_tokens, model)
 
 
 def _mean(weighed: Iterable[tuple[Tokens, int]]) -> Tokens:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,38 +13,22 @@ from core.desk import Desk
 from core.errors import InvalidRequest, NotFound, Unavailable, from_code
 from core.likeness import FRAME, NEAR_BITS, NEAR_FRAME, Features
 from core.models import Analysis, File
-from core.services import indexing
+from core.services import indexing, ranking
 from core.services.files import Upload, check_images, keep_bytes
-from core.store import catalogue, embeddings, features, files, frames
+from core.services.ranking import Ranked
+from core.store import catalogue, features, files, frames
 from core.store.embeddings import Vector
-from core.store.features import Near, Unmeasurable
+from core.store.features import Unmeasurable
 
 MOST_CANDIDATES = 500
 """Images with near hashes and colours that are looked at more closely: 0.02 ms each, what is near 0.3 ms."""
-SMALL_CATALOGUE = 5_000
-"""Images up to which every one is looked at: 10 ms. Beyond, the index is searched."""
 LOOK_SECONDS = 1.0
 """How long a waiter relies on events before it looks into the database itself."""
 RETRY_AFTER = 5.0
 
-EMBEDDING, MEASURES = "embedding", "measures"
-"""What images are ranked by: the endpoint's embeddings, or measures of our own."""
-
 IsOver = Callable[[], bool]
 Embed = Callable[[str], Vector | None]
 """Gives the endpoint's embedding of the bytes of a digest, where there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """An image that looks like another, by one of two ways to tell."""
-
-    digest: str
-    ranked_by: str
-    score: float
-    """From 0 to 1 for the same. By measures, any two products have 0.15; by an embedding, its model says."""
-    features: Features | None
-    """None where only the endpoint has looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +98,10 @@ def similar(
     found = features_of(desk, digest, is_over)
     same = digest if isinstance(image, str) else None
     vector = embed(digest)
-    ranked = [] if vector is None else _by_embedding(desk, account_id, vector, limit + 1, metadata)
+    ranked = [] if vector is None else ranking.by_embedding(desk, account_id, vector, limit + 1, metadata)
     if len(ranked) <= limit:
         seen = {each.digest for each in ranked}
-        others = _by_measures(desk, account_id, found, limit + 1 + len(seen), metadata)
+        others = ranking.by_measures(desk, account_id, found, limit + 1 + len(seen), metadata)
         ranked += [each for each in others if each.digest not in seen]
     ranked = [each for each in ranked if each.digest != same][:limit]
     with desk.database.transaction() as session:
@@ -152,39 +135,6 @@ def features_of(desk: Desk, digest: str, is_over: IsOver) -> Features:
 def _known(desk: Desk, digest: str) -> Features | Unmeasurable | None:
     with desk.database.statement() as connection:
         return features.of(connection, digest)
-
-
-def _by_embedding(
-    desk: Desk, account_id: str, vector: Vector, limit: int, metadata: Mapping[str, Any] | None
-) -> list[Ranked]:
-    model = desk.settings.similar_embedding_model
-    with desk.database.transaction() as session:
-        near = embeddings.near(session, account_id, model, vector, limit=limit, metadata=metadata)
-        measured = features.of_all(session, [digest for digest, _ in near])
-    return [
-        Ranked(digest, EMBEDDING, min(1.0, max(0.0, cosine)), measured.get(digest)) for digest, cosine in near
-    ]
-
-
-def _by_measures(
-    desk: Desk, account_id: str, found: Features, limit: int, metadata: Mapping[str, Any] | None
-) -> list[Ranked]:
-    near = _nearest(desk, account_id, found, limit, metadata)
-    return [Ranked(each.digest, MEASURES, math.exp(-each.distance), each.features) for each in near]
-
-
-def _nearest(
-    desk: Desk, account_id: str, found: Features, limit: int, metadata: Mapping[str, Any] | None
-) -> list[Near]:
-    """By the index where that pays; it gives up on an account that has few of very many images."""
-    with desk.database.transaction() as session:
-        few = catalogue.count_images(session, account_id, SMALL_CATALOGUE + 1) <= SMALL_CATALOGUE
-        if not few and not metadata:
-            near = features.near_by_vector(session, account_id, found, limit=limit, exact=False)
-            if len(near) == limit:
-                return near
-    with desk.database.transaction() as session:
-        return features.near_by_vector(session, account_id, found, limit=limit, exact=True, metadata=metadata)
 
 
 def _reasons(digest: str, found: Features, ranked: Ranked) -> list[str]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pgvector import HalfVector
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Float,
     Select,
-    case,
+    Text,
+    any_,
     cast,
     exists,
     func,
     literal,
     select,
     tuple_,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -25,13 +29,15 @@ from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, Blob, File
 from core.states import FINAL
-from core.store.catalogue import are_images, mine
+from core.store.catalogue import are_images, belongs_to, mine
 from core.store.features import MEASURED
 from core.store.features import TABLE as FEATURES
 from core.store.frames import LOOKING_AT_ALL
+from core.store.hnsw import search_index
 
 TABLE = Base.metadata.tables["image_embeddings"]
 Vector = tuple[float, ...]
+IDS = ARRAY(Text)
 
 
 class Wanted(NamedTuple):
@@ -81,25 +87,45 @@ def near(
     vector: Vector,
     *,
     limit: int,
+    exact: bool,
     metadata: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, float]]:
     """Digests of the account's images nearest to a vector of this model, with the cosines of the angles.
 
-    Every one is looked at.
+    With `exact`, every one is looked at; else the index of such vectors is searched, which must be there.
+    `metadata` is what that of an analysis of theirs must contain.
     """
-    session.execute(LOOKING_AT_ALL)
-    own = mine(account_id, metadata)
-    # Only where there are as many dimensions: Postgres refuses to compare others, in whatever order it looks.
-    alike = case((TABLE.c.dimensions == len(vector), TABLE.c.vector))
-    apart = alike.op("<=>", return_type=Float)(cast(HalfVector(list(vector)), TABLE.c.vector.type))
-    found = session.execute(
-        select(TABLE.c.digest, apart)
-        .join(own, own.c.digest == TABLE.c.digest)
-        .where(TABLE.c.account_id == account_id, TABLE.c.model == model, apart.is_not(None))
-        .order_by(apart, TABLE.c.digest)
-        .limit(limit)
+    length = HALFVEC(len(vector))
+    # In no condition: Postgres may look at these in any order, and refuses to compare other lengths.
+    apart = cast(TABLE.c.vector, length).op("<=>", return_type=Float)(cast(HalfVector(list(vector)), length))
+    query = select(TABLE.c.digest, apart).where(*_of_space(account_id, model, len(vector))).limit(limit)
+    if exact:
+        session.execute(LOOKING_AT_ALL)
+        own = mine(account_id, metadata)
+        query = query.join(own, own.c.digest == TABLE.c.digest).order_by(apart + 0, TABLE.c.digest)
+    else:
+        search_index(session, limit)
+        query = query.where(belongs_to(account_id, TABLE.c.digest)).order_by(apart)
+    return [(digest, 1 - distance) for digest, distance in session.execute(query)]
+
+
+def count(session: Session, account_id: str, model: str, dimensions: int, most: int) -> int:
+    """How many vectors of this length the account has by a model, counted up to `most`."""
+    some = select(TABLE.c.account_id).where(*_of_space(account_id, model, dimensions)).limit(most).subquery()
+    return session.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def count_new(
+    session: Session, account_id: str, model: str, digests: Collection[str], file_ids: Collection[str]
+) -> int:
+    """How many of these bytes, and of those of these files of the account's, have no vector yet."""
+    stored = select(File.digest).where(
+        File.account_id == account_id, File.id == any_(literal([*file_ids], IDS))
     )
-    return [(digest, 1 - distance) for digest, distance in found]
+    given = union(select(func.unnest(literal([*digests], IDS)).label("digest")), stored).subquery()
+    of_this = TABLE.c.account_id == account_id, TABLE.c.model == model, TABLE.c.digest == given.c.digest
+    there = exists().where(*of_this, TABLE.c.vector.is_not(None))
+    return session.execute(select(func.count()).select_from(given).where(~there)).scalar_one()
 
 
 def missing(session: Session, model: str, *, behind: tuple[str, str], limit: int) -> list[Wanted]:
@@ -136,6 +162,10 @@ def _missing(model: str) -> Select[str, str]:
     there = exists().where(*columns, TABLE.c.model == model, TABLE.c.vector.is_not(None))
     measured = exists().where(FEATURES.c.digest == File.digest, *MEASURED)
     return select(File.account_id, File.digest).where(*are_images(), measured, ~there)
+
+
+def _of_space(account_id: str, model: str, dimensions: int) -> tuple[ColumnElement[bool], ...]:
+    return TABLE.c.model == model, TABLE.c.dimensions == dimensions, TABLE.c.account_id == account_id
 
 
 def _is(wanted: Wanted) -> ColumnElement[bool]:

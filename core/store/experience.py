@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast, func, select, tuple_
+from sqlalchemy import CTE, Integer, Select, Text, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from core.models import Analysis
-from core.states import AnalysisState
+from core.models import Analysis, Call
+from core.states import AnalysisState, CallState
 
 LATEST = 1_000
 """Analyses that are looked at."""
+QUESTION = ("preset", "preset_version", "model", "stronger", "question", "preset_options", "form")
+_STEPS = Analysis.data.op("->>")("steps")
+"""As core.presets.answer_fields calls it; an account's own preset may call anything so."""
 
 
 class Kin(NamedTuple):
@@ -24,6 +27,8 @@ class Kin(NamedTuple):
 
     preset: str
     model: str
+    stronger: str
+    """The second of a cascade; empty where there is none."""
     has_form: bool
     """Whether their submission gave them a form of its own."""
 
@@ -34,6 +39,7 @@ class Asked(NamedTuple):
     preset: str
     version: int
     model: str
+    stronger: str
     question: bytes | None
     """SHA-256."""
     options: str
@@ -49,6 +55,7 @@ class Asked(NamedTuple):
             asked.preset.name,
             asked.preset.version,
             asked.model,
+            asked.stronger_model or "",
             None if asked.question is None else _digest(asked.question),
             _as_text(asked.preset_options),
             None if form is None else _digest(json.dumps(form)),
@@ -57,16 +64,26 @@ class Asked(NamedTuple):
     @property
     def kin(self) -> Kin:
         """Of what sort its answer is."""
-        return Kin(self.preset, self.model, self.form is not None)
+        return Kin(self.preset, self.model, self.stronger, self.form is not None)
 
 
 class Taken(NamedTuple):
-    """What such answers took, on average."""
+    """What such answers took, on average of each."""
 
     answers: int
-    completion_tokens: float
+    """How many there are."""
     seconds: float
     """From the first try to the end: half of them were faster."""
+    steps: float
+    """Down a tree; 1 where there is none."""
+    calls: float
+    """Of the model that is asked, or asked first, that were answered."""
+    tokens: float
+    """Of the answers in all of these calls."""
+    escalated: float = 0
+    """The share of which the stronger model was asked too."""
+    stronger_calls: float = 0
+    stronger_tokens: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,52 +98,90 @@ def taken(session: Session, account_id: str, asked: Collection[Kin]) -> Experien
     """What the account's latest answers of these sorts took, as far as there are any."""
     same: dict[Asked, Taken] = {}
     alike: dict[Kin, list[Taken]] = defaultdict(list)
-    for row in session.execute(_latest(account_id, asked)):
-        preset, version, model, asked_for, options, form, count, tokens, seconds = row
-        found = Taken(count, float(tokens), float(seconds or 0))
-        question = Asked(preset, version, model, asked_for, _as_text(options), form)
-        same[question] = found
+    for row in session.execute(_grouped(_latest(account_id), asked)):
+        preset, version, model, stronger, asked_for, options, form, count, *means = row
+        question = Asked(preset, version, model, stronger, asked_for, _as_text(options), form)
+        found = same[question] = Taken(count, *(float(value or 0) for value in means))
         alike[question.kin].append(found)
     return Experience(same, {kin: _mean(found) for kin, found in alike.items()})
 
 
-def _latest(account_id: str, asked: Collection[Kin]) -> Any:
-    """Groups of the latest answers; what was given again took nothing, and tells nothing."""
-    latest = (
+def _latest(account_id: str) -> CTE:
+    """The latest answers; what was given again took nothing, and tells nothing."""
+    return (
         select(
+            Analysis.id,
             Analysis.preset,
             Analysis.preset_version,
-            Analysis.model,
+            func.coalesce(Analysis.first_model, Analysis.model).label("model"),
+            func.coalesce(Analysis.stronger_model, "").label("stronger"),
             _sha256(Analysis.question).label("question"),
             Analysis.preset_options,
             _sha256(cast(Analysis.response_format, Text)).label("form"),
             Analysis.completion_tokens,
             func.extract("epoch", Analysis.finished_at - Analysis.started_at).label("seconds"),
+            case((Analysis.first_model.is_not(None), 1), else_=0).label("escalated"),
+            case((_STEPS.op("~")("^[1-9][0-9]{0,2}$"), cast(_STEPS, Integer)), else_=1).label("steps"),
         )
         .where(
             Analysis.account_id == account_id,
             Analysis.state == AnalysisState.COMPLETED,
             Analysis.cached_from.is_(None),
+            Analysis.body.is_(None),
         )
         .order_by(Analysis.id.desc())
         .limit(LATEST)
-        .subquery()
+        .cte("latest")
     )
-    question = [latest.c[name] for name in latest.c.keys()[:6]]
-    sort = tuple_(latest.c.preset, latest.c.model, latest.c.form.is_not(None))
-    middle = func.percentile_cont(0.5).within_group(latest.c.seconds)
+
+
+def _grouped(latest: CTE, asked: Collection[Kin]) -> Select[Any]:
+    """What each question of these sorts took: how it was asked, how many times, and the means of the rest."""
+    calls = _calls(latest)
+    question = [latest.c[name] for name in QUESTION]
+    sort = tuple_(latest.c.preset, latest.c.model, latest.c.stronger, latest.c.form.is_not(None))
+    stronger_tokens = func.coalesce(calls.c.stronger_tokens, 0)
     return (
-        select(*question, func.count(), func.avg(latest.c.completion_tokens), middle)
+        select(
+            *question,
+            func.count(),
+            func.percentile_cont(0.5).within_group(latest.c.seconds),
+            func.avg(latest.c.steps),
+            func.avg(func.greatest(calls.c.calls, 1)),
+            func.avg(latest.c.completion_tokens - stronger_tokens),
+            func.avg(latest.c.escalated),
+            func.avg(func.coalesce(calls.c.stronger_calls, 0)),
+            func.avg(stronger_tokens),
+        )
+        .outerjoin_from(latest, calls, calls.c.analysis_id == latest.c.id)
         .where(latest.c.completion_tokens.is_not(None), sort.in_(list(asked)))
         .group_by(*question)
     )
 
 
+def _calls(latest: CTE) -> CTE:
+    """The calls that these answers took, by whether the stronger model of a cascade was asked."""
+    is_first = Call.model == latest.c.model
+    return (
+        select(
+            Call.analysis_id,
+            func.count().filter(is_first).label("calls"),
+            func.count().filter(~is_first).label("stronger_calls"),
+            func.sum(Call.completion_tokens).filter(~is_first).label("stronger_tokens"),
+        )
+        .join(latest, latest.c.id == Call.analysis_id)
+        .where(Call.state == CallState.SETTLED)
+        .group_by(Call.analysis_id)
+        .cte("made")
+    )
+
+
 def _mean(found: Sequence[Taken]) -> Taken:
     total = sum(each.answers for each in found)
-    tokens = sum(each.answers * each.completion_tokens for each in found)
-    seconds = sum(each.answers * each.seconds for each in found)
-    return Taken(total, tokens / total, seconds / total)
+    means = (
+        sum(each.answers * each[place] for each in found) / total for place in range(1, len(Taken._fields))
+    )
+    return Taken(total, *means)
 
 
 def _sha256(text: Any) -> Any:

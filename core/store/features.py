@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -30,15 +29,10 @@ from core.likeness import BITS, VERSION, Features
 from core.models import Base, Blob, File, ImageFeatures
 from core.store.catalogue import are_images, belongs_to, mine
 from core.store.frames import LOOKING_AT_ALL, bits, frame_of, framing
+from core.store.hnsw import search_index
 
 TABLE = Base.metadata.tables["image_features"]
 MEASURED = (ImageFeatures.version == VERSION, ImageFeatures.vector.is_not(None))
-EF_SEARCH = 100
-"""Rows that a search of the index looks at: recall@10 is 0.95 and more from here on (bench/similar.py)."""
-SEARCHING = text(
-    "SELECT set_config('hnsw.ef_search', :ef, true), set_config('hnsw.iterative_scan', 'strict_order', true),"
-    " set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +176,7 @@ def near_by_vector(
         own = mine(account_id, metadata)
         query = _ranked(apart).join(own, own.c.digest == TABLE.c.digest)
         return _near(session, query.order_by(apart + 0, TABLE.c.digest).limit(limit))
-    session.execute(SEARCHING, {"ef": str(max(EF_SEARCH, limit))})
+    search_index(session, limit)
     return _near(
         session, _ranked(apart).where(belongs_to(account_id, TABLE.c.digest)).order_by(apart).limit(limit)
     )

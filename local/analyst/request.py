@@ -106,9 +106,10 @@ def _payload(body: bytes) -> dict[str, Any]:
 
 
 def _require_model(model: Any) -> None:
+    """Also by a longer name, so that a cascade can be tried: it is the same all the same."""
     if not isinstance(model, str) or not model:
         raise invalid("You must provide a model parameter.", "model")
-    if model != MODEL:
+    if model != MODEL and not model.startswith(f"{MODEL}-"):
         raise ApiError(404, f"The model `{model}` does not exist.", param="model", code="model_not_found")
 
 

@@ -24,29 +24,88 @@ def cost(usage):
     ).total
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(map(str, asked.values()))[:30])
-def test_an_estimate_is_within_a_tenth_of_what_the_same_run_then_costs(live, tmp_path, asked):
-    samples = draw_samples(tmp_path)
-    session = live.session()
-    ids = []
-    for path in sorted(sample.path for sample in samples):
+@pytest.fixture
+def session(live):
+    return live.session()
+
+
+@pytest.fixture
+def ids(live, session, tmp_path):
+    """Of the sample photos, stored."""
+    found = []
+    for path in sorted(sample.path for sample in draw_samples(tmp_path)):
         with path.open("rb") as file:
             stored = session.post(f"{live.url}/api/v1/files", files={"file": file})
-        ids.append(stored.json()["id"])
+        found.append(stored.json()["id"])
+    return found
+
+
+def estimate(live, session, ids, asked):
+    body = {"inputs": [{"image": file_id} for file_id in ids], "defaults": {**asked, "cache": "off"}}
+    answer = session.post(f"{live.url}/api/v1/estimate", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def demand_near(estimated, batch):
+    """Within a tenth, in tokens and in what these cost."""
+    assert batch["counts"]["completed"] == batch["counts"]["total"], json.dumps(batch)
+    ratio = cost(estimated["usage"]) / cost(batch["usage"])
+    assert Decimal("0.9") < ratio < Decimal("1.1"), (estimated, batch["usage"])
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(map(str, asked.values()))[:30])
+def test_an_estimate_is_within_a_tenth_of_what_the_same_run_then_costs(live, session, ids, asked):
     # A pilot, after which it is known how long answers are.
     run(live, session, ids[:3], asked)
-    body = {"inputs": [{"image": file_id} for file_id in ids], "defaults": asked}
-    estimated = session.post(f"{live.url}/api/v1/estimate", json=body).json()
+    estimated = estimate(live, session, ids, asked)
     assert (estimated["answers"], estimated["images_measured"]) == (3, len(ids))
     assert estimated["seconds"] > 0
     batch = run(live, session, ids, asked)
-    assert batch["counts"]["completed"] == len(ids), json.dumps(batch)
-    ratio = cost(estimated["usage"]) / cost(batch["usage"])
-    assert Decimal("0.9") < ratio < Decimal("1.1"), (estimated["usage"], batch["usage"])
+    demand_near(estimated, batch)
     shown = session.get(f"{live.url}/api/v1/batches/{batch['id']}/results").json()["data"]
     tokens = [item["images"][0]["preparation"]["sent"]["tokens"] for item in shown]
     assert sum(tokens) == batch["usage"]["prompt_tokens_details"]["image_tokens"]
     assert sum(tokens) == estimated["usage"]["prompt_tokens_details"]["image_tokens"]
+
+
+def test_so_it_is_where_products_are_sorted_into_a_taxonomy(live, session, ids):
+    nodes = [
+        {"id": f"{place}", "label": f"Category {place}", "parent": f"{place % 20}" if place >= 20 else None}
+        for place in range(400)
+    ]
+    tree = {"name": "shop", "nodes": nodes}
+    assert session.post(f"{live.url}/api/v1/taxonomies", json=tree, timeout=30).status_code == 201
+    asked = {"preset": "classify", "preset_options": {"taxonomy": "shop"}}
+    run(live, session, ids[:3], asked)
+    estimated = estimate(live, session, ids, asked)
+    assert estimated["not_counted"] == []
+    assert estimated["assumed"]["steps"] == 1  # the analyst knows no categories, and says so at once
+    demand_near(estimated, run(live, session, ids, asked))
+
+
+def test_so_it_is_where_a_stronger_model_is_asked_about_some(live, session, ids):
+    pack = {
+        "name": "sure",
+        "title": "How sure",
+        "prompt": "You name the colour of a product.",
+        "question": "Which colour, and how sure is that?",
+        "schema": {
+            "type": "object",
+            "properties": {"color": {"type": "string"}, "confidence": {"type": "number"}},
+            "required": ["color", "confidence"],
+            "additionalProperties": False,
+        },
+        "models": {"first": "pixel-analyst", "stronger": "pixel-analyst-2", "threshold": 0.9},
+    }
+    made = session.post(f"{live.url}/api/v1/presets", json=pack, timeout=30)
+    assert made.status_code == 201, made.text
+    asked = {"preset": "sure"}
+    run(live, session, ids, asked)  # after three, the share would be a guess
+    estimated = estimate(live, session, ids, asked)
+    assert 0 < estimated["assumed"]["escalated"] < 1
+    assert estimated["calls"] > len(ids)
+    demand_near(estimated, run(live, session, ids, asked))
 
 
 def run(live, session, ids, asked):

@@ -13,9 +13,9 @@ from sqlalchemy import func, select, update
 
 from core.ids import new_id
 from core.image_header import size_of
-from core.models import Analysis, File
+from core.models import Analysis, Call, File
 from core.services import likely_images
-from core.states import AnalysisState
+from core.states import AnalysisState, CallState
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 TILES = 765
@@ -77,7 +77,7 @@ def test_files_of_a_form_stored_ones_and_sizes_alone_come_to_the_same(client, ph
 
 def test_a_batch_sums_its_items_and_what_nobody_has_seen_is_taken_to_be_like_the_rest(client):
     inputs = [{"image": measured()}, {"image": "https://shop.example/a.jpg"}, {"images": [measured()] * 2}]
-    found = estimate(client, inputs=inputs, defaults={"preset": "product"}).json
+    found = estimate(client, inputs=inputs, defaults={"question": "?"}).json
     assert (found["items"], found["images"], found["images_measured"]) == (3, 4, 3)
     assert found["usage"]["prompt_tokens_details"]["image_tokens"] == 4 * TILES
 
@@ -145,8 +145,27 @@ def took(desk, key, tokens, **more):
         "finished_at": func.now(),
         "completion_tokens": tokens,
     }
+    analysis = Analysis(id=new_id("an"), **row | more)
     with desk.database.transaction() as session:
-        session.add(Analysis(id=new_id("an"), **row | more))
+        session.add(analysis)
+    return analysis
+
+
+def called(desk, analysis, *models, tokens=0):
+    """Enter answered calls of an analysis into the books."""
+    with desk.database.transaction() as session:
+        for model in models:
+            about = {"account_id": analysis.account_id, "key_id": analysis.key_id, "fence": 1}
+            session.add(
+                Call(
+                    id=new_id("call"),
+                    analysis_id=analysis.id,
+                    model=model,
+                    state=CallState.SETTLED,
+                    completion_tokens=tokens,
+                    **about,
+                )
+            )
 
 
 def expected(client, **asked):
@@ -185,6 +204,94 @@ def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_
     assert found["answers"] == 2
     [warning] = found["warnings"]
     assert "yet to 1 of 2 questions: " in warning
+
+
+FORM = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"type": "object"}}}
+CASCADE = {
+    "question": "?",
+    "response_format": FORM,
+    "model": "pixel-analyst",
+    "stronger_model": "gpt-4.1-mini",
+}
+
+
+def test_what_nobody_can_know_is_assumed_and_told(client):
+    def assumed(**asked):
+        return estimate(client, images=[measured()], **asked).json["assumed"]
+
+    nothing = {"steps": None, "escalated": None, "repaired": None}
+    assert assumed(question="?") == nothing
+    assert assumed(preset="quality") == nothing
+    assert assumed(preset="product") == nothing | {"repaired": 0.02}
+    assert assumed(**CASCADE) == nothing | {"escalated": 0.2, "repaired": 0.02}
+
+
+def test_a_cascade_costs_what_both_models_take(client):
+    inputs = [{"image": measured()}] * 100
+    alone = estimate(client, inputs=inputs, defaults=CASCADE | {"stronger_model": None}).json
+    strong = estimate(
+        client, inputs=inputs, defaults=CASCADE | {"model": "gpt-4.1-mini", "stronger_model": None}
+    ).json
+    both = estimate(client, inputs=inputs, defaults=CASCADE).json
+    assert (alone["calls"], both["calls"]) == (102, 120)  # in a cascade, only the second answer is mended
+    assert alone["cost"]["total_cost"] == 0
+    assert both["cost"]["total_cost"] == pytest.approx(0.2 * strong["cost"]["total_cost"], rel=0.02)
+
+
+def test_how_many_go_to_the_stronger_model_and_how_many_are_mended_is_learned(client, desk, key):
+    row = {"response_format": FORM, "stronger_model": "gpt-4.1-mini"}
+    for _ in range(3):
+        called(desk, took(desk, key, 50, **row), "pixel-analyst", tokens=50)
+    row |= {"first_model": "pixel-analyst", "model": "gpt-4.1-mini"}
+    escalated = took(desk, key, 450, **row)
+    called(desk, escalated, "pixel-analyst", tokens=50)
+    called(desk, escalated, "gpt-4.1-mini", "gpt-4.1-mini", tokens=200)
+    found = estimate(client, images=[measured()], **CASCADE).json
+    assert found["assumed"] == {"steps": None, "escalated": 0.25, "repaired": 1}
+    assert found["answers"] == 4
+    assert found["usage"]["completion_tokens"] == 50 + 0.25 * 2 * 200
+    other = CASCADE | {"stronger_model": "scripted"}
+    assert estimate(client, images=[measured()], **other).json["assumed"]["escalated"] == 0.2
+
+
+def test_the_steps_down_a_taxonomy_are_counted_by_its_tree_and_then_by_what_was_taken(client, desk, key):
+    nodes = [
+        {"id": f"{place}", "label": f"Category {place}", "parent": f"{place % 20}" if place >= 20 else None}
+        for place in range(400)
+    ]
+    assert client.post("/api/v1/taxonomies", json={"name": "deep", "nodes": nodes}).status_code == 201
+    flat = {"name": "flat", "nodes": nodes[:20]}
+    assert client.post("/api/v1/taxonomies", json=flat).status_code == 201
+
+    def sorted_into(name):
+        asked = {"preset": "classify", "preset_options": {"taxonomy": name}}
+        found = estimate(client, images=[measured()], **asked).json
+        return found["assumed"]["steps"], found["usage"]["prompt_tokens"], found["calls"]
+
+    (one, first, _), (two, both, calls) = sorted_into("flat"), sorted_into("deep")
+    assert (one, two, calls) == (1, 2, 2)
+    assert both > 2 * first
+    took(
+        desk,
+        key,
+        10,
+        question=None,
+        preset="classify",
+        preset_options={"taxonomy": "deep"},
+        data={"steps": 1},
+    )
+    assert sorted_into("deep")[0] == 1
+
+
+def test_an_answer_that_calls_something_else_its_steps_breaks_no_estimate(client, desk, key):
+    for steps in ("five", [1], None, 10**9, 0, 12):
+        analysis = took(desk, key, 10, data={"steps": steps}, response_format=FORM)
+        called(desk, analysis, "pixel-analyst", "pixel-analyst", tokens=5)
+    took(desk, key, 10, data=[1], response_format=FORM)
+    found = estimate(client, images=[measured()], question="?", response_format=FORM).json
+    assert found["answers"] == 7
+    assert found["assumed"] == {"steps": None, "escalated": None, "repaired": pytest.approx(6 / 7, abs=1e-3)}
+    assert found["usage"]["completion_tokens"] == 10
 
 
 def answered(desk, key, analysis_id, **more):
@@ -332,7 +439,7 @@ def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
         ({"question": "?"}, ["reuse"]),
         ({"question": "?", "cache": "off"}, []),
         ({"question": "?", "cache": "off", "reuse": "near"}, ["reuse"]),
-        ({"preset": "product"}, ["reuse", "repairs"]),
+        ({"preset": "product"}, ["reuse"]),
         ({"preset": "quality"}, []),
     ],
 )

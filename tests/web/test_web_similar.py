@@ -265,8 +265,53 @@ def test_an_account_with_many_images_is_searched_by_the_index_and_finds_the_same
     original = upload(picture(18))
     others = [upload(picture(seed)) for seed in range(19, 25)]
     exact = found(search(client, original))
-    monkeypatch.setattr("core.services.similar.SMALL_CATALOGUE", 0)
+    monkeypatch.setattr("core.services.ranking.SMALL_CATALOGUE", 0)
     assert set(found(search(client, original))) == set(exact) == {other["id"] for other in others}
+
+
+def test_metadata_narrows_a_search_of_many_images_too(monkeypatch, client, upload, indexer):
+    original = upload(picture(40))
+    for seed in range(41, 45):
+        upload(picture(seed))
+    spring = upload(picture(46))
+    body = {"images": [{"file_id": spring["id"]}], "question": "?", "metadata": {"season": "spring"}}
+    assert client.post("/api/v1/analyses", json=body).status_code == 202
+    monkeypatch.setattr("core.services.ranking.SMALL_CATALOGUE", 0)
+    assert found(search(client, original, metadata={"season": "spring"})) == [spring["id"]]
+    assert found(search(client, original, metadata={"season": "autumn"})) == []
+
+
+def test_many_images_take_as_many_statements_as_few(client, upload, statements):
+    def taken():
+        with statements() as seen:
+            assert len(found(duplicates(client, original))) == len(found(search(client, original)))
+        return len(seen)
+
+    original = upload(picture(50))
+    upload(picture(50), quality=40)
+    few = taken()
+    for quality in (20, 30, 50, 60, 80):
+        upload(picture(50), quality=quality)
+    assert taken() == few
+
+
+def test_a_cursor_that_is_another_accounts_or_none_at_all_is_refused(client, upload, app, new_key, indexer):
+    original = upload(picture(51))
+    stranger = app.test_client()
+    stranger.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    sent = {"file": (io.BytesIO(encoded(picture(51))), "p.jpg")}
+    theirs = stranger.post("/api/v1/files", data=sent).json
+    for cursor in (theirs["id"], "file_01m7zs3sc33pzep7ynbk9cvf3z", "nonsense"):
+        answer = duplicates(client, original, cursor=cursor)
+        assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"threshold": -1}, {"threshold": 257}], ids=str
+)
+def test_duplicates_of_the_wrong_number_are_400(client, upload, query):
+    original = upload(picture(52), measured=False)
+    assert duplicates(client, original, **query).status_code == 400
 
 
 def test_a_file_whose_time_is_up_is_not_found(desk, client, upload):

@@ -222,3 +222,19 @@ def test_without_a_model_nothing_is_ordered_and_nothing_compared(app, upload, em
     plain.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.secret}"
     assert told(search(plain, asked)) == [("blue.jpg", "measures")]
     assert orders(client) == []
+
+
+def test_an_estimate_tells_what_the_embeddings_of_new_images_would_take(client, app, key, upload, embed):
+    known, new = upload("red"), upload("blue")
+    embed(known, 1.0, 0.0)
+    images = [known["id"], new["id"], new["id"], "https://shop.example/a.jpg"]
+    body = {"inputs": [{"image": image} for image in images], "defaults": {"question": "?", "cache": "off"}}
+    found = client.post("/api/v1/estimate", json=body).json
+    embeddings = found["embeddings"]
+    assert (found["calls"], embeddings["calls"]) == (4, 2)
+    assert embeddings["usage"]["prompt_tokens"] == embeddings["usage"]["total_tokens"] > 0
+    assert embeddings["cost"]["total_cost"] > 0
+    assert found["cost"]["total_cost"] == 0  # of the submission alone, as of a batch and its max_cost
+    plain = app.test_client()
+    plain.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.secret}"
+    assert plain.post("/api/v1/estimate", json=body).json["embeddings"] is None

@@ -6,7 +6,10 @@ import pytest
 from endpoint import completion
 
 from core.errors import InvalidRequest
-from core.services import taxonomies
+from core.presets.messages import text_of
+from core.pricing import text_tokens
+from core.services import estimates, taxonomies
+from core.services.items import Items
 from core.taxonomies import DEEPEST, MOST_OPTIONS, Node, Tree, problems
 
 SMALL = [
@@ -58,6 +61,22 @@ def test_a_large_tree_is_asked_in_two_steps_and_neither_shows_more_than_fits(sho
     assert first == [f"b{number}" for number in range(20)]
     assert len(second) == 200
     assert all(option.startswith("b7t") for option in second)
+
+
+def test_an_estimate_counts_what_is_said_in_each_step(shop, script):
+    ask(shop, script, "b7", "b7t3l9", nodes=large())
+    said = [
+        text_of(call["body"]["messages"]) + json.dumps(call["body"]["response_format"])
+        for call in script.calls
+    ]
+    asked = {"preset": "classify", "preset_options": {"taxonomy": "shop"}, "model": "gpt-4.1-mini"}
+    items = Items(shop.desk, shop.key.account_id, asked, None, measured=True)
+    found = estimates.estimate(
+        shop.desk, shop.key.account_id, items.read([(1, {"image": {"width": 320, "height": 240}})])
+    )
+    assert (found.assumed.steps, found.calls) == (2, 2)
+    text = found.usage.prompt_tokens - found.usage.image_tokens
+    assert text == pytest.approx(sum(map(text_tokens, said)), rel=0.1)
 
 
 @pytest.mark.parametrize("label", ["Shoes", "1", "3", "SHOES", ""])

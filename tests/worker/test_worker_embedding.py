@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,13 +11,16 @@ from sqlalchemy import func, select
 from core.models import Analysis, BudgetKind
 from core.queue import BULK
 from core.services import image_embeddings
+from core.services.embedding_indexes import EmbeddingIndexes
 from core.services.keys import Scope
 from core.states import AnalysisState
-from core.store import embeddings
+from core.store import embedding_indexes, embeddings
+from core.store.embedding_indexes import Space
 from core.store.embeddings import Wanted
 from worker.analyze import Analyzer
 from worker.indexing import Indexer
 from worker.leases import Leases
+from worker.upkeep import Upkeep
 
 MODEL = "text-embedding-3-small"
 
@@ -241,3 +245,31 @@ def test_what_nobody_waits_for_is_rung_for_in_the_queue_of_bulk(shop, image, mon
     image_embeddings.order_seen(shop.desk, [(shop.key.id, "req-1", image)])
     [(_, queue)] = rung
     assert queue == BULK
+
+
+@pytest.fixture
+def upkeep(shop, vision, throttle, monkeypatch):
+    """The chores of a worker, which looks after indexes all the time; they are gone afterwards."""
+    monkeypatch.setattr("worker.upkeep.INDEX_SECONDS", 0.05)
+    monkeypatch.setattr("core.services.embedding_indexes.SMALL_CATALOGUE", 0)
+    opened = []
+    yield lambda: opened.append(Upkeep(shop.desk, vision, throttle, "test-upkeep"))
+    for each in opened:
+        each.close()
+    settings = dataclasses.replace(shop.desk.settings, similar_embedding_model="")
+    EmbeddingIndexes(dataclasses.replace(shop.desk, settings=settings)).keep_up()
+
+
+def test_the_worker_that_leads_indexes_what_is_too_much_to_be_compared(shop, image, script, upkeep):
+    script.say(embedded([0.1] * 7))
+    shop.run(order(shop, image))
+    upkeep()
+    end = time.monotonic() + 120
+    while not is_indexed(shop, 7):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_indexed(shop, dimensions):
+    with shop.desk.database.transaction() as session:
+        return embedding_indexes.is_there(session, Space(MODEL, dimensions))

@@ -13,7 +13,8 @@ from flask_smorest import Blueprint
 from core.services import image_embeddings, similar
 from core.services.files import Upload
 from core.services.keys import Scope
-from core.services.similar import MEASURES, IsOver, Similar
+from core.services.ranking import MEASURES
+from core.services.similar import IsOver, Similar
 from webapp import present, stopping
 from webapp.limits import DOCUMENTED, Counted
 from webapp.operations import desk, key, limited, may_answer, signed_in, takes_body, takes_query

@@ -44,6 +44,34 @@ class EstimateForm(BatchForm, SubmitForm):
             raise ValidationError("Give either file or images.")
 
 
+class EmbeddingsView(Schema):
+    """What the embeddings of the images would take, beside the cost of the submission and its max_cost."""
+
+    calls = fields.Integer(required=True)
+    usage = fields.Nested(UsageSchema, required=True)
+    cost = fields.Nested(CostSchema, required=True)
+
+
+class AssumedView(Schema):
+    """What nobody can know beforehand; each is null where it cannot happen."""
+
+    steps = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Down the tree of a taxonomy, on average."},
+    )
+    escalated = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The share of items for which the stronger model is asked too."},
+    )
+    repaired = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The share of calls made once more, since their answer does not fit."},
+    )
+
+
 class EstimateView(Schema):
     """What a submission would take; nothing was made."""
 
@@ -58,6 +86,7 @@ class EstimateView(Schema):
     )
     usage = fields.Nested(UsageSchema, required=True)
     cost = fields.Nested(CostSchema, required=True)
+    embeddings = fields.Nested(EmbeddingsView, required=True, allow_none=True)
     saved_image_tokens = fields.Integer(
         required=True, metadata={"description": "What the images would take more as they came."}
     )
@@ -76,6 +105,7 @@ class EstimateView(Schema):
             "description": "Of the account's latest, those to the same questions, whose length is taken."
         },
     )
+    assumed = fields.Nested(AssumedView, required=True)
     warnings = fields.List(
         fields.String(),
         required=True,
@@ -88,8 +118,7 @@ class EstimateView(Schema):
         fields.String(metadata={"enum": list(NOT_COUNTED)}),
         required=True,
         metadata={
-            "description": "What the run may take more or less than this: answers given again that could"
-            " not be looked for, a second call for an answer that does not fit its form, calls of the"
-            " stronger model, the categories of a taxonomy and the steps through them."
+            "description": "What the run may take less than this: answers given again that could not be"
+            " looked for."
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from core.likeness import BITS, NEAR_BITS
-from core.services.similar import EMBEDDING, MEASURES
+from core.services.ranking import EMBEDDING, MEASURES
 from webapp.schemas.files import FileView
 from webapp.schemas.media import Base64, file_part
 from webapp.schemas.pages import PageSize, cursor

@@ -22,17 +22,16 @@ from core.image_tokens import Counting
 from core.likeness import Features
 from core.media import allowed_kinds
 from worker import features
-from worker.colour import flattened, in_srgb, is_in_srgb, narrowed_on_the_way
+from worker.colour import flattened, in_srgb, narrowed_on_the_way
 from worker.encoding import encoded
 from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
-from worker.jpeg_segments import cleaned
+from worker.keeping import Kept, keep
 from worker.shrinking import fitted, shrunk
 
 if TYPE_CHECKING:
     from config import Settings
 
 _LARGEST_SIDE = 2**31 - 1  # px: what says more is a number below 0 that was read without its sign
-_MOST_KEPT = 0.5  # bytes a pixel: what is heavier takes longer to send than to encode again
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -171,14 +170,15 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         _judge_size(webp_canvas(content), policy)
     with DECODERS[name](BytesIO(content)) as source:
         _judge_size(source.size, policy)
-        kept = _kept(source, content, policy)
-        if kept:
-            return _as_it_is(kept, source.size, len(content))
+        target, orientation = policy.target(source), _orientation(source)
+        if target == source.size and orientation not in _UPRIGHT:
+            kept = keep(source, content, policy.max_bytes)
+            if kept:
+                return _as_it_is(kept, source.size, len(content))
         stored, narrowed = source.size, narrowed_on_the_way(source)
-        orientation = _orientation(source)
         actions = ["first_frame"] if _has_more_frames(source, content) else []
         actions += [f"converted:{narrowed}"] if narrowed else []
-        image = shrunk(source, policy.target(source), actions)
+        image = shrunk(source, target, actions)
     if orientation in _UPRIGHT:
         actions.append("rotated")
         if name != "TIFF":  # its decoder has turned the pixels, and swapped the size it declared
@@ -203,26 +203,10 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
     )
 
 
-def _kept(source: ImageFile.ImageFile, content: bytes, policy: Policy) -> bytes | None:
-    """A JPEG without its metadata, where nothing else is to be done to it; None for all others."""
-    is_fit = (
-        source.format == "JPEG"
-        and policy.target(source) == source.size
-        and _orientation(source) not in _UPRIGHT
-        and is_in_srgb(source)
+def _as_it_is(kept: Kept, size: tuple[int, int], original_bytes: int) -> Prepared:
+    return Prepared(
+        kept.content, "image/jpeg", *size, *size, "JPEG", original_bytes, None, ("kept",), kept.features
     )
-    kept = cleaned(content) if is_fit else None
-    most = min(policy.max_bytes, _MOST_KEPT * source.width * source.height)
-    return kept if kept and len(kept) <= most else None
-
-
-def _as_it_is(kept: bytes, size: tuple[int, int], original_bytes: int) -> Prepared:
-    """What is kept is decoded all the same, for damage is to be found here, and its features measured."""
-    with DECODERS["JPEG"](BytesIO(kept)) as source:
-        source.draft(None, fitted(*size, features.LOOK))
-        source.load()
-        look = features.measure(source)
-    return Prepared(kept, "image/jpeg", *size, *size, "JPEG", original_bytes, None, ("kept",), look)
 
 
 def _judge_size(size: tuple[int, int], policy: Policy) -> None:

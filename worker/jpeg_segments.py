@@ -1,7 +1,8 @@
 """What of a JPEG file is the picture: found without decoding it, and without all that it does not need.
 
-Strict on purpose: a file that is at all unusual is left to be decoded and encoded again. Sections are
-those of ITU-T T.81.
+Strict on purpose: a file that is at all unusual is left to be decoded and encoded again, and so are those of
+several scans (progressive) or with restarts, of which nobody can tell by decoding whether their codes are
+sound. Sections are those of ITU-T T.81.
 """
 
 from __future__ import annotations
@@ -9,23 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+START, END = b"\xff\xd8", b"\xff\xd9"
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # version 1.01, square pixels, no thumbnail
-_START, _END = b"\xff\xd8", b"\xff\xd9"
-_BASELINE, _PROGRESSIVE = 0xC0, 0xC2
-_SCAN = 0xDA
-_INTERVAL = 0xDD
-_KEPT = frozenset({0xC4, 0xDB, _INTERVAL, _BASELINE, _PROGRESSIVE, _SCAN})
-"""Codes, quantisers, how often the scan restarts, the size, and the scans."""
+_FRAME, _SCAN = 0xC0, 0xDA  # a baseline picture; its codes
+_TABLES = frozenset({0xC4, 0xDB})
 _DROPPED = frozenset({*range(0xE0, 0xF0), 0xFE})
 """What applications wrote (EXIF, XMP, ICC, MPF, Photoshop's, thumbnails), and comments."""
 _ADOBE = 0xEE
-_YCBCR = 1
-MOST_SCANS = 20
-"""libjpeg makes ten of a progressive picture; each costs its decoders a pass over the whole of it."""
-_SAMPLINGS = {b"\x11", b"\x11\x11\x11", b"\x21\x11\x11", b"\x12\x11\x11", b"\x22\x11\x11"}
-
-_ENTROPY_CODED = re.compile(rb"[^\xff]*+(?:\xff[\0\xd0-\xd7][^\xff]*+)*+")  # B.1.1.5
-_RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
+_YCBCR = b"\1"
+_SAMPLINGS = frozenset({b"\x11", b"\x21", b"\x12", b"\x22"})
+"""Of brightness, for one of each colour."""
+_CODES = re.compile(rb"[^\xff]*+(?:\xff\0[^\xff]*+)*+")  # B.1.1.5, without restarts
 
 
 class _Unusual(ValueError):
@@ -35,65 +30,53 @@ class _Unusual(ValueError):
 def cleaned(content: bytes) -> bytes | None:
     """The very same picture, in grey or YCbCr, with nothing beside it; None where the file is unusual.
 
-    Kept are the tables, the size and the scans of the first picture. Whether these can be decoded is not
+    Kept are the tables, the size and the only scan of the first picture. Whether these can be decoded is not
     asked here.
     """
     try:
-        return b"".join((_START, _JFIF, *_kept(content), _END))
+        return b"".join((START, _JFIF, *_kept(content), END))
     except _Unusual:
         return None
 
 
 def _kept(content: bytes) -> Iterator[bytes]:
-    frame, scans, restarts = b"", 0, False
-    for marker, segment, scan in _segments(content):
-        if marker == _ADOBE:
-            _demand(segment[4:9] != b"Adobe" or segment[15:16] in {b"", bytes([_YCBCR])})
+    at, marker, frames = len(START), 0, 0
+    while marker != _SCAN:
+        segment = _segment(content, at)
+        at, marker = at + len(segment), segment[1]
         if marker in _DROPPED:
+            _demand(marker != _ADOBE or _is_ycbcr(segment))
             continue
-        _demand(marker in _KEPT)
-        if marker in {_BASELINE, _PROGRESSIVE}:
-            _demand(not frame and _is_plain(segment))
-            frame = segment
-        restarts = restarts or marker == _INTERVAL
-        if marker == _SCAN:
-            scans += 1
-            _demand(bool(frame) and scans <= (MOST_SCANS if frame[1] == _PROGRESSIVE else 1))
-            _demand(_restarts_in_turn(scan, restarts))
-        yield segment + scan
-    _demand(scans > 0)
+        _demand(marker in _TABLES or marker == _SCAN or (marker == _FRAME and _is_plain(segment)))
+        frames += marker == _FRAME
+        yield segment
+    codes = _CODES.match(content, at)
+    if codes is None or frames != 1 or not content.startswith(END, codes.end()):
+        raise _Unusual
+    yield codes.group()
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Each marker up to the end of the picture, with its segment and, of a scan, its entropy-coded data."""
-    at = len(_START)
-    while content[at : at + 2] != _END:
-        length = int.from_bytes(content[at + 2 : at + 4])
-        end = at + 2 + length
-        _demand(content[at : at + 1] == b"\xff" and length >= 2 and end <= len(content))
-        marker = content[at + 1]
-        found = _ENTROPY_CODED.match(content, end) if marker == _SCAN else None
-        scan = found.group() if found else b""
-        yield marker, content[at:end], scan
-        at = end + len(scan)
+def _segment(content: bytes, at: int) -> bytes:
+    """The segment that begins there, with its marker (B.1.1.4)."""
+    end = at + 2 + int.from_bytes(content[at + 2 : at + 4])
+    _demand(content.startswith(b"\xff", at) and at + 4 <= end <= len(content))
+    return content[at:end]
+
+
+def _is_ycbcr(adobe: bytes) -> bool:
+    """Whether Adobe's segment says so; without it, three parts are YCbCr (ITU-T T.872)."""
+    return adobe[4:9] != b"Adobe" or adobe[15:16] == _YCBCR
 
 
 def _is_plain(frame: bytes) -> bool:
     """Whether a frame header (B.2.2) is of 8 bits, in grey or YCbCr, with a usual subsampling."""
-    parts = frame[10:]
+    precision, parts = frame[4:5], frame[10:]
     return (
-        frame[4] == 8
-        and len(parts) == 3 * frame[9]
+        (precision, frame[9:10]) == (b"\x08", bytes([len(parts) // 3]))
         and parts[::3] in {b"\1", b"\1\2\3"}
-        and parts[1::3] in _SAMPLINGS
+        and parts[1:2] in _SAMPLINGS
+        and parts[4::3] in {b"", b"\x11\x11"}
     )
-
-
-def _restarts_in_turn(scan: bytes, expected: bool) -> bool:
-    """Whether the restart markers of a scan count from 0 to 7 over and over, if there may be any."""
-    found = b"".join(_RESTARTS.findall(scan))
-    in_turn = bytes(range(0xD0, 0xD8)) * (len(found) // 8 + 1)
-    return in_turn.startswith(found) if expected else not found
 
 
 def _demand(usual: bool) -> None:

@@ -3,8 +3,8 @@
 PEERS is an interpreter with Pillow, pyvips, opencv-python-headless and simplejpeg (libjpeg-turbo), of which
 those that are missing are left out; `--sharp FOLDER` has sharp in its node_modules. CPU per image, medians on
 one core, the same files and quality (85, 4:4:4) for all. `ours, fixed` keeps to the side, within 5 %; `ours,
-auto` lets it vary as the tokens of gpt-4.1-mini allow. `decoding` is what Pillow's decoder takes of it, at the
-fraction that is enough: nothing written with Pillow can take less, unless it need not decode.
+auto` lets it vary as the tokens of gpt-4.1-mini allow. `decoding` is what Pillow's decoder takes of it, at
+the fraction that is enough: nothing written with Pillow can take less, unless it need not decode.
 """
 
 from __future__ import annotations

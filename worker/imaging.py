@@ -170,12 +170,13 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         _judge_size(webp_canvas(content), policy)
     with DECODERS[name](BytesIO(content)) as source:
         _judge_size(source.size, policy)
-        target, orientation = policy.target(source), _orientation(source)
-        if target == source.size and orientation not in _UPRIGHT:
-            kept = keep(source, content, policy.max_bytes)
-            if kept:
-                return _as_it_is(kept, source.size, len(content))
+        # Before the orientation, for which a PNG is decoded.
         stored, narrowed = source.size, narrowed_on_the_way(source)
+        orientation, target = _orientation(source), policy.target(source)
+        is_fit = target == source.size and orientation not in _UPRIGHT
+        kept = keep(source, content, policy.max_bytes) if is_fit else None
+        if kept:
+            return _as_it_is(kept, stored, len(content))
         actions = ["first_frame"] if _has_more_frames(source, content) else []
         actions += [f"converted:{narrowed}"] if narrowed else []
         image = shrunk(source, target, actions)

@@ -14,6 +14,7 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # version 1.01, square pixels, no thumbnail
 _FRAME, _SCAN = 0xC0, 0xDA  # a baseline picture; its codes
 _TABLES = frozenset({0xC4, 0xDB})
+_MOST_TABLES = 4_096  # bytes; libjpeg's own are 564, and all that can be there at once are 2,600
 _DROPPED = frozenset({*range(0xE0, 0xF0), 0xFE})
 """What applications wrote (EXIF, XMP, ICC, MPF, Photoshop's, thumbnails), and comments."""
 _ADOBE = 0xEE
@@ -40,7 +41,7 @@ def cleaned(content: bytes) -> bytes | None:
 
 
 def _kept(content: bytes) -> Iterator[bytes]:
-    at, marker, frames = len(START), 0, 0
+    at, marker, frames, tables = len(START), 0, 0, 0
     while marker != _SCAN:
         segment = _segment(content, at)
         at, marker = at + len(segment), segment[1]
@@ -49,9 +50,11 @@ def _kept(content: bytes) -> Iterator[bytes]:
             continue
         _demand(marker in _TABLES or marker == _SCAN or (marker == _FRAME and _is_plain(segment)))
         frames += marker == _FRAME
+        tables += len(segment) if marker in _TABLES else 0
         yield segment
     codes = _CODES.match(content, at)
-    if codes is None or frames != 1 or not content.startswith(END, codes.end()):
+    _demand(frames == 1 and tables <= _MOST_TABLES)
+    if codes is None or not content.startswith(END, codes.end()):
         raise _Unusual
     yield codes.group()
 

@@ -182,6 +182,7 @@ UNUSUAL = {
     "padding before a marker": with_segments(b"\xff"),
     "a segment shorter than its length": PLAIN[:2] + b"\xff\xe1\0\1" + PLAIN[2:],
     "a segment that goes beyond the end": PLAIN[:2] + b"\xff\xe1\xff\xff" + PLAIN[2:400],
+    "tables over and over": before_the_scan(*(segment(DQT, b"\0" + SECRET + bytes(49)) for _ in range(70))),
     "two sizes": before_the_scan(segment(FRAME, b"\x08\0\xf0\1\x40\1\1\x11\0")),
     "no size": PLAIN.replace(b"\xff\xc0", b"\xff\xe5", 1),
     "12 bits": patched(FRAME, 4, b"\x0c"),

@@ -9,7 +9,6 @@ import io
 import json
 import sys
 import time
-from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -55,23 +54,16 @@ def opencv(content, side):
 
 def turbojpeg(content, side):
     import cv2
+    import simplejpeg
 
     cv2.setNumThreads(1)
-    jpeg = _turbo()
-    width, height, _, _ = jpeg.decode_header(content)
-    fits = [s for s in jpeg.scaling_factors if max(width, height) * s[0] / s[1] >= side and s[0] <= s[1]]
-    scale = min(fits, key=lambda s: s[0] / s[1], default=(1, 1))
-    image = _resized(cv2, jpeg.decode(content, scaling_factor=scale), side)
-    return jpeg.encode(image, quality=QUALITY, jpeg_subsample=0)
-
-
-@cache
-def _turbo():
-    import os
-
-    from turbojpeg import TurboJPEG
-
-    return TurboJPEG(os.environ.get("TURBOJPEG"))
+    height, width, _, _ = simplejpeg.decode_jpeg_header(content)
+    # Of the eighths, those that libjpeg-turbo has fast code for.
+    fits = [scale for scale in (8, 4, 2, 1) if max(width, height) * scale / 8 >= side]
+    scale = min(fits, default=8)
+    least = {"min_height": -(-height * scale // 8), "min_width": -(-width * scale // 8)}
+    image = _resized(cv2, simplejpeg.decode_jpeg(content, **least), side)
+    return simplejpeg.encode_jpeg(image, quality=QUALITY, colorsubsampling="444", fastdct=False)
 
 
 def _resized(cv2, image, side):

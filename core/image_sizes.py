@@ -24,8 +24,8 @@ PAYS = 0.95
 """A size whose tokens show so much of what the best tokens show is as good as the best."""
 STEP = 4
 """px between the sizes that are tried; a twentieth of a tile is soon enough."""
-DCT_SCALES = (1, 2, 4, 8)
-"""How JPEG decoders shrink for nothing; averaging over whole numbers does it for other formats."""
+EIGHTHS = (8, 4, 3, 2, 1)
+"""To which JPEGs are decoded for nothing; averaging over whole numbers does it for other formats."""
 MOST_AVERAGED = 32
 
 
@@ -116,13 +116,24 @@ def _free(
 ) -> Iterator[tuple[int, int]]:
     """Sizes that need no second resampling, the largest first, which are as good as the chosen one."""
     one = sizing.see(*chosen)
-    for divisor in DCT_SCALES if is_jpeg else range(1, MOST_AVERAGED):
-        size = (-(-whole[0] // divisor), -(-whole[1] // divisor)) if is_jpeg else _divided(whole, divisor)
+    for size in free_sizes(whole, is_jpeg=is_jpeg):
         if not top * sizing.span.least <= max(size) <= top * sizing.span.most:
             continue
         seen = sizing.see(*size)
         if seen.tokens <= one.tokens and _worth(seen) >= PAYS * _worth(one):
             yield size
+
+
+def free_sizes(whole: tuple[int, int], *, is_jpeg: bool) -> Iterator[tuple[int, int]]:
+    """The sizes in px that need no second resampling, the largest first."""
+    if is_jpeg:
+        return (in_eighths(whole, eighths) for eighths in EIGHTHS)
+    return (_divided(whole, divisor) for divisor in range(1, MOST_AVERAGED))
+
+
+def in_eighths(whole: tuple[int, int], eighths: int) -> tuple[int, int]:
+    """The size in px that a JPEG decoder makes: it rounds up."""
+    return -(-whole[0] * eighths // 8), -(-whole[1] * eighths // 8)
 
 
 def _within(sizing: Sizing, whole: tuple[int, int], side: int) -> tuple[int, int]:

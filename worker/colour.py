@@ -5,14 +5,18 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageChops, ImageCms, ImageFile
 
 _SRGB = ImageCms.createProfile("sRGB")
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC.1:2022, 7.2.8
 
 
 def in_smooth_mode(image: Image.Image, actions: list[str]) -> Image.Image:
-    """The image in a mode whose pixels can be averaged: L, LA, RGB, RGBA, CMYK, YCbCr or LAB."""
+    """The image in a mode whose pixels can be averaged: L, La, RGB, RGBa, CMYK, YCbCr or LAB.
+
+    La and RGBa are premultiplied, so that what transparency hides leaves no fringe; what is opaque throughout
+    comes as L or RGB.
+    """
     if image.mode in {"CMYK", "YCbCr", "LAB"}:
         actions.append(f"converted:{image.mode}")
         return image
@@ -20,10 +24,19 @@ def in_smooth_mode(image: Image.Image, actions: list[str]) -> Image.Image:
         actions.append(f"converted:{image.mode}")
         return _narrowed(image)
     if _has_transparency(image):
-        return image.convert("LA" if image.mode in {"La", "LA"} else "RGBA")
+        return _premultiplied(image)
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _premultiplied(image: Image.Image) -> Image.Image:
+    if image.mode in {"La", "RGBa"}:
+        return image
+    image = image if image.mode in {"LA", "RGBA"} else image.convert("RGBA")
+    if image.getchannel("A").getextrema() == (255, 255):
+        return image.convert("L" if image.mode == "LA" else "RGB")
+    return image.convert("La" if image.mode == "LA" else "RGBa")
 
 
 def narrowed_on_the_way(source: ImageFile.ImageFile) -> str | None:
@@ -66,17 +79,14 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 def flattened(image: Image.Image, actions: list[str]) -> Image.Image:
     """The image over white, as a shop page would show it."""
-    if image.mode not in {"LA", "RGBA"}:
+    if image.mode not in {"La", "RGBa"}:
         return image
-    opaque_mode = "L" if image.mode == "LA" else "RGB"
-    alpha = image.getchannel("A")
-    if alpha.getextrema() == (255, 255):
-        return image.convert(opaque_mode)
     actions.append("flattened")
-    canvas = Image.new(opaque_mode, image.size, "white")
-    canvas.paste(image.convert(opaque_mode), mask=alpha)
-    canvas.info = image.info
-    return canvas
+    *channels, alpha = image.split()
+    paper = ImageChops.invert(alpha)  # what shines through
+    flat = Image.merge(image.mode[:-1], [ImageChops.add(channel, paper) for channel in channels])
+    flat.info = image.info
+    return flat
 
 
 def in_srgb(image: Image.Image, actions: list[str]) -> Image.Image:
@@ -91,6 +101,19 @@ def in_srgb(image: Image.Image, actions: list[str]) -> Image.Image:
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
 
 
+def is_in_srgb(image: Image.Image) -> bool:
+    """Whether an image has no colour profile, or one that says that it is sRGB."""
+    embedded = image.info.get("icc_profile")
+    try:
+        return not embedded or _is_srgb(ImageCms.ImageCmsProfile(BytesIO(embedded)))
+    except Exception:  # noqa: BLE001 - a broken profile raises as many kinds as the decoders do
+        return False
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return "sRGB" in (profile.profile.profile_description or "")
+
+
 def _by_profile(image: Image.Image) -> Image.Image | None:
     """The image through its ICC profile; None when it has none, is sRGB already, or they do not match."""
     embedded = image.info.get("icc_profile")
@@ -98,7 +121,7 @@ def _by_profile(image: Image.Image) -> Image.Image | None:
         return None
     profile = ImageCms.ImageCmsProfile(BytesIO(embedded))
     mode = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip())
-    if "sRGB" in (profile.profile.profile_description or ""):
+    if _is_srgb(profile):
         return None
     if mode == "RGB" and image.mode in {"L", "YCbCr"}:
         image = image.convert("RGB")

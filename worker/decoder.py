@@ -1,8 +1,8 @@
 """A process that prepares images for the one that started it: `python -m worker.decoder <socket> …`.
 
 `worker.preparer` starts it. It is a program of its own so that hostile pictures meet a small process with
-a memory limit, whatever the parent has loaded; so it imports nothing but `worker.imaging` and
-`worker.quality`. It lives until the socket closes, which a parent's death does too.
+a memory limit, whatever the parent has loaded; so it imports nothing but `worker.imaging`,
+`worker.quality` and `worker.memory`. It lives until the socket closes, which a parent's death does too.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import pickle
 import resource
+import select
 import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+IDLE = 2.0
+"""Seconds without a picture, after which memory is given back."""
 NAME = "vitrine-decoder"  # as ps and top show it; the kernel keeps 15 characters
 
 
@@ -36,6 +39,7 @@ def _serve(parent: socket.socket, memory_limit: int, deadline: float) -> None:
     from PIL import AvifImagePlugin, Image  # noqa: PLC0415
 
     from core.errors import ImageError  # noqa: PLC0415
+    from worker import memory  # noqa: PLC0415
     from worker.imaging import prepare  # noqa: PLC0415
     from worker.quality import measure  # noqa: PLC0415
 
@@ -43,9 +47,13 @@ def _serve(parent: socket.socket, memory_limit: int, deadline: float) -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one process is one core; more would take a neighbour's
     Image.preinit()  # what the first save() would load
     _limit_memory(memory_limit)
+    memory.keep()
     questions = parent.makefile("rb")
     _send(parent, None)  # ready
     while True:
+        # Nothing of a question is in the buffer yet, for one is sent when the last is answered.
+        if not select.select([parent], [], [], IDLE)[0]:
+            memory.give_back()
         content, policy = pickle.load(questions)  # noqa: S301 - written by our own parent
         # Should the parent be gone, nobody else would end a decoder that hangs.
         signal.setitimer(signal.ITIMER_REAL, 2 * deadline)

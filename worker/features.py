@@ -35,7 +35,6 @@ Box = tuple[int, int, int, int]
 _BRIGHTER = [255 if level > STEP else 0 for level in range(256)]
 _BEFORE = [255 if level > APART else 0 for level in range(256)]
 _COLOURED = [255 if level >= COLOURFUL else 0 for level in range(256)]
-_COLOURLESS = [255 - level for level in _COLOURED]
 
 
 def measure(image: Image.Image) -> Features:
@@ -81,11 +80,15 @@ def _hash(grey: Image.Image) -> bytes:
 
 def _ground(small: Image.Image) -> tuple[int, ...]:
     """The median colour of the outermost pixels."""
-    last = SIDE - 1
-    sides = [small.crop(box).tobytes() for box in ((0, 0, SIDE, 1), (0, last, SIDE, SIDE))]
-    sides += [small.crop(box).tobytes() for box in ((0, 0, 1, SIDE), (last, 0, SIDE, SIDE))]
-    rim = b"".join(sides)
-    return tuple(sorted(rim[channel::3])[len(rim) // 6] for channel in range(3))
+    pixels, row = small.tobytes(), 3 * SIDE
+    rims = (
+        pixels[channel:row:3]  # top, bottom, left and right
+        + pixels[channel - row :: 3]
+        + pixels[channel::row]
+        + pixels[row - 3 + channel :: row]
+        for channel in range(3)
+    )
+    return tuple(sorted(rim)[len(rim) // 2] for rim in rims)
 
 
 def _before(small: Image.Image, ground: tuple[int, ...]) -> Image.Image:
@@ -97,8 +100,8 @@ def _before(small: Image.Image, ground: tuple[int, ...]) -> Image.Image:
 def _tones(small: Image.Image, mask: Image.Image) -> list[float]:
     """Roots of the shares of each hue, then of dark to light greys, in what stands before the background."""
     hue, saturation, value = small.convert("HSV").split()
-    hues = hue.histogram(ImageChops.darker(mask, saturation.point(_COLOURED)))
-    greys = value.histogram(ImageChops.darker(mask, saturation.point(_COLOURLESS)))
+    coloured = ImageChops.darker(mask, saturation.point(_COLOURED))
+    hues, greys = hue.histogram(coloured), value.histogram(ImageChops.subtract(mask, coloured))
     counts = [*_bins(hues, HUES), *_bins(greys, GREYS)]
     whole = sum(counts) or 1
     return [math.sqrt(count / whole) for count in counts]

@@ -8,10 +8,8 @@ pixel (rotation, transparency, colour) is done after shrinking.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 import pybase64
@@ -19,26 +17,21 @@ from PIL import Image, ImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from core.errors import ImageError, ImageTooLarge, ImageUndecodable
-from core.image_sizes import DCT_SCALES, Sizing
+from core.image_sizes import Sizing
 from core.image_tokens import Counting
 from core.likeness import Features
 from core.media import allowed_kinds
 from worker import features
-from worker.colour import flattened, in_smooth_mode, in_srgb, narrowed_on_the_way
+from worker.colour import flattened, in_srgb, narrowed_on_the_way
+from worker.encoding import encoded
 from worker.formats import DECODERS, FORMATS, format_of, webp_canvas
+from worker.keeping import Kept, keep
+from worker.shrinking import fitted, shrunk
 
 if TYPE_CHECKING:
     from config import Settings
 
-# 85 keeps label text legible; what is smaller comes only where the endpoint's limit asks for it.
-_QUALITIES = (85, 75, 65, 50)
-_SHRINK_STEP = 0.75
 _LARGEST_SIDE = 2**31 - 1  # px: what says more is a number below 0 that was read without its sign
-_SMALLEST_SIDE = 64  # px: below this there is nothing left to ask about
-
-# A whole-number reduction within 5 % below the asked side is taken as it is: a 4,032 px photo becomes
-# 1,008 px without a second resampling, at half the CPU (bench/imaging.py, "12 Mpx"). A `Sizing` goes further.
-_NEAR_ENOUGH = 0.95
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,9 +75,10 @@ class Policy:
 
     def target(self, source: ImageFile.ImageFile) -> tuple[int, int]:
         """The size in px that a picture is to get."""
+        is_jpeg = source.format == "JPEG"
         if self.sizing is None:
-            return fitted(*source.size, self.best_side)
-        return self.sizing.size(*source.size, is_jpeg=source.format == "JPEG")
+            return fitted(*source.size, self.best_side, is_jpeg=is_jpeg)
+        return self.sizing.size(*source.size, is_jpeg=is_jpeg)
 
 
 @dataclass(frozen=True)
@@ -101,11 +95,13 @@ class Prepared:
     original_height: int
     original_format: str
     original_bytes: int
-    quality: int
+    quality: int | None
+    """Of the encoder; None where the picture was kept, whose quality is that of its source."""
     actions: tuple[str, ...]
-    """Of first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc.
+    """Of kept, or first_frame, rotated, shrunk, converted:<mode>, flattened, converted:icc.
 
-    Palettes and black and white are not told of, for they lose nothing on the way to colours and greys.
+    A picture that is kept is sent as it was saved, without all that is not pixels. Palettes and black and
+    white are not told of, for they lose nothing on the way to colours and greys.
     """
     features: Features
     orientation: int = 1
@@ -168,39 +164,33 @@ def prepare(content: bytes, policy: Policy) -> Prepared:
         ) from error
 
 
-def fitted(width: int, height: int, best_side: int) -> tuple[int, int]:
-    """The size in px at which an image is sent: at least 1 by 1, at most best_side, never enlarged."""
-    longest = max(width, height)
-    if longest <= best_side:
-        return width, height
-    divisor = -(-longest // best_side)
-    if longest // divisor >= _NEAR_ENOUGH * best_side:
-        return max(1, width // divisor), max(1, height // divisor)
-    return max(1, round(width * best_side / longest)), max(1, round(height * best_side / longest))
-
-
 def _prepare(content: bytes, policy: Policy) -> Prepared:
     name = format_of(content, policy.formats)
     if name == "WEBP":
         _judge_size(webp_canvas(content), policy)
     with DECODERS[name](BytesIO(content)) as source:
         _judge_size(source.size, policy)
+        # Before the orientation, for which a PNG is decoded.
         stored, narrowed = source.size, narrowed_on_the_way(source)
-        orientation = _orientation(source)
+        orientation, target = _orientation(source), policy.target(source)
+        is_fit = target == source.size and orientation not in _UPRIGHT
+        kept = keep(source, content, policy.max_bytes) if is_fit else None
+        if kept:
+            return _as_it_is(kept, stored, len(content))
         actions = ["first_frame"] if _has_more_frames(source, content) else []
         actions += [f"converted:{narrowed}"] if narrowed else []
-        image = _shrunk(source, policy.target(source), actions)
+        image = shrunk(source, target, actions)
     if orientation in _UPRIGHT:
         actions.append("rotated")
         if name != "TIFF":  # its decoder has turned the pixels, and swapped the size it declared
             image = image.transpose(_UPRIGHT[orientation])
             stored = stored[::-1] if orientation >= _FIRST_SIDEWAYS else stored
     image = in_srgb(flattened(image, actions), actions)
-    encoded, (width, height), quality = _encoded(image, policy.max_bytes)
+    sent, (width, height), quality = encoded(image, policy.max_bytes)
     if max(width, height) < max(stored):
         actions.append("shrunk")
     return Prepared(
-        encoded,
+        sent,
         "image/jpeg",
         width,
         height,
@@ -211,6 +201,12 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         tuple(actions),
         features.measure(image),
         orientation,
+    )
+
+
+def _as_it_is(kept: Kept, size: tuple[int, int], original_bytes: int) -> Prepared:
+    return Prepared(
+        kept.content, "image/jpeg", *size, *size, "JPEG", original_bytes, None, ("kept",), kept.features
     )
 
 
@@ -240,59 +236,3 @@ def _has_more_frames(source: ImageFile.ImageFile, content: bytes) -> bool:
         # Pillow would seek to find out. Every frame shown for a time has a control block (GIF89a, 23).
         return content.count(b"\x21\xf9\x04") > 1
     return bool(getattr(source, "is_animated", False))
-
-
-def _shrunk(source: ImageFile.ImageFile, target: tuple[int, int], actions: list[str]) -> Image.Image:
-    """Decode, at a fraction of the size where the format can, and resample to the size to be sent."""
-    drafted = source.draft(None, _draft(source.size, target)) if target != source.size else None
-    source.load()
-    image = in_smooth_mode(source, actions)
-    if image.size == target:
-        return image
-    # BICUBIC: 0.4 dB closer to LANCZOS than HAMMING for 5 % more CPU. A gap of 1.0 lets whole-number
-    # averaging do all it can first; RGBA and LA are premultiplied by resize(), so that edges stay clean.
-    return image.resize(
-        target, Image.Resampling.BICUBIC, box=drafted[1] if drafted else None, reducing_gap=1.0
-    )
-
-
-def _draft(whole: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """What to ask the decoder for: it rounds up, and shrinks no further than to what it was asked for."""
-    for scale in DCT_SCALES:
-        if target == (-(-whole[0] // scale), -(-whole[1] // scale)):
-            return max(1, whole[0] // scale), max(1, whole[1] // scale)
-    return target
-
-
-def _encoded(image: Image.Image, max_bytes: int) -> tuple[bytes, tuple[int, int], int]:
-    """JPEG bytes of at most max_bytes, their size in px and quality. Raises ImageTooLarge if none fit."""
-    for size, quality in _ladder(image.size):
-        smaller = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
-        content = _jpeg(smaller, quality)
-        if len(content) <= max_bytes:
-            return content, size, quality
-    raise ImageTooLarge(
-        f"The image cannot be made to fit the {max_bytes:,} bytes that the endpoint takes: send a simpler "
-        f"one."
-    )
-
-
-def _ladder(size: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Sizes and qualities to try, best first: every quality, then ever smaller at the lowest."""
-    width, height = size
-    for quality in _QUALITIES:
-        yield size, quality
-    for step in count(1):
-        scale = _SHRINK_STEP**step
-        if max(width, height) * scale < _SMALLEST_SIDE:
-            return
-        yield (max(1, round(width * scale)), max(1, round(height * scale))), _QUALITIES[-1]
-
-
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    image.info = {}  # save() would carry a comment over
-    sink = BytesIO()
-    # Chroma at full resolution: red print on blue keeps 31 dB instead of 17, for 1 ms and a fifth more
-    # bytes on photos. optimize=True would save 3 % of the bytes for 10 % more CPU.
-    image.save(sink, "JPEG", quality=quality, subsampling=0)
-    return sink.getvalue()

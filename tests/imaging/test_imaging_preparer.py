@@ -149,6 +149,20 @@ def test_the_largest_allowed_picture_fits_into_the_memory():
         assert preparer.prepare(png_claiming(5000, 5000, 8, 6), POLICY).width == 1000
 
 
+def test_a_process_that_is_idle_gives_back_what_pictures_took():
+    def resident():
+        (pid,) = pids(preparer)
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with Preparer() as preparer:
+        preparer.warm()
+        preparer.prepare(SMALL, POLICY)
+        before = resident()
+        assert preparer.prepare(png_claiming(2000, 1500, 8, 6), POLICY).original_width == 2000
+        until(lambda: resident() < before + 6_000_000)  # of about 40 MB
+        assert preparer.prepare(SMALL, POLICY).width == 96
+
+
 def test_processes_start_with_the_first_image_and_have_a_name():
     with Preparer(2) as preparer:
         assert pids(preparer) == []

@@ -105,8 +105,9 @@ class ImageView(Schema):
         allow_none=True,
         metadata={
             "description": "Size, bytes and tokens as it came (`original`) and as it was sent (`sent`), the"
-            " scale between, and what was done (`actions`). Null where nothing was sent: before"
-            " it was asked about, and where an earlier answer was given."
+            " scale between, and what was done (`actions`). The `quality` of what was sent is its JPEG"
+            " encoder's, and null where the picture was `kept` as it was saved, without its metadata. Null"
+            " where nothing was sent: before it was asked about, and where an earlier answer was given."
         },
     )
 

@@ -518,6 +518,21 @@ def test_a_retry_after_holds_though_redis_is_wiped(limited, settings_of_redis):
     throttle.close()
 
 
+def test_a_call_that_has_to_wait_for_the_bucket_keeps_no_probe_from_others(limited, settings_of_redis):
+    throttle = Throttle(limited)
+    with throttle.turn(10, bulk=False) as turn:
+        turn.heard(heard(429, retry_after="60"))
+    throttle._alone = LocalBucket(PerMinute(600))  # so that it is Redis that says to wait
+    client = redis.Redis.from_url(settings_of_redis)
+    key = f"vitrine:throttle:{credential(limited)}"
+    client.hset(f"{key}:breaker", "open_until", 1)  # it has rested enough
+    with pytest.raises(Busy), throttle.turn(10, bulk=False):
+        pass
+    assert throttle._breakers[0].ask(60.0).probe
+    throttle.close()
+    client.delete(f"{key}:bucket", f"{key}:breaker")
+
+
 def test_calls_wait_their_turn_in_the_slot_where_it_comes_soon(limited):
     throttle, begin = Throttle(limited), time.monotonic()
 

@@ -205,8 +205,8 @@ def _searched(desk: Desk, drawn: Sequence[Features], size: int) -> Table:
     account = keys.create(desk, account="bench", name="bench").key.account_id
     dice = random.Random(1)
     started = time.perf_counter()
-    with desk.database.engine.begin() as connection:
-        _fill(connection, account, drawn, size, dice)
+    with desk.database.transaction() as session:
+        _fill(session.connection(), account, drawn, size, dice)
     built = time.perf_counter() - started
     queries = [_mixed(drawn, dice) for _ in range(QUERIES)]
     file_ids = _some_files(desk, dice)
@@ -218,8 +218,8 @@ def _searched(desk: Desk, drawn: Sequence[Features], size: int) -> Table:
         _timed(partial(similar.duplicates, desk, account, each, behind=None, limit=20)) for each in file_ids
     ]
     table.add_row("GET …/duplicates, all of the service", *_times(times), "")
-    with desk.database.engine.begin() as connection:
-        _embed(connection, account)
+    with desk.database.transaction() as session:
+        _embed(session.connection(), account)
     embed = partial(image_embeddings.of, desk, account)
     ranked = partial(similar.similar, desk, account, limit=10, embed=embed)
     started = time.perf_counter()

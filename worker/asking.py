@@ -23,7 +23,8 @@ from worker.prompt import Request
 from worker.recording import record
 from worker.telling import ASKING, PREPARING, Teller, Telling, Unwanted
 from worker.throttle import Busy, Throttle, Turn
-from worker.vision import Ask, CallFailed, FormatRefused, Reply, Vision
+from worker.vision import Ask, Reply, Vision
+from worker.vision_errors import CallFailed, FormatRefused
 
 NOT_WANTED = WrongState("It was cancelled while it was answered.")
 

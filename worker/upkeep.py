@@ -18,7 +18,8 @@ from core.services.dispatching import Pace
 from core.services.embedding_indexes import EmbeddingIndexes
 from worker.throttle import Throttle
 from worker.timetable import Timetable, done, for_a_while, only_if
-from worker.vision import CallFailed, Vision
+from worker.vision import Vision
+from worker.vision_errors import CallFailed
 
 SWEEP_SECONDS = 5.0
 REPORT_SECONDS = 5.0

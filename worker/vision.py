@@ -1,69 +1,46 @@
-"""The one place that talks to the endpoint, and that turns what can go wrong there into our errors.
+"""The one place that talks to the endpoint.
 
-The asynchronous client runs on one event loop in a thread of its own: that gives every call a deadline for
-the whole of it (the client's own timeouts are per chunk) and all of them one pool of connections. Task
-threads hand calls over and wait.
+All calls run on one event loop in a thread of its own: that gives every call a deadline for the whole of it
+(the libraries' own timeouts are per chunk) and lets all of them share connections. Task threads hand calls
+over and wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import aiohttp
 import httpx2
 import openai
 import orjson
 
 from config import Settings
 from core import metrics
-from core.errors import (
-    ContentPolicyViolation,
-    ContextLengthExceeded,
-    ModelError,
-    ModelOverloaded,
-    QuotaExhausted,
-    RateLimitExceeded,
-    Timeout,
-    UpstreamError,
-    VitrineError,
-)
+from core.errors import UpstreamError
 from core.live_text import storable
 from core.pricing import Usage
 from worker import limits
 from worker.assembly import Assembly
 from worker.limits import Signals
 from worker.paths import EMBEDDINGS
+from worker.posting import CONNECT_SECONDS, Posts
+from worker.vision_errors import FAILURES, CallFailed, senseless, short, status_of, translated
 
-CONNECT_SECONDS = 10.0
 PING_SECONDS = 5.0
 HAND_OVER_SECONDS = 5.0
-MESSAGE_LENGTH = 500
 MOST_TOKENS = 2**31 - 1
 """What Postgres holds as an integer; more is no count of tokens."""
 EVENT_STREAM = "text/event-stream"
 NO_KEY = "none"
 """The client insists on a key; endpoints on this machine want none."""
-UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""There was no connection, so nothing left."""
-FAILURES = (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError)
-"""What a call may meet: the client hands on some of what those below it raise."""
-
-ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
-
 T = TypeVar("T")
-
-
-class FormatRefused(ModelError):
-    """The endpoint does not take the form that the answer was to have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,27 +66,6 @@ class Reply:
     """All of it, as it was given."""
 
 
-class CallFailed(Exception):
-    """A call brought no answer.
-
-    `error` is what the client will see if nothing better comes; `again` whether another try makes sense;
-    `counts` whether it uses up a try; `billed` is False where it certainly cost nothing, None where nobody
-    can tell; `signals` is what it told about the endpoint; `refusal` the words of a refusal that stands.
-    """
-
-    signals = Signals()
-    refusal: dict[str, Any] | None = None
-
-    def __init__(
-        self, error: VitrineError, *, again: bool, counts: bool = True, billed: Literal[False] | None = False
-    ) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.again = again
-        self.counts = counts
-        self.billed = billed
-
-
 class Vision:
     """Asks the endpoint on behalf of many threads."""
 
@@ -129,15 +85,17 @@ class Vision:
                 trust_env=False,
             ),
         )
+        self._posts = Posts(self._client, settings.worker_concurrency)
 
     def ask(self, ask: Ask) -> Reply:
         """The endpoint's answer within the call timeout. Raises CallFailed and nothing else."""
         try:
             with _measured():
-                response = self._run(self._ask(ask), self._timeout)
+                post = self._posts.post(ask.path, _encoded(ask.parameters), ask.request_id)
+                answered = self._run(post, self._timeout)
         except FAILURES as error:
-            raise _translated(error) from error
-        return _reply(ask.path, response.text, limits.read(response.status_code, response.headers))
+            raise translated(error) from error
+        return _reply(ask.path, answered.text, limits.read(answered.status, answered.headers))
 
     def stream(self, ask: Ask, tell: Callable[[dict[str, Any]], None]) -> Reply:
         """As `ask`, telling chunks as they come; `tell` must not wait. Raises CallFailed, and as it does."""
@@ -145,9 +103,9 @@ class Vision:
             with _measured():
                 completion, signals = self._run(self._stream(ask, tell), self._timeout)
         except FAILURES as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _senseless() from error
+            raise senseless() from error
         return _reply(ask.path, completion, signals)
 
     def ping(self) -> float:
@@ -156,28 +114,20 @@ class Vision:
         try:
             self._run(self._client.models.list(), PING_SECONDS)
         except FAILURES as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return time.monotonic() - start
 
     def close(self) -> None:
         """Close the connections; calls on their way fail."""
-        self._run(self._client.close(), HAND_OVER_SECONDS)
+        for connections in (self._posts, self._client):
+            self._run(connections.close(), HAND_OVER_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(HAND_OVER_SECONDS)
-
-    async def _ask(self, ask: Ask) -> httpx2.Response:
-        # Raw both ways: the client hands a body that is not JSON on as if it were an answer, and takes
-        # milliseconds to look through images for what it may have to convert, and to encode them.
-        return await self._client.post(
-            ask.path,
-            cast_to=httpx2.Response,
-            content=_encoded(ask.parameters),
-            options={"headers": {"X-Request-ID": ask.request_id, "Content-Type": "application/json"}},
-        )
 
     async def _stream(self, ask: Ask, tell: Callable[[dict[str, Any]], None]) -> tuple[str, Signals]:
         """The whole completion, as JSON."""
         assembly = Assembly()
+        # Encoded here: the client takes milliseconds to look through images for what it may have to convert.
         async with await self._client.post(
             ask.path,
             cast_to=object,
@@ -215,16 +165,10 @@ def _measured() -> Iterator[None]:
         with metrics.CALL_DURATION.time():
             yield
     except Exception as error:
-        status = _status(error)
+        status = status_of(error)
         raise
     finally:
         metrics.RESPONSES.labels(status).inc()
-
-
-def _status(error: Exception) -> str:
-    if isinstance(error, openai.APIStatusError):
-        return str(error.status_code)
-    return "timeout" if _came_of(error, TimeoutError) else "broken"
 
 
 def _encoded(parameters: Mapping[str, Any]) -> bytes:
@@ -245,14 +189,14 @@ def _reply(path: str, body: str, signals: Signals) -> Reply:
         return Reply(
             text=_text(message.get("content")),
             refusal=str(refusal) if refusal else None,
-            finish_reason=_short(choice.get("finish_reason"), 40),
+            finish_reason=short(choice.get("finish_reason"), 40),
             usage=_usage(completion.get("usage") or {}),
-            upstream_id=_short(completion.get("id"), 200),
+            upstream_id=short(completion.get("id"), 200),
             signals=signals,
             completion=completion,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        failure = _senseless()
+        failure = senseless()
         failure.signals = signals
         raise failure from error
 
@@ -263,11 +207,6 @@ def _choice(path: str, completion: dict[str, Any]) -> dict[str, Any]:
         return {"message": {}}
     choice: dict[str, Any] = completion["choices"][0]
     return choice
-
-
-def _senseless() -> CallFailed:
-    received = UpstreamError("The endpoint answered with something that is no answer.")
-    return CallFailed(received, again=True, billed=None)
 
 
 def _text(content: Any) -> str:
@@ -288,90 +227,6 @@ def _usage(usage: dict[str, Any]) -> Usage:
         image_tokens=_count(prompt.get("image_tokens")),
         reasoning_tokens=_count(completion.get("reasoning_tokens")),
     )
-
-
-def _translated(error: Exception) -> CallFailed:
-    if isinstance(error, openai.APIStatusError):
-        failure = _refused(error)
-        has_quota = not isinstance(failure.error, QuotaExhausted)
-        failure.signals = limits.read(error.status_code, error.response.headers, has_quota=has_quota)
-        return failure
-    if _came_of(error, UNSENT):
-        # An outage is waited out, for as long as the analysis may take: nothing was sent, nothing is paid.
-        return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
-    if _came_of(error, TimeoutError):
-        return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
-    if _came_of(error, (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError)):
-        return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
-    return CallFailed(
-        UpstreamError("The endpoint answered in a way that makes no sense."), again=True, billed=None
-    )
-
-
-def _came_of(error: BaseException | None, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
-    """Whether an error is one of these kinds, or came of one.
-
-    What the client makes of aiohttp's errors does not tell: a server that hangs up is a time-out to it.
-    """
-    while error is not None and not isinstance(error, kinds):
-        error = error.__cause__
-    return error is not None
-
-
-def _refused(error: openai.APIStatusError) -> CallFailed:
-    """A status that is no success: turned away and so not billed, unless something lost the answer."""
-    status, code = error.status_code, str(error.code or "")
-    if status == 429:
-        return _limited(error)
-    if status in (408, 409) or status >= 500:
-        return _broken(error)
-    if status in (401, 403):
-        return CallFailed(UpstreamError("The endpoint refused Vitrine's own credentials."), again=False)
-    failure = CallFailed(_refusal(code, str(error.param or ""), _said(error)), again=False)
-    failure.refusal = {"status_code": status, "body": {"error": _fields(error)}}
-    return failure
-
-
-def _refusal(code: str, param: str, said: str) -> VitrineError:
-    if "context_length" in code:
-        return ContextLengthExceeded(said)
-    if "content_policy" in code or "content_filter" in code:
-        return ContentPolicyViolation(said)
-    kind = FormatRefused if ABOUT_FORMAT.search(f"{param} {said}") else ModelError
-    return kind(f"The endpoint refused the request: {said}")
-
-
-def _fields(error: openai.APIStatusError) -> dict[str, str | None]:
-    """An error's fields in OpenAI's shape."""
-    own = {name: _short(getattr(error, name, None), MESSAGE_LENGTH) for name in ("type", "param", "code")}
-    return {"message": _said(error), **own}
-
-
-def _limited(error: openai.APIStatusError) -> CallFailed:
-    if "insufficient_quota" in (error.code, error.type):
-        return CallFailed(QuotaExhausted(), again=False)
-    wait = limits.retry_after(error.response.headers)
-    limited = RateLimitExceeded("The endpoint's rate limit is reached.", retry_after=wait)
-    return CallFailed(limited, again=True, counts=False)
-
-
-def _broken(error: openai.APIStatusError) -> CallFailed:
-    status, wait = error.status_code, limits.retry_after(error.response.headers)
-    if status in (503, 529):
-        overloaded = ModelOverloaded(f"The endpoint is overloaded: {_said(error)}", retry_after=wait)
-        return CallFailed(overloaded, again=True)
-    failed = UpstreamError(f"The endpoint failed with status {status}: {_said(error)}", retry_after=wait)
-    return CallFailed(failed, again=True, billed=None if status in (408, 504) else False)
-
-
-def _said(error: openai.APIStatusError) -> str:
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return _short(message, MESSAGE_LENGTH) or f"status {error.status_code}"
-
-
-def _short(value: Any, length: int) -> str | None:
-    return value.replace("\0", "")[:length] if isinstance(value, str) and value else None
 
 
 def _count(value: Any) -> int:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from endpoint import HANGS_UP, completion
@@ -11,6 +12,8 @@ from sqlalchemy import func
 from core.models import Analysis
 from core.presets import Presets
 from core.services import analyses, outcomes
+from worker.paths import CHAT
+from worker.vision import Ask
 
 PRODUCT = {
     "category": "kitchen",
@@ -73,6 +76,16 @@ def test_what_the_client_wrote_is_data_in_the_users_role(shop, script):
     assert user["content"][2]["image_url"]["url"].startswith("data:image/jpeg;base64,")
     assert (call["body"]["max_tokens"], call["body"]["temperature"]) == (77, 0.5)
     assert call["headers"]["x-request-id"] == "req-1"
+
+
+def test_what_is_asked_whole_goes_under_the_headers_of_the_client_that_streams(vision, script):
+    ask = Ask(path=CHAT, parameters={"model": "m"}, request_id="req-1")
+    for way in (vision.ask, partial(vision.stream, tell=lambda _: None)):
+        script.say(completion("hi"))
+        assert way(ask).text == "hi"
+    whole, streamed = (call["headers"] for call in script.calls)
+    for name in ("authorization", "content-type", "accept", "user-agent", "x-request-id"):
+        assert whole[name] == streamed[name]
 
 
 def test_a_preset_with_a_schema_gives_data(shop, script):

@@ -27,7 +27,7 @@ from worker import limits
 from worker.breaker import LocalBreaker, SharedBreaker
 from worker.bucket import NAP, LocalBucket, PerMinute, SharedBucket
 from worker.limits import Limit, Signals
-from worker.scripts import Away, Scripts
+from worker.scripts import Away, Script, Scripts, Step
 from worker.throttle import Busy, Throttle, credential
 
 START = 1_800_000_000.0
@@ -80,6 +80,17 @@ def heard(status=200, **headers):
 
 def answer(bucket, signals, tokens=10, used=10):
     bucket.settle(tokens, used, signals, 1.0)
+
+
+# Trips to Redis
+
+
+def test_of_two_steps_on_one_trip_each_is_done_once_though_redis_knows_the_script_of_only_one(scripts):
+    key, add = new_id("test"), "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+    known, unknown = (Step(Script(f"{add} -- {new_id('lua')}"), key, (n,), int) for n in (1, 10))
+    assert scripts.run(known) == 1
+    assert scripts.both(known, unknown) == (2, 12)
+    assert scripts.both(unknown, known) == (22, 23)
 
 
 # What the headers say
@@ -505,6 +516,21 @@ def test_a_retry_after_holds_though_redis_is_wiped(limited, settings_of_redis):
     with pytest.raises(Busy), throttle.turn(10, bulk=False):
         pass
     throttle.close()
+
+
+def test_a_call_that_has_to_wait_for_the_bucket_keeps_no_probe_from_others(limited, settings_of_redis):
+    throttle = Throttle(limited)
+    with throttle.turn(10, bulk=False) as turn:
+        turn.heard(heard(429, retry_after="60"))
+    throttle._alone = LocalBucket(PerMinute(600))  # so that it is Redis that says to wait
+    client = redis.Redis.from_url(settings_of_redis)
+    key = f"vitrine:throttle:{credential(limited)}"
+    client.hset(f"{key}:breaker", "open_until", 1)  # it has rested enough
+    with pytest.raises(Busy), throttle.turn(10, bulk=False):
+        pass
+    assert throttle._breakers[0].ask(60.0).probe
+    throttle.close()
+    client.delete(f"{key}:bucket", f"{key}:breaker")
 
 
 def test_calls_wait_their_turn_in_the_slot_where_it_comes_soon(limited):

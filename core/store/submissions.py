@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Interval, String, Text, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Connection, Interval, String, Text, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from core.models import Analysis, Base, File
@@ -74,7 +74,7 @@ ADD = _adding()
 
 
 def add(
-    session: Session,
+    session: Session | Connection,
     analysis: Analysis,
     deadline: timedelta,
     sources: Sequence[Source],

@@ -326,7 +326,7 @@ def _sources(
     fresh: Sequence[File],
     views: Sequence[str | None],
 ) -> tuple[list[Source], list[str]]:
-    """Where images come from and what they show; SHA-256 of each, '' of those that are still to be fetched."""
+    """Where images come from, what they show, and SHA-256 of each, "" where it is still to be fetched."""
     new = iter(fresh)
 
     def source(image: Image, view: str | None) -> tuple[Source, str]:

@@ -187,8 +187,8 @@ def _searched(desk: Desk, drawn: Sequence[Features], size: int) -> Table:
     account = keys.create(desk, account="bench", name="bench").key.account_id
     dice = random.Random(1)
     started = time.perf_counter()
-    with desk.database.engine.begin() as connection:
-        _fill(connection, account, drawn, size, dice)
+    with desk.database.transaction() as session:
+        _fill(session.connection(), account, drawn, size, dice)
     built = time.perf_counter() - started
     queries = [_mixed(drawn, dice) for _ in range(QUERIES)]
     file_ids = _some_files(desk, dice)
@@ -204,8 +204,8 @@ def _searched(desk: Desk, drawn: Sequence[Features], size: int) -> Table:
     table.add_row("GET …/duplicates, all of the service", *_times(times), "")
     times = [_timed(partial(_nearest, desk, account, each, exact=True)) for each in queries[:20]]
     table.add_row("every image looked at", *_times(times), "1")
-    with desk.database.engine.begin() as connection:
-        _embed(connection, account)
+    with desk.database.transaction() as session:
+        _embed(session.connection(), account)
     embed = partial(image_embeddings.of, desk, account)
     ranked = partial(similar.similar, desk, account, limit=10, embed=embed)
     times = [_timed(partial(ranked, each)) for each in file_ids[:50]]

@@ -3,7 +3,7 @@
 A unit of work is `with database.transaction() as session:`. What must leave only when it has committed
 (doorbells, events) is registered with `after_commit` and runs once, after the connection went back. Where one
 statement is all there is to do, `database.statement()` saves a session, and the trips that begin and end a
-transaction.
+transaction. `database.driver()` is for the few that are run for every item: see `core.prepared`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import structlog
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -32,6 +32,8 @@ PASSING = ("08", "25006", "40", "53", "57", "58")
 
 log = structlog.get_logger(__name__)
 
+Driver = psycopg.Connection[tuple[Any, ...]]
+
 
 class Database:
     """A pool of connections to Postgres; opened lazily, so it may be made before a fork and used after."""
@@ -43,6 +45,8 @@ class Database:
             max_overflow=0,
             pool_use_lifo=True,  # the connection used last has its statements prepared, and needs no test
             pool_timeout=CONNECT_SECONDS,
+            isolation_level="AUTOCOMMIT",  # as most are used; `transaction` switches while it lasts
+            skip_autocommit_rollback=True,
             hide_parameters=True,  # questions and answers are nobody's business in a log
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
@@ -52,8 +56,8 @@ class Database:
         )
         event.listen(self.engine, "checkin", _note_rest)
         event.listen(self.engine, "checkout", _look_after_rest)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        self._each_by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        in_transactions = self.engine.execution_options(isolation_level="READ COMMITTED")
+        self._sessions = sessionmaker(in_transactions, expire_on_commit=False)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -66,8 +70,21 @@ class Database:
     @contextmanager
     def statement(self) -> Iterator[Connection]:
         """For one statement without entities, which Postgres commits by itself. Raises Unavailable."""
-        with _translated(), self._each_by_itself.connect() as connection:
+        with _translated(), self.engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def driver(self) -> Iterator[Driver]:
+        """The driver's connection, for a `Prepared` that Postgres commits by itself. Raises Unavailable."""
+        with _translated():
+            connection = self.engine.raw_connection()
+            driver = cast("Driver", connection.driver_connection)
+            try:
+                yield driver
+            finally:
+                if driver.closed:
+                    connection.invalidate()
+                connection.close()
 
     def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
@@ -100,7 +117,6 @@ def _look_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
         return
     try:
         connection.execute("SELECT 1")
-        connection.commit()  # a rollback would make the driver forget every statement that is prepared on it
     except psycopg.Error as error:
         raise InvalidatePoolError from error  # the pool connects anew
 
@@ -112,14 +128,19 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise _unavailable(error) from error
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated or _passes(error):
+        if error.connection_invalidated or _passes(error.orig):
+            raise _unavailable(error) from error
+        raise
+    except psycopg.Error as error:
+        if _passes(error):
             raise _unavailable(error) from error
         raise
 
 
-def _passes(error: DBAPIError) -> bool:
+def _passes(error: BaseException | None) -> bool:
     """Whether the trouble is the server's and not the statement's, and will pass."""
-    return str(getattr(error.orig, "sqlstate", None) or "").startswith(PASSING)
+    state = str(getattr(error, "sqlstate", None) or "")
+    return isinstance(error, psycopg.OperationalError) or state.startswith(PASSING)
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -55,7 +55,7 @@ class Leader:
             connection.close()
 
     def _connect(self) -> Connection:
-        connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._database.engine.connect()
         connection.detach()  # from the pool: what is set here is for nobody else
         connection.execute(text(f"SET idle_session_timeout = '{SILENCE}'"))
         self._connection = connection

@@ -89,9 +89,9 @@ def claim(desk: Desk, analysis_id: str, worker: str, *, last_try: bool = False) 
     """
     below = LEASE_EXPIRIES if last_try else LEASE_EXPIRIES - 1
     for _ in range(CLAIMS):
-        with desk.database.statement() as connection:
+        with desk.database.driver() as driver:
             claimed = claims.take(
-                connection, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below
+                driver, analysis_id, worker=worker, lease=_lease(desk), expiries_below=below
             )
         if claimed is not None or reuse.settle_one(desk, analysis_id):
             return claimed
@@ -124,9 +124,9 @@ def reserve(desk: Desk, claimed: Claim, worst: WorstCase, reports: Sequence[dict
     model whose cost no budget can bound.
     """
     call_id = new_id("call")
-    with desk.database.statement() as connection:
+    with desk.database.driver() as driver:
         is_held, is_answered, is_entered = claims.enter_call(
-            connection,
+            driver,
             claimed,
             call_id,
             reserved_cost=worst.cost,
@@ -311,8 +311,8 @@ def _recorded_alone(
     """Whether it could be done by a single statement, as it mostly can."""
     if closing is None:
         return False
-    with desk.database.statement() as connection:
-        return claims.record_alone(connection, claimed, to, values, closing)
+    with desk.database.driver() as driver:
+        return claims.record_alone(driver, claimed, to, values, closing)
 
 
 def _recorded(

@@ -14,10 +14,11 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import psycopg
+from psycopg.rows import class_row
 from sqlalchemy import (
     CTE,
     BigInteger,
-    Connection,
     Integer,
     Interval,
     Text,
@@ -36,10 +37,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.models import Analysis, AnalysisImage, Base, Batch, File
+from core.prepared import Prepared
 from core.states import FINAL, AnalysisState, BatchState, CallState
 from core.store import analyses, budgets, calls, flights, outbox, reuse
 from core.store.analyses import USAGE
@@ -62,6 +64,9 @@ OF_THE_ANALYSIS = {
 """Columns of a call, and those of the analysis that they are copied from."""
 OF_THE_TOLD = ("id", "account_id", "batch_id")
 """Columns of an analysis by which those are found who want to be told of it."""
+
+Shape = tuple[AnalysisState, Sequence[str], CallState | None, Sequence[str]]
+"""An outcome's state and columns, and those of the call that it closes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +189,8 @@ def _entering() -> Any:
     return select(is_held, ~is_asking, exists(select(entered.c.id))).add_cte(reported, charged)
 
 
-TAKE = _taking()
-ENTER = _entering()
+TAKE = Prepared(_taking())
+ENTER = Prepared(_entering())
 FIRST_FENCE = 1
 FIRST = ANALYSES.alias("a")
 UNDISTURBED = (
@@ -204,7 +209,7 @@ UNDISTURBED = (
 
 
 def take(
-    connection: Connection, analysis_id: str, *, worker: str, lease: timedelta, expiries_below: int
+    driver: Driver, analysis_id: str, *, worker: str, lease: timedelta, expiries_below: int
 ) -> Claim | None:
     """Take the lease of a due row; None where it is not due, not queued, or someone else was first.
 
@@ -217,10 +222,9 @@ def take(
         "most_expiries": expiries_below,
     }
     try:
-        row = connection.execute(TAKE, values).mappings().one_or_none()
-    except IntegrityError:  # at the same moment, another that asks the same was taken
+        return TAKE.first(driver, values, class_row(Claim))
+    except psycopg.IntegrityError:  # at the same moment, another that asks the same was taken
         return None
-    return Claim(**row) if row else None
 
 
 def waits_with_expiries(session: Session, analysis_id: str, at_least: int) -> bool:
@@ -256,7 +260,7 @@ def renew(session: Session, claims: Mapping[str, int], lease: timedelta) -> set[
 
 
 def enter_call(
-    connection: Connection,
+    driver: Driver,
     claim: Claim,
     call_id: str,
     *,
@@ -279,7 +283,7 @@ def enter_call(
         "worst_tokens": reserved_tokens,
         "reports": json.dumps(reports),
     }
-    is_held, is_answered, is_entered = connection.execute(ENTER, values).one()
+    is_held, is_answered, is_entered = ENTER.one(driver, values)
     return is_held, is_answered, is_entered
 
 
@@ -299,7 +303,8 @@ def record(
     the analysis, for the sums are of this statement's snapshot. Whoever wants to be told is told; to find out
     that nobody does costs no statement.
     """
-    statement, given = _prepared(claim, to, values, closing, alone=False)
+    statement = _recording(*_shape(to, values, closing), alone=False)
+    given = _parameters(claim, values, closing)
     was_closed, was_moved, is_wanted, is_followed = session.execute(statement, given).one()
     if is_wanted:
         outbox.tell_analyses(session, [claim.id])
@@ -307,7 +312,7 @@ def record(
 
 
 def record_alone(
-    connection: Connection, claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd
+    driver: Driver, claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd
 ) -> bool:
     """Do all that `record` does by this one statement, or nothing at all; whether it was done.
 
@@ -316,20 +321,29 @@ def record_alone(
     """
     if claim.fence != FIRST_FENCE:
         return False
-    statement, given = _prepared(claim, to, values, closing, alone=True)
-    return bool(connection.execute(statement, given).one()[1])
+    statement = _recording_alone(*_shape(to, values, closing))
+    _, was_moved, *_ = statement.one(driver, _parameters(claim, values, closing))
+    return bool(was_moved)
 
 
-def _prepared(
-    claim: Claim, to: AnalysisState, values: Mapping[str, Any], closing: CallEnd | None, *, alone: bool
-) -> tuple[Any, dict[str, Any]]:
-    """The statement that records an outcome, and its parameters."""
+def _shape(to: AnalysisState, values: Mapping[str, Any], closing: CallEnd | None) -> Shape:
+    """What tells one statement that records outcomes from another."""
+    if closing is None:
+        return to, tuple(values), None, ()
+    return to, tuple(values), closing.state, tuple(closing.values)
+
+
+def _parameters(claim: Claim, values: Mapping[str, Any], closing: CallEnd | None) -> dict[str, Any]:
     given = {f"to_{name}": value for name, value in values.items()}
     given |= {"this_id": claim.id, "held_fence": claim.fence}
-    if closing is None:
-        return _recording(to, tuple(values), None, (), alone), given
-    statement = _recording(to, tuple(values), closing.state, tuple(closing.values), alone)
-    return statement, given | calls.end_values(closing)
+    return given | calls.end_values(closing) if closing else given
+
+
+@cache
+def _recording_alone(
+    to: AnalysisState, names: Sequence[str], call_to: CallState | None, call_names: Sequence[str]
+) -> Prepared:
+    return Prepared(_recording(to, names, call_to, call_names, alone=True))
 
 
 @cache
@@ -338,6 +352,7 @@ def _recording(
     names: Sequence[str],
     call_to: CallState | None,
     call_names: Sequence[str],
+    *,
     alone: bool,
 ) -> Any:
     this_id = bindparam("this_id", type_=Text)

@@ -3,14 +3,25 @@
 import time
 from contextlib import suppress
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from psycopg.rows import dict_row
+from sqlalchemy import ARRAY, Integer, Text, bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from core.db import REST_SECONDS, Database
 from core.errors import Unavailable
+from core.prepared import Prepared
 
 TERMINATE = text("SELECT pg_terminate_backend(:pid)")
 OWN_PID = text("SELECT pg_backend_pid()")
+PREPARED = Prepared(
+    select(
+        (bindparam("number", type_=Integer) + 3).label("sum"),
+        bindparam("list", type_=ARRAY(Text)).label("list"),
+        bindparam("value", type_=JSONB(none_as_null=True)).label("value"),
+    )
+)
 
 
 def pid_of(database: Database) -> int:
@@ -46,6 +57,28 @@ def test_a_statement_on_a_connection_that_broke_just_now_is_unavailable_too(brok
     with pytest.raises(Unavailable), broken.statement() as connection:
         connection.execute(OWN_PID)
     broken.ping()
+
+
+def test_a_prepared_statement_on_a_connection_that_broke_just_now_is_unavailable_too(broken):
+    with pytest.raises(Unavailable), broken.driver() as driver:
+        PREPARED.one(driver, {"number": 1, "list": [], "value": None})
+    with broken.driver() as driver:  # the pool has forgotten it
+        assert PREPARED.one(driver, {"number": 1, "list": [], "value": None})
+
+
+def test_a_prepared_statement_takes_values_as_its_types_say(broken):
+    broken.engine.dispose()
+    with broken.driver() as driver:
+        given = {"number": 2, "list": ["it's", "100 %"], "value": {"key": [None, "ä"]}}
+        assert PREPARED.one(driver, given) == (5, ["it's", "100 %"], {"key": [None, "ä"]})
+        nothing = {"number": 2, "list": [], "value": None}
+        assert PREPARED.first(driver, nothing, dict_row) == {"sum": 5, "list": [], "value": None}
+
+
+def test_a_fault_of_a_prepared_statement_is_not_taken_for_one_of_the_server(broken):
+    broken.engine.dispose()
+    with pytest.raises(psycopg.DataError), broken.driver() as driver:
+        PREPARED.one(driver, {"number": 2**40, "list": [], "value": None})
 
 
 def test_a_connection_that_rested_still_has_its_statements_prepared(servers):

@@ -176,8 +176,8 @@ def _enter_alone(
 ) -> None:
     """The same, where nothing else has to be looked at or stored: by the one statement, which so commits."""
     sources, _ = _sources({}, images, new, views)
-    with desk.database.statement() as connection:
-        submissions.add(connection, analysis, _deadline(desk), sources, new)
+    with desk.database.driver() as driver:
+        submissions.add_alone(driver, analysis, _deadline(desk), sources, new)
     desk.doorbell.ring(Task.ANALYZE, [analysis.id])
     metrics.SUBMISSIONS.labels("analysis").inc()
 
@@ -190,8 +190,8 @@ def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
 
 def state(desk: Desk, account_id: str, analysis_id: str) -> AnalysisState:
     """Only how an analysis stands. Raises NotFound."""
-    with desk.database.statement() as connection:
-        found = analyses.state_of(connection, account_id, analysis_id)
+    with desk.database.driver() as driver:
+        found = analyses.state_of(driver, account_id, analysis_id)
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
     return AnalysisState(found)
@@ -213,8 +213,8 @@ def wait(
     """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
-        with desk.database.statement() as connection:
-            found = analyses.state_of(connection, account_id, analysis_id)
+        with desk.database.driver() as driver:
+            found = analyses.state_of(driver, account_id, analysis_id)
         if found is None or found in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))

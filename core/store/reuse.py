@@ -83,8 +83,8 @@ def _answers(source: Any, asked: Any) -> tuple[ColumnElement[bool], ...]:
         source.fingerprint == asked.fingerprint,
         source.state == said(AnalysisState.COMPLETED),
         source.cached_from.is_(None),
-        # So that no index serves it, for fingerprints of two accounts differ anyhow: as long as Postgres does not
-        # know a table, it may go through all rows of the account for each question.
+        # So that no index serves it, for fingerprints of two accounts differ: as long as Postgres knows
+        # nothing of a table, it may go through all rows of the account for each question.
         source.account_id.is_not_distinct_from(asked.account_id),
         source.started_at >= asked.created_at - asked.cache_seconds * SECOND,
         ~gone,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    any_,
     bindparam,
     delete,
     func,
@@ -27,7 +28,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 
 from core.db import Driver
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Base, Call
+from core.models import Analysis, AnalysisImage, Base, Batch, Call
 from core.models.usage import UsageColumns
 from core.prepared import Prepared
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
@@ -57,6 +58,7 @@ class Standing:
 ROWS = Base.metadata.tables["analyses"]
 THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
 STATE = Prepared(select(ROWS.c.state).where(THIS))
+IS_OPEN = one_of(Analysis.state, (AnalysisState.QUEUED, AnalysisState.RUNNING))
 LOCK = select(ROWS.c.id).where(ROWS.c.id == bindparam("this_id")).with_for_update()
 STANDING = Prepared(select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS))
 
@@ -220,9 +222,14 @@ def lapse(session: Session, *, limit: int, error_code: str, error_message: str) 
 
 
 def overdue(limit: int) -> ColumnElement[bool]:
-    """Some of the rows whose deadline has passed."""
-    open_ones = Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING))
-    return free(open_ones, Analysis.deadline_at <= func.now(), limit=limit)
+    """Some of the rows that are in no batch and whose deadline has passed."""
+    return free(IS_OPEN, Analysis.batch_id.is_(None), Analysis.deadline_at <= func.now(), limit=limit)
+
+
+def overdue_items(limit: int) -> ColumnElement[bool]:
+    """Some of the items whose deadline has passed: that of their batch, and so looked for there."""
+    late = select(Batch.id).where(Batch.finished_at.is_(None), Batch.deadline_at <= func.now())
+    return free(IS_OPEN, Analysis.batch_id == any_(func.array(late.scalar_subquery())), limit=limit)
 
 
 def unrung(session: Session, *, stale: timedelta, limit: int) -> list[str]:

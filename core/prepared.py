@@ -21,10 +21,15 @@ T = TypeVar("T")
 
 
 class Prepared:
-    """One statement of SQLAlchemy's; a list among its values is an array."""
+    """One statement of SQLAlchemy's; a list among its values is an array.
+
+    Raises ValueError for one whose text depends on its values, as that of `column IN` a list of them does.
+    """
 
     def __init__(self, statement: Any) -> None:
         compiled = statement.compile(dialect=DIALECT)
+        if compiled.post_compile_params:
+            raise ValueError("Say words of ours by store.words.one_of, and give others as an array.")
         self._text = str(compiled)
         self._fixed: dict[str, Any] = {}
         self._conversions: dict[str, Callable[[Any], Any]] = {}
@@ -46,6 +51,10 @@ class Prepared:
     def first(self, driver: Driver, values: Mapping[str, Any], made_by: RowFactory[T]) -> T | None:
         """The first row that it gives, if any, as what makes rows makes it."""
         return self._executed(driver, values, made_by).fetchone()
+
+    def do(self, driver: Driver, values: Mapping[str, Any]) -> None:
+        """Run it where it gives no rows."""
+        self._executed(driver, values, tuple_row)
 
     def _executed(self, driver: Driver, values: Mapping[str, Any], made_by: RowFactory[T]) -> Cursor[T]:
         given = {**self._fixed, **values}

@@ -12,9 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from worker.scripts import Scripts
+from worker.scripts import Script, Scripts, Step
 
 SLOT, SLOTS = 3, 10
 """Calls are counted by spans of so many seconds, of which so many are looked at."""
@@ -22,9 +22,10 @@ LEAST_CALLS, FAILURE_RATE = 20, 0.5
 FIRST_REST, LONGEST_REST = 5.0, 60.0
 LOOK_AGAIN = 1.0
 """Seconds to wait while a probe is on its way."""
-LUA = Path(__file__).with_name("breaker.lua").read_text()
+SCRIPT = Script(Path(__file__).with_name("breaker.lua").read_text())
 
 Turned = Literal["opened", "closed", ""]
+T = TypeVar("T")
 
 
 class Pass(NamedTuple):
@@ -51,33 +52,53 @@ class Breaker(Protocol):
 
 
 class SharedBreaker:
-    """In Redis, for every worker with this credential; its operations raise Away."""
+    """In Redis, for every worker with this credential; its operations raise Away.
+
+    The two that come with every call can also be had as steps, to be done together with another.
+    """
 
     def __init__(self, scripts: Scripts, key: str, clock: Callable[[], float] | None = None) -> None:
-        self._run = scripts.script(LUA)
+        self._scripts = scripts
         self._key = f"{key}:breaker"
         self._clock = clock
 
     def ask(self, probe_seconds: float) -> Pass:
         """See Breaker."""
-        wait, probe = self._run(self._key, "ask", self._now(), probe_seconds)
-        return Pass(float(wait), bool(probe))
+        return self._scripts.run(self.asking(probe_seconds))
 
     def tell(self, *, failed: bool, probe: bool) -> Turned:
         """See Breaker."""
-        turned: Turned = self._run(self._key, "tell", self._now(), int(failed), int(probe)).decode()
-        return turned
+        return self._scripts.run(self.telling(failed=failed, probe=probe))
 
     def release(self) -> None:
         """See Breaker."""
-        self._run(self._key, "release", self._now())
+        self._scripts.run(self._step(bytes, "release"))
 
     def rest(self) -> float:
         """See Breaker."""
-        return float(self._run(self._key, "rest", self._now()))
+        return self._scripts.run(self._step(float, "rest"))
 
-    def _now(self) -> str | float:
-        return "" if self._clock is None else self._clock()
+    def asking(self, probe_seconds: float) -> Step[Pass]:
+        """What `ask` does."""
+        return self._step(_pass, "ask", probe_seconds)
+
+    def telling(self, *, failed: bool, probe: bool) -> Step[Turned]:
+        """What `tell` does."""
+        return self._step(_turned, "tell", int(failed), int(probe))
+
+    def _step(self, read: Callable[[Any], T], verb: str, *arguments: float) -> Step[T]:
+        now = "" if self._clock is None else self._clock()
+        return Step(SCRIPT, self._key, (verb, now, *arguments), read)
+
+
+def _pass(answer: tuple[bytes, int]) -> Pass:
+    wait, probe = answer
+    return Pass(float(wait), bool(probe))
+
+
+def _turned(answer: bytes) -> Turned:
+    turned: Turned = answer.decode()  # type: ignore[assignment]
+    return turned
 
 
 class LocalBreaker:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from worker.limits import Limit, Signals
-from worker.scripts import Scripts
+from worker.scripts import Script, Scripts, Step
 
 SPARE = 1.0
 """Seconds of the rate that an idle bucket keeps for a burst."""
@@ -34,7 +34,7 @@ SOON = 0.5
 FORGET = 60.0
 """Seconds of answers that name no limit, after which the last one named is forgotten."""
 LONGEST_BACKOFF = 60.0
-LUA = Path(__file__).with_name("bucket.lua").read_text()
+SCRIPT = Script(Path(__file__).with_name("bucket.lua").read_text())
 
 
 class PerMinute(NamedTuple):
@@ -67,38 +67,49 @@ class Bucket(Protocol):
 
 
 class SharedBucket:
-    """In Redis, for every worker with this credential; its operations raise Away."""
+    """In Redis, for every worker with this credential; its operations raise Away.
+
+    The two that come with every call can also be had as steps, to be done together with another.
+    """
 
     def __init__(
         self, scripts: Scripts, key: str, limits: PerMinute, clock: Callable[[], float] | None = None
     ) -> None:
-        self._run = scripts.script(LUA)
+        self._scripts = scripts
         self._key = f"{key}:bucket"
         self._limits = limits
         self._clock = clock
 
     def take(self, tokens: int, *, bulk: bool, placed: bool = False) -> float:
         """See Bucket."""
-        return self._do("take", tokens, int(bulk), int(placed))
+        return self._scripts.run(self.taking(tokens, bulk=bulk, placed=placed))
 
     def give_back(self, tokens: int) -> None:
         """See Bucket."""
-        self._do("give_back", tokens)
+        self._scripts.run(self._step("give_back", tokens))
 
     def settle(self, tokens: int, used: int | None, signals: Signals, random: float) -> None:
         """See Bucket."""
-        told = [*astuple(signals.requests), *astuple(signals.tokens)]
-        stop = [int(signals.limited), signals.retry_after]
-        numbers = [-1 if value is None else value for value in (used, *told, *stop)]
-        self._do("settle", tokens, *numbers, random)
+        self._scripts.run(self.settling(tokens, used, signals, random))
 
     def backlog(self) -> float:
         """See Bucket."""
-        return self._do("backlog")
+        return self._scripts.run(self._step("backlog"))
 
-    def _do(self, verb: str, *arguments: float) -> float:
+    def taking(self, tokens: int, *, bulk: bool, placed: bool) -> Step[float]:
+        """What `take` does."""
+        return self._step("take", tokens, int(bulk), int(placed))
+
+    def settling(self, tokens: int, used: int | None, signals: Signals, random: float) -> Step[float]:
+        """What `settle` does."""
+        told = [*astuple(signals.requests), *astuple(signals.tokens)]
+        stop = [int(signals.limited), signals.retry_after]
+        numbers = [-1 if value is None else value for value in (used, *told, *stop)]
+        return self._step("settle", tokens, *numbers, random)
+
+    def _step(self, verb: str, *arguments: float) -> Step[float]:
         now = "" if self._clock is None else self._clock()
-        return float(self._run(self._key, verb, now, *self._limits, *arguments))
+        return Step(SCRIPT, self._key, (verb, now, *self._limits, *arguments), float)
 
 
 @dataclass(slots=True)

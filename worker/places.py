@@ -16,10 +16,10 @@ from pathlib import Path
 
 from core.ids import new_id
 from core.redis import PREFIX
-from worker.scripts import Away, Scripts
+from worker.scripts import Away, Script, Scripts, Step
 
-ENTER = Path(__file__).with_name("places.lua").read_text()
-LEAVE = "return redis.call('ZREM', KEYS[1], ARGV[1])"
+ENTER = Script(Path(__file__).with_name("places.lua").read_text())
+LEAVE = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 WAIT = 2.0
 """Seconds that a slot waits for a place; then somebody else may use the slot."""
 LOOK = 0.1
@@ -38,8 +38,7 @@ class Places:
     """
 
     def __init__(self, scripts: Scripts, most: int, most_here: int, seconds: float) -> None:
-        self._enter = scripts.script(ENTER)
-        self._leave = scripts.script(LEAVE)
+        self._scripts = scripts
         self._most = most
         self._here = threading.BoundedSemaphore(most_here)
         self._seconds = seconds
@@ -73,7 +72,8 @@ class Places:
     def _take(self, host: str, ticket: str) -> bool | None:
         """Whether a place was taken among all workers (True) or in this one alone (False); None if full."""
         with suppress(Away):
-            return True if self._enter(_key(host), ticket, self._seconds, self._most) else None
+            entering = Step(ENTER, _key(host), (ticket, self._seconds, self._most), bool)
+            return self._scripts.run(entering) or None
         with self._lock:
             if self._alone[host] >= self._most:
                 return None
@@ -83,7 +83,7 @@ class Places:
     def _give_back(self, host: str, ticket: str, *, is_shared: bool) -> None:
         if is_shared:
             with suppress(Away):  # it runs out by itself
-                self._leave(_key(host), ticket)
+                self._scripts.run(Step(LEAVE, _key(host), (ticket,), bool))
             return
         with self._lock:
             self._alone[host] -= 1

@@ -10,7 +10,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,10 +20,13 @@ from config import Settings
 from core import metrics
 from core.errors import ModelOverloaded, RateLimitExceeded, VitrineError
 from core.redis import PREFIX
-from worker.breaker import Breaker, LocalBreaker, SharedBreaker
+from worker.breaker import Breaker, LocalBreaker, Pass, SharedBreaker
 from worker.bucket import NAP, Bucket, LocalBucket, PerMinute, SharedBucket
 from worker.limits import Signals
 from worker.scripts import Away, Scripts
+
+CLOSED = Pass(wait=0.0, probe=False)
+"""What a breaker says that lets every call through."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -63,9 +66,13 @@ class Throttle:
         self._probe_seconds = settings.call_timeout + NAP
         self._scripts = Scripts(settings.redis_url)
         key = f"{PREFIX}throttle:{credential(settings)}"
-        self._alone = LocalBucket(limits)
-        self._buckets: tuple[Bucket, Bucket] = (SharedBucket(self._scripts, key, limits), self._alone)
-        self._breakers: tuple[Breaker, Breaker] = (SharedBreaker(self._scripts, key), LocalBreaker())
+        self._bucket, self._breaker = (
+            SharedBucket(self._scripts, key, limits),
+            SharedBreaker(self._scripts, key),
+        )
+        self._alone, self._breaker_alone = LocalBucket(limits), LocalBreaker()
+        self._buckets: tuple[Bucket, Bucket] = self._bucket, self._alone
+        self._breakers: tuple[Breaker, Breaker] = self._breaker, self._breaker_alone
 
     @contextmanager
     def turn(self, tokens: int, *, bulk: bool) -> Iterator[Turn]:
@@ -74,8 +81,7 @@ class Throttle:
         Nothing is locked and no transaction is open meanwhile; a heartbeat keeps the lease.
         """
         with metrics.THROTTLE_WAIT.time():
-            self._wait(tokens, bulk=bulk)
-        leave = self._first(self._breakers, lambda breaker: breaker.ask(self._probe_seconds))
+            leave = self._wait(tokens, bulk=bulk)
         if leave.wait:
             self._first(self._buckets, lambda bucket: bucket.give_back(tokens))
             raise Busy(_resting(leave.wait))
@@ -108,44 +114,56 @@ class Throttle:
         """Close the connections to Redis."""
         self._scripts.close()
 
-    def _wait(self, tokens: int, *, bulk: bool) -> None:
+    def _wait(self, tokens: int, *, bulk: bool) -> Pass:
         end, placed = time.monotonic() + NAP, False
-        while wait := self._ask_bucket(tokens, bulk=bulk, placed=placed):
+        while True:
+            wait, leave = self._ask(tokens, bulk=bulk, placed=placed)
+            if not wait:
+                return leave
+            if leave.probe:
+                self._first(self._breakers, lambda breaker: breaker.release())
             if time.monotonic() + wait > end:
                 raise Busy(_limited(wait))
             time.sleep(wait)
             placed = True
 
-    def _ask_bucket(self, tokens: int, *, bulk: bool, placed: bool) -> float:
+    def _ask(self, tokens: int, *, bulk: bool, placed: bool) -> tuple[float, Pass]:
+        """Seconds to wait for the bucket; if there are none, what the breaker says."""
         if (blocked := self._alone.blocked) > 0:  # said to this process: holds whatever became of Redis
-            return blocked
-        return self._first(self._buckets, lambda bucket: bucket.take(tokens, bulk=bulk, placed=placed))
+            return blocked, CLOSED
+        try:
+            return self._scripts.both(
+                self._bucket.taking(tokens, bulk=bulk, placed=placed),
+                self._breaker.asking(self._probe_seconds),
+            )
+        except Away:
+            wait = self._alone.take(tokens, bulk=bulk, placed=placed)
+            return wait, CLOSED if wait else self._breaker_alone.ask(self._probe_seconds)
 
     def _end(self, turn: Turn) -> None:
         if turn.signals is not None:
-            self._tell_bucket(turn, turn.signals)
-            self._tell_breaker(turn, turn.signals)
+            self._tell(turn, turn.signals)
             return
         if turn.probe:
             self._first(self._breakers, lambda breaker: breaker.release())
         if not turn.left:
             self._first(self._buckets, lambda bucket: bucket.give_back(turn.tokens))
 
-    def _tell_bucket(self, turn: Turn, signals: Signals) -> None:
-        """Both are told, so that the one can stand in for the other."""
+    def _tell(self, turn: Turn, signals: Signals) -> None:
+        """Tell what came of a call. Both buckets learn of it, so that the one can stand in for the other."""
+        told: dict[str, bool] = {"failed": signals.failed, "probe": turn.probe}
         if signals.status is None:
-            return
-        jitter = random.random()  # noqa: S311  (no secret hangs on it)
-        self._alone.settle(turn.tokens, turn.used, signals, jitter)
-        with suppress(Away):
-            self._buckets[0].settle(turn.tokens, turn.used, signals, jitter)
+            turned = self._first(self._breakers, lambda breaker: breaker.tell(**told))
+        else:
+            jitter = random.random()  # noqa: S311  (no secret hangs on it)
+            self._alone.settle(turn.tokens, turn.used, signals, jitter)
+            settling = self._bucket.settling(turn.tokens, turn.used, signals, jitter)
+            try:
+                _, turned = self._scripts.both(settling, self._breaker.telling(**told))
+            except Away:
+                turned = self._breaker_alone.tell(**told)
         if signals.limited:
             log.warning("endpoint_limited", status=signals.status, seconds=round(self._alone.blocked, 3))
-
-    def _tell_breaker(self, turn: Turn, signals: Signals) -> None:
-        turned = self._first(
-            self._breakers, lambda breaker: breaker.tell(failed=signals.failed, probe=turn.probe)
-        )
         if turned == "opened":
             log.error("breaker_opened", seconds=round(self.rest(), 1))
         elif turned == "closed":

@@ -62,8 +62,8 @@ class Attempted:
 
 def dispatch(desk: Desk) -> int:
     """Ring for deliveries that are due, in turns between receivers; for how many."""
-    with desk.database.statement() as connection:
-        if not lanes.any_due(connection):
+    with desk.database.driver() as driver:
+        if not lanes.any_due(driver):
             return 0
     waiting = desk.doorbell.waiting(WEBHOOKS)
     if waiting is None or waiting >= MOST_BELLS:

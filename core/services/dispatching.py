@@ -63,8 +63,8 @@ class Pace:
 
 def is_needed(desk: Desk) -> bool:
     """Whether any batch runs: if none does, there is nothing to ring for."""
-    with desk.database.statement() as connection:
-        return dispatch.any_runs(connection)
+    with desk.database.driver() as driver:
+        return dispatch.any_runs(driver)
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
@@ -72,13 +72,18 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
     waiting = desk.doorbell.waiting(BULK)
     if waiting is None:
         return 0
-    with desk.database.transaction() as session:
-        pace.heard(waiting, seconds)
-        dispatch.forget_lost_bells(session, LOST_AFTER)
-        slots = workers.slots(session, SEEN_WITHIN) if pace.is_idle else 0
-    rung = _ring(desk, pace.room(waiting, slots))
+    pace.heard(waiting, seconds)
+    with desk.database.driver() as driver:
+        dispatch.forget_lost_bells(driver, LOST_AFTER)
+    room = pace.room(waiting, _slots(desk) if pace.is_idle else 0)
+    rung = _ring(desk, room) if room else 0
     pace.waiting = waiting + rung
     return rung
+
+
+def _slots(desk: Desk) -> int:
+    with desk.database.transaction() as session:
+        return workers.slots(session, SEEN_WITHIN)
 
 
 def _ring(desk: Desk, room: int) -> int:
@@ -104,8 +109,8 @@ def _ring(desk: Desk, room: int) -> int:
 
 def move_on(desk: Desk) -> None:
     """Cancel what is to be cancelled; move batches whose items or pilot are done, or that can be paid."""
-    with desk.database.statement() as connection:
-        if not dispatch.ready(connection):
+    with desk.database.driver() as driver:
+        if not dispatch.ready(driver):
             return
     with desk.database.transaction() as session:
         _move_on(desk, session)

@@ -42,7 +42,7 @@ from sqlalchemy.orm import Session
 from core.models import ApiKey, Base, Batch, Budget, BudgetKind
 from core.models.usage import Money
 from core.states import CallState
-from core.store.words import said
+from core.store.words import one_of, said
 
 BUDGETS, CALLS = (Base.metadata.tables[name] for name in ("budgets", "calls"))
 WORST_STANDS = (CallState.RESERVED, CallState.UNKNOWN)
@@ -80,7 +80,7 @@ def period_of(kind: Any, moment: Any) -> ColumnElement[date]:
 
 def taken(kind: Any, call: Any) -> ColumnElement[Decimal]:
     """What a call of the books takes of a budget of this kind."""
-    figure = case((call.state.in_(WORST_STANDS), _worst(kind, call)), else_=_actual(kind, call))
+    figure = case((one_of(call.state, WORST_STANDS), _worst(kind, call)), else_=_actual(kind, call))
     return func.coalesce(figure, NOTHING)
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
+from sqlalchemy import Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.models import Analysis, Base, Batch
+from core.prepared import Prepared
 from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batches import open_items
@@ -55,26 +57,32 @@ ADVANCE = update(DISPATCH).values(
     )
 )
 LONG_AGO = func.now() - bindparam("age", type_=Interval)
-FORGET = update(ANALYSES).where(analyses.free(WAITING, Analysis.rung_at < LONG_AGO)).values(rung_at=None)
+FORGET = Prepared(
+    update(ANALYSES).where(analyses.free(WAITING, Analysis.rung_at < LONG_AGO)).values(rung_at=None)
+)
 SILENCE = (
     update(ANALYSES)
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
-ANY_RUNS = select(exists().where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING)))
-READY = select(
-    select(Batch.id)
-    .where(
-        Batch.finished_at.is_(None),
-        or_(
-            Batch.state == said(BatchState.CANCELLING),
-            ~open_items(),
-            room_for_waiting(),
-            and_(Batch.state == said(BatchState.RUNNING), waits_in_vain()),
-            and_(Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)),
-        ),
+ANY_RUNS = Prepared(
+    select(exists().where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING)))
+)
+READY = Prepared(
+    select(
+        exists().where(
+            Batch.finished_at.is_(None),
+            or_(
+                Batch.state == said(BatchState.CANCELLING),
+                ~open_items(),
+                room_for_waiting(),
+                and_(Batch.state == said(BatchState.RUNNING), waits_in_vain()),
+                and_(
+                    Batch.dispatch_limit.is_not(None), ~open_items(Analysis.position < Batch.dispatch_limit)
+                ),
+            ),
+        )
     )
-    .exists()
 )
 
 
@@ -83,9 +91,9 @@ def silence(session: Session, batch_id: str) -> None:
     session.execute(SILENCE, {"of": batch_id})
 
 
-def forget_lost_bells(session: Session, seconds: float) -> None:
+def forget_lost_bells(driver: Driver, seconds: float) -> None:
     """Forget bells of items that were rung longer ago than that and are still waiting."""
-    session.execute(FORGET, {"age": timedelta(seconds=seconds)})
+    FORGET.do(driver, {"age": timedelta(seconds=seconds)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +122,16 @@ def advance(session: Session, furthest: int) -> None:
     session.execute(ADVANCE, {"furthest": furthest})
 
 
-def any_runs(connection: Connection) -> bool:
+def any_runs(driver: Driver) -> bool:
     """Whether there is a batch whose items may be rung for."""
-    return bool(connection.scalar(ANY_RUNS))
+    [found] = ANY_RUNS.one(driver, {})
+    return bool(found)
 
 
-def ready(connection: Connection) -> bool:
+def ready(driver: Driver) -> bool:
     """Whether there may be a batch to be moved on."""
-    return bool(connection.scalar(READY))
+    [found] = READY.one(driver, {})
+    return bool(found)
 
 
 def cancel_some(session: Session, limit: int) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Integer,
     and_,
     bindparam,
@@ -25,7 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.models import Base
+from core.prepared import Prepared
 from core.states import DeliveryState
 from core.store.words import said
 
@@ -101,7 +102,7 @@ def _known(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.coalesce(condition, literal(False))
 
 
-ANY_DUE = select(exists().where(PENDING, DELIVERIES.c.next_attempt_at <= func.now()))
+ANY_DUE = Prepared(select(exists().where(PENDING, DELIVERIES.c.next_attempt_at <= func.now())))
 PICK = _picking()
 MARK = (
     update(DELIVERIES)
@@ -111,9 +112,10 @@ MARK = (
 )
 
 
-def any_due(connection: Connection) -> bool:
+def any_due(driver: Driver) -> bool:
     """Whether there may be a delivery to ring for: asked several times a second, mostly in vain."""
-    return bool(connection.scalar(ANY_DUE))
+    [found] = ANY_DUE.one(driver, {})
+    return bool(found)
 
 
 def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[str]:

@@ -75,6 +75,11 @@ def test_a_prepared_statement_takes_values_as_its_types_say(broken):
         assert PREPARED.first(driver, nothing, dict_row) == {"sum": 5, "list": [], "value": None}
 
 
+def test_a_statement_that_is_another_for_each_list_is_not_prepared():
+    with pytest.raises(ValueError, match="array"):
+        Prepared(select(bindparam("number", type_=Integer).in_([1, 2])))
+
+
 def test_a_fault_of_a_prepared_statement_is_not_taken_for_one_of_the_server(broken):
     broken.engine.dispose()
     with pytest.raises(psycopg.DataError), broken.driver() as driver:

@@ -27,7 +27,7 @@ from worker import limits
 from worker.breaker import LocalBreaker, SharedBreaker
 from worker.bucket import NAP, LocalBucket, PerMinute, SharedBucket
 from worker.limits import Limit, Signals
-from worker.scripts import Away, Scripts
+from worker.scripts import Away, Script, Scripts, Step
 from worker.throttle import Busy, Throttle, credential
 
 START = 1_800_000_000.0
@@ -80,6 +80,17 @@ def heard(status=200, **headers):
 
 def answer(bucket, signals, tokens=10, used=10):
     bucket.settle(tokens, used, signals, 1.0)
+
+
+# Trips to Redis
+
+
+def test_of_two_steps_on_one_trip_each_is_done_once_though_redis_knows_the_script_of_only_one(scripts):
+    key, add = new_id("test"), "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+    known, unknown = (Step(Script(f"{add} -- {new_id('lua')}"), key, (n,), int) for n in (1, 10))
+    assert scripts.run(known) == 1
+    assert scripts.both(known, unknown) == (2, 12)
+    assert scripts.both(unknown, known) == (22, 23)
 
 
 # What the headers say

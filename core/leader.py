@@ -48,6 +48,10 @@ class Leader:
             self.resign()
         return self._leads
 
+    def led(self) -> bool:
+        """Whether it was when last asked: for chores of other threads, as only one may ask."""
+        return self._leads
+
     def resign(self) -> None:
         """Leave the post to the others."""
         connection, self._connection, self._leads = self._connection, None, False

@@ -39,12 +39,8 @@ class Prepared:
             if not bound.required:
                 self._fixed[name] = bound.effective_value
 
-    def run(self, driver: Driver, values: Mapping[str, Any]) -> None:
-        """Where it gives no rows. Raises psycopg.Error, as the others do."""
-        self._executed(driver, values, tuple_row)
-
     def one(self, driver: Driver, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The row that it always gives."""
+        """The row that it always gives. Raises psycopg.Error, as `first` does."""
         [row] = self._executed(driver, values, tuple_row)
         return row
 

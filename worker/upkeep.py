@@ -61,7 +61,7 @@ class Upkeep:
                 [
                     (PING_SECONDS, self._ping),
                     (REPORT_SECONDS, self._report),
-                    (SESSIONS_SECONDS, self._forget_sessions),
+                    (SESSIONS_SECONDS, only_if(self._leader.led, self._forget_sessions)),
                     (TIDY_SECONDS, self._tidy),
                 ],
             ),

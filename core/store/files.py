@@ -46,7 +46,7 @@ FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name",
 def touch_blobs(driver: Driver, sizes: Mapping[str, int]) -> None:
     """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
     digests = sorted(sizes)  # in one order of locks for everyone
-    TOUCH.run(driver, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
+    TOUCH.do(driver, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
 
 
 def add(session: Session, files: Sequence[File]) -> None:

@@ -94,7 +94,7 @@ def add_alone(
     driver: Driver, analysis: Analysis, deadline: timedelta, sources: Sequence[Source], new: Sequence[File]
 ) -> None:
     """The same without a transaction: it is there when this returns."""
-    ADD_ALONE.run(driver, _values(analysis, deadline, sources, new))
+    ADD_ALONE.do(driver, _values(analysis, deadline, sources, new))
 
 
 def _values(

@@ -1,13 +1,19 @@
 """What steps of an analysis cost Postgres: which indexes they write to, and which rows they go through."""
 
+import hashlib
 import os
 import subprocess
+from io import BytesIO
 
 import psycopg
 import pytest
 from endpoint import BIN, ROOT
 from livesystem import environment_of
 from sqlalchemy import text
+
+from core.services import analyses, chat
+from core.services.chat import ChatRequest
+from core.services.files import Upload
 
 BEFORE, SINCE = "0018_embeddings", "0019_lean_indexes"
 ROWS = """
@@ -61,3 +67,21 @@ def test_a_renewed_lease_changes_no_index(desk):
     defined = text("SELECT indexdef FROM pg_indexes WHERE tablename = 'analyses'")
     with desk.database.transaction() as session:
         assert not [index for index in session.scalars(defined) if "lease_until" in index]
+
+
+def test_a_chat_with_a_new_image_is_stored_by_two_statements(desk, new_key, statements, photo):
+    """The touch of its bytes, and itself: durable when submitting returns, and so seen by every connection."""
+    content = photo()
+    image = Upload(BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), "a.jpg")
+    body = {"messages": [{"role": "user", "content": "What is it?"}]}
+    asked = ChatRequest(
+        body=body, images=[image], model="scripted", max_tokens=9, stream=False, include_usage=False
+    )
+    key = new_key().key
+    with statements() as seen:
+        made = chat.submit(desk, key, asked, "req")
+    assert len(seen) == 2
+    assert chat.look(desk, key.account_id, made).state == "queued"
+    assert [image.file.byte_size for image in analyses.get(desk, key.account_id, made).images] == [
+        len(content)
+    ]

@@ -115,7 +115,8 @@ def accept(
     """
     new = keep(desk, key.account_id, images)
     common = _common(desk, analysis, preset)
-    if not (once or told or common or key.budgets or any(isinstance(image, str) for image in images)):
+    known = any(isinstance(image, str) for image in images)
+    if not (once or told or common or key.budgets or known):  # nothing to be looked at
         _enter_alone(desk, analysis, images, new, views)
         return analysis.id
     with budgets.telling(desk, key), desk.database.transaction() as session:

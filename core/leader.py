@@ -48,7 +48,6 @@ class Leader:
             self.resign()
         return self._leads
 
-    @property
     def led(self) -> bool:
         """Whether it did when `leads` was asked last: for threads other than the one that asks."""
         return self._leads

@@ -50,8 +50,7 @@ def register(app: Flask, desk: Desk) -> None:
     limiter, settings = _limiter(app, desk), desk.settings
 
     def own_rate() -> str:
-        key = g.get("key")  # Flask-Limiter also looks before there is one, and counts nothing then
-        return (key and key.rate_limit) or settings.rate_limit
+        return g.key.rate_limit or settings.rate_limit
 
     def counter(what: Counted, rate: str | Callable[[], str], **options: Any) -> Callable[[], None]:
         def count() -> None:
@@ -62,16 +61,20 @@ def register(app: Flask, desk: Desk) -> None:
         return limiter.shared_limit(rate, what, on_breach=refused, **options)(count)
 
     app.extensions["limits"] = {
-        Counted.SUBMISSIONS: counter(Counted.SUBMISSIONS, own_rate, exempt_when=_is_unlimited),
-        Counted.UPLOADS: counter(Counted.UPLOADS, settings.upload_rate_limit, exempt_when=_is_unlimited),
+        Counted.SUBMISSIONS: counter(Counted.SUBMISSIONS, own_rate),
+        Counted.UPLOADS: counter(Counted.UPLOADS, settings.upload_rate_limit),
         Counted.FAILURES: counter(Counted.FAILURES, settings.failure_rate_limit, key_func=get_remote_address),
     }
     app.register_error_handler(flask_limiter.RateLimitExceeded, attrgetter("response"))
 
 
 def count(what: Counted) -> None:
-    """Count this request. Raises flask_limiter.RateLimitExceeded, whose response is our envelope."""
-    current_app.extensions["limits"][what]()
+    """Count this request, unless its key is unlimited.
+
+    Raises flask_limiter.RateLimitExceeded, whose response is our envelope.
+    """
+    if "key" not in g or not g.key.unlimited:
+        current_app.extensions["limits"][what]()
 
 
 def _limiter(app: Flask, desk: Desk) -> Limiter:
@@ -81,7 +84,7 @@ def _limiter(app: Flask, desk: Desk) -> Limiter:
         "key_prefix": f"{PREFIX}limits",
         "quiet": desk.redis_quiet,
     }
-    return Limiter(
+    limiter = Limiter(
         lambda: str(g.key.id),
         app=app,
         storage_uri=f"{SCHEME}://",
@@ -90,10 +93,9 @@ def _limiter(app: Flask, desk: Desk) -> Limiter:
         headers_enabled=True,
         header_name_mapping={HeaderNames.RETRY_AFTER: RESET_AFTER},
     )
-
-
-def _is_unlimited() -> bool:
-    return bool(g.key.unlimited)
+    # It would look for limits before every request: here one is counted as soon as it is known whose it is.
+    app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
+    return limiter
 
 
 def _refused(words: str, breached: RequestLimit) -> Response:

@@ -100,21 +100,22 @@ def takes_body(
     `files` bounds the body to so many images; without it the limit for whole requests holds. `upload` instead
     bounds it to one file, of a size that it reads from the settings.
     """
-    schemas = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
+    given = {kind: schema for kind, schema in ((JSON, json), (MULTIPART, multipart)) if schema is not None}
+    schemas = {kind: schema() for kind, schema in given.items()}  # once: each makes copies of all its fields
 
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if optional and _is_empty():
-                return view(*args, _loaded(schemas[JSON](), {}), **kwargs)
+                return view(*args, _loaded(schemas[JSON], {}), **kwargs)
             schema = schemas.get(request.mimetype)
             if schema is None:
                 raise UnsupportedMediaType(f"Send the body as {' or '.join(schemas)}.")
             _bound(cast("StreamedRequest", request), files, upload=upload)
             # No name for what was read: the view may drop parts of its body as it goes.
-            return view(*args, _loaded(schema(), READERS[request.mimetype](schema())), **kwargs)
+            return view(*args, _loaded(schema, READERS[request.mimetype](schema)), **kwargs)
 
-        content = {kind: {"schema": schema} for kind, schema in schemas.items()}
+        content = {kind: {"schema": schema} for kind, schema in given.items()}
         body = {"required": not optional, "content": content}
         return documented(wrapper, requestBody=body, errors=(400, 413, 415))
 
@@ -123,14 +124,15 @@ def takes_body(
 
 def takes_query(schema: type[Schema]) -> Callable[[View], View]:
     """Load the query string and hand it to the view as its last argument."""
+    loader = schema()
 
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return view(*args, _loaded(schema(), request.args.to_dict()), **kwargs)
+            return view(*args, _loaded(loader, request.args.to_dict()), **kwargs)
 
         described = documented(wrapper, parameters=[{"in": "query", "schema": schema}], errors=(400,))
-        return cast("View", Blueprint.alt_response(cast("Any", None), 414, response=TOO_LONG)(described))
+        return _with_document_of(_answering(414, TOO_LONG)(described), described)
 
     return decorator
 
@@ -152,11 +154,22 @@ def documented(view: View, *, errors: tuple[int, ...], **doc: Any) -> View:
     said: dict[str, Any] = getattr(view, "_apidoc", {}).get("manual_doc", {})
     # Lists would be replaced, and each declaration knows of its own parameters only.
     doc |= {"parameters": doc["parameters"] + said.get("parameters", [])} if "parameters" in doc else {}
-    documented: View = Blueprint.doc(**doc)(view) if doc else view
+    written: Any = Blueprint.doc(**doc)(view) if doc else view
     for status in errors:
-        refer = Blueprint.alt_response(cast("Any", None), status, response=HTTPStatus(status).name)
-        documented = refer(documented)
-    return documented
+        written = _answering(status, HTTPStatus(status).name)(written)
+    return _with_document_of(written, view)
+
+
+def _answering(status: int, response: str) -> Callable[[View], View]:
+    return cast(
+        "Callable[[View], View]", Blueprint.alt_response(cast("Any", None), status, response=response)
+    )
+
+
+def _with_document_of(written: Any, view: Any) -> View:
+    """The view itself, with what was written: every line of the document would be a call around each call."""
+    view._apidoc = written._apidoc  # noqa: SLF001  (where flask-smorest looks for it)
+    return cast("View", view)
 
 
 def _authenticated() -> ApiKey:

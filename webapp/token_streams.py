@@ -34,6 +34,8 @@ LOOK_SECONDS = 2.0
 """How long silence is believed before the database is asked."""
 LET_GO_SECONDS = 0.1
 """Between two looks whether a worker has let go."""
+OVER_ITS_HEAD = {AnalysisState.CANCELLED, AnalysisState.EXPIRED}
+"""How an analysis ends without the worker that asks for it."""
 PIECE = re.compile(r".{1,2000}", re.DOTALL)
 """Of a stored text, in one event."""
 
@@ -111,22 +113,24 @@ class TokenStream:
 
     def _live(self) -> Iterator[str]:
         """What is told until the analysis is final."""
-        state, looked_at, read = self._state, time.monotonic(), 0
+        looked_at, read = time.monotonic(), 0
         # The head of an answer leaves with its first bytes.
-        yield HEARTBEAT + self._stage(self._stage_of(state))
-        if state in FINAL:
+        yield HEARTBEAT + self._stage(self._stage_of(self._state))
+        if self._state in FINAL:
             return
         with self._hearing.following(self._id) as log:
-            while state not in FINAL and not stopping.has_begun() and not self._has_left():
+            while self._state not in FINAL and not stopping.has_begun() and not self._has_left():
                 new = log.after(read, WAIT_SECONDS)
                 read += len(new)
                 yield from self._sent(self._news(new))
                 if log.is_over or (not new and time.monotonic() - looked_at > LOOK_SECONDS):
-                    state, looked_at = self._look(), time.monotonic()
-                    yield from self._sent(self._stage(self._stage_of(state)))
+                    self._state, looked_at = self._look(), time.monotonic()
+                    yield from self._sent(self._stage(self._stage_of(self._state)))
 
     def _await_text(self) -> None:
         """Wait for what a worker still holds of an answer that was ended over its head."""
+        if self._state not in OVER_ITS_HEAD:
+            return
         while analyses.text_is_due(self._desk, self._id) and not (stopping.has_begun() or self._has_left()):
             time.sleep(LET_GO_SECONDS)
 

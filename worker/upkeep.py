@@ -65,12 +65,12 @@ class Upkeep:
                 [
                     (PING_SECONDS, self._ping),
                     (REPORT_SECONDS, self._report),
-                    (SESSIONS_SECONDS, self._forget_sessions),
+                    (SESSIONS_SECONDS, only_if(self._leader.led, self._forget_sessions)),
                     (TIDY_SECONDS, self._tidy),
                 ],
             ),
             # By itself: an index may take minutes.
-            Timetable("indexes", [(INDEX_SECONDS, only_if(lambda: self._leader.led, self._index))]),
+            Timetable("indexes", [(INDEX_SECONDS, only_if(self._leader.led, self._index))]),
         ]
 
     def close(self) -> None:

@@ -73,11 +73,12 @@ class Analysis(UsageColumns, Base):
         ),
         Index("ix_analyses_rung", "rung_at", postgresql_where=text(RUNG)),
         Index("ix_analyses_finished", "batch_id", "finish_xid", "position", postgresql_where=text(FINISHED)),
-        Index("ix_analyses_leased", "lease_until", postgresql_where=text("state = 'running'")),
+        # Not of `lease_until`: a renewal that changes no index stays on its page and writes to none.
+        Index("ix_analyses_running", "id", postgresql_where=text("state = 'running'")),
         Index(
             "ix_analyses_kept", "finished_at", postgresql_where=text(f"finished_at IS NOT NULL AND {ALONE}")
         ),
-        Index("ix_analyses_deadline", "deadline_at", postgresql_where=text(OPEN)),
+        Index("ix_analyses_overdue", "deadline_at", postgresql_where=text(f"{OPEN} AND {ALONE}")),
         Index("ix_analyses_answers", "fingerprint", "started_at", postgresql_where=text(ANSWERS)),
         Index("uq_analyses_leading", "fingerprint", unique=True, postgresql_where=text(LEADING)),
         Index("ix_analyses_following", "follows", postgresql_where=text("follows IS NOT NULL")),

@@ -115,6 +115,10 @@ def accept(
     """
     new = keep(desk, key.account_id, images)
     common = _common(desk, analysis, preset)
+    known = any(isinstance(image, str) for image in images)
+    if not (once or told or common or key.budgets or known):  # nothing to be looked at
+        _enter_alone(desk, analysis, images, new, views)
+        return analysis.id
     with budgets.telling(desk, key), desk.database.transaction() as session:
         if earlier := idempotency.earlier(desk, session, once, analysis.id):
             return earlier
@@ -153,16 +157,30 @@ def enter(
     With what it has in common with others, an answer that is there already will do. Raises NotFound,
     BudgetExceeded, InvalidRequest.
     """
-    sources, digests = _sources(session, key.account_id, images, new, views)
+    sources, digests = _sources(owned_images(session, key.account_id, images), images, new, views)
     if common and all(digests):
         analysis.fingerprint = fingerprint(common, analysis.question, analysis.context, digests, views)
-    deadline = timedelta(seconds=desk.settings.analysis_deadline)
-    submissions.add(session, analysis, deadline, sources, new)
+    submissions.add(session, analysis, _deadline(desk), sources, new)
     webhooks.attach(session, key.account_id, analysis.id, told)
     if not analysis.fingerprint or not reuse.settle(desk, session, [analysis.id]):
         budgets.demand_room(desk, session, key, analysis, preset, len(sources))
         desk.doorbell.ring_after_commit(session, Task.ANALYZE, analysis.id)
     after_commit(session, metrics.SUBMISSIONS.labels("analysis").inc)
+
+
+def _enter_alone(
+    desk: Desk,
+    analysis: Analysis,
+    images: Sequence[Image],
+    new: Sequence[File],
+    views: Sequence[str | None],
+) -> None:
+    """The same, where nothing else has to be looked at or stored: by the one statement, which so commits."""
+    sources, _ = _sources({}, images, new, views)
+    with desk.database.driver() as driver:
+        submissions.add_alone(driver, analysis, _deadline(desk), sources, new)
+    desk.doorbell.ring(Task.ANALYZE, [analysis.id])
+    metrics.SUBMISSIONS.labels("analysis").inc()
 
 
 def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
@@ -173,8 +191,8 @@ def get(desk: Desk, account_id: str, analysis_id: str) -> Analysis:
 
 def state(desk: Desk, account_id: str, analysis_id: str) -> AnalysisState:
     """Only how an analysis stands. Raises NotFound."""
-    with desk.database.statement() as connection:
-        found = analyses.state_of(connection, account_id, analysis_id)
+    with desk.database.driver() as driver:
+        found = analyses.state_of(driver, account_id, analysis_id)
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
     return AnalysisState(found)
@@ -196,8 +214,8 @@ def wait(
     """The analysis as soon as it is final, or as it stands when time is up or `is_over`. Raises NotFound."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not is_over():
-        with desk.database.statement() as connection:
-            found = analyses.state_of(connection, account_id, analysis_id)
+        with desk.database.driver() as driver:
+            found = analyses.state_of(driver, account_id, analysis_id)
         if found is None or found in FINAL:
             break
         desk.events.wait(analysis_id, min(left, LOOK_SECONDS))
@@ -299,18 +317,17 @@ def owned_images(session: Session, account_id: str, images: Sequence[Image]) -> 
     return known
 
 
+def _deadline(desk: Desk) -> timedelta:
+    return timedelta(seconds=desk.settings.analysis_deadline)
+
+
 def _sources(
-    session: Session,
-    account_id: str,
+    known: Mapping[str, File],
     images: Sequence[Image],
     fresh: Sequence[File],
     views: Sequence[str | None],
 ) -> tuple[list[Source], list[str]]:
-    """Where images come from, and what they show; SHA-256 of each, '' of those that are still to be fetched.
-
-    Raises NotFound for ids that are not the account's.
-    """
-    known = owned_images(session, account_id, images)
+    """Where images come from, what they show, and SHA-256 of each, "" where it is still to be fetched."""
     new = iter(fresh)
 
     def source(image: Image, view: str | None) -> tuple[Source, str]:

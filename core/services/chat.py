@@ -123,8 +123,8 @@ def columns(desk: Desk, chat: ChatRequest) -> dict[str, Any]:
 
 def look(desk: Desk, account_id: str, analysis_id: str) -> Standing:
     """How a chat stands, and what the endpoint said. Raises NotFound."""
-    with desk.database.statement() as connection:
-        return rows.standing(connection, account_id, analysis_id)
+    with desk.database.driver() as driver:
+        return rows.standing(driver, account_id, analysis_id)
 
 
 def wait(

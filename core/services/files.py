@@ -58,8 +58,8 @@ def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:
     distinct = {upload.digest: upload for upload in uploads}
     if not distinct:
         return
-    with desk.database.statement() as connection:
-        files.touch_blobs(connection, {digest: upload.byte_size for digest, upload in distinct.items()})
+    with desk.database.driver() as driver:
+        files.touch_blobs(driver, {digest: upload.byte_size for digest, upload in distinct.items()})
     desk.blobs.put_all({digest: upload.content for digest, upload in distinct.items()})
 
 

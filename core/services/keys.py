@@ -98,8 +98,8 @@ def authenticate(desk: Desk, secret: str) -> ApiKey:
         raise AuthenticationFailed
     if not secret.startswith(BRAND) or not secret.isascii():
         raise AuthenticationFailed("This is not a Vitrine API key: they begin with 'vt_'.")
-    with desk.database.statement() as connection:
-        key = accounts.usable_key(connection, secret[:PREFIX_LENGTH])
+    with desk.database.driver() as driver:
+        key = accounts.usable_key(driver, secret[:PREFIX_LENGTH])
     if key is None or not hmac.compare_digest(key.digest, _digest(secret)):
         raise AuthenticationFailed("This API key is unknown, revoked or expired.")
     return key

@@ -250,13 +250,12 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
         lapsed = analyses.lapse(
             session, limit=LEASE_EXPIRIES, error_code=crash.code, error_message=crash.message
         )
-        overdue = analyses.move(
-            session,
-            AnalysisState.EXPIRED,
-            analyses.overdue(EXPIRE_AT_ONCE),
-            error_code=late.code,
-            error_message=late.message,
-        )
+        expired = {"error_code": late.code, "error_message": late.message}
+        overdue = [
+            row
+            for some in (analyses.overdue(EXPIRE_AT_ONCE), analyses.overdue_items(EXPIRE_AT_ONCE))
+            for row in analyses.move(session, AnalysisState.EXPIRED, some, **expired)
+        ]
         gone = [row.id for row in (*lapsed, *overdue)]
         calls.give_up(session, gone)
         longest = timedelta(seconds=desk.settings.call_timeout) + _lease(desk)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, String, bindparam, func, or_, select, update
+from psycopg.rows import dict_row
+from sqlalchemy import ARRAY, String, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from core.db import Driver
 from core.ids import new_id
 from core.models import Account, ApiKey, Base, Budget, BudgetKind
+from core.prepared import Prepared
 
 KEYS, BUDGETS = (Base.metadata.tables[name] for name in ("api_keys", "budgets"))
 KINDS = select(BUDGETS.c.kind).where(BUDGETS.c.owner_id == KEYS.c.id).order_by(BUDGETS.c.kind)
-USABLE = select(KEYS, func.array(KINDS.scalar_subquery(), type_=ARRAY(String)).label("kinds")).where(
-    KEYS.c.prefix == bindparam("this_prefix"),
-    KEYS.c.revoked_at.is_(None),
-    or_(KEYS.c.expires_at.is_(None), KEYS.c.expires_at > func.now()),
+USABLE = Prepared(
+    select(KEYS, func.array(KINDS.scalar_subquery(), type_=ARRAY(String)).label("kinds")).where(
+        KEYS.c.prefix == bindparam("this_prefix"),
+        KEYS.c.revoked_at.is_(None),
+        or_(KEYS.c.expires_at.is_(None), KEYS.c.expires_at > func.now()),
+    )
 )
-"""The one query that every request makes: a statement without entities."""
+"""The one query that every request makes."""
 
 
 def ensure(session: Session, name: str) -> str:
@@ -59,12 +64,11 @@ def add_key(session: Session, key: ApiKey) -> ApiKey:
     return key
 
 
-def usable_key(connection: Connection, prefix: str) -> ApiKey | None:
+def usable_key(driver: Driver, prefix: str) -> ApiKey | None:
     """The key with that prefix, unless it is revoked or has expired; of its budgets only their kinds."""
-    row = connection.execute(USABLE, {"this_prefix": prefix}).mappings().one_or_none()
-    if row is None:
+    columns = USABLE.first(driver, {"this_prefix": prefix}, dict_row)
+    if columns is None:
         return None
-    columns = dict(row)
     budgets = [Budget(kind=BudgetKind(kind)) for kind in columns.pop("kinds")]
     return ApiKey(**columns, budgets=budgets)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from psycopg.rows import class_row, scalar_row
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
     Select,
     and_,
+    any_,
     bindparam,
     delete,
     func,
@@ -25,9 +26,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
+from core.db import Driver
 from core.errors import NotFound, WrongState
-from core.models import Analysis, AnalysisImage, Base, Call
+from core.models import Analysis, AnalysisImage, Base, Batch, Call
 from core.models.usage import UsageColumns
+from core.prepared import Prepared
 from core.states import ANALYSIS_MOVES, FINAL, AnalysisState, sources
 from core.store import outbox
 from core.store.words import one_of, said
@@ -54,9 +57,10 @@ class Standing:
 
 ROWS = Base.metadata.tables["analyses"]
 THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
-STATE = select(ROWS.c.state).where(THIS)
+STATE = Prepared(select(ROWS.c.state).where(THIS))
+IS_OPEN = one_of(Analysis.state, (AnalysisState.QUEUED, AnalysisState.RUNNING))
 LOCK = select(ROWS.c.id).where(ROWS.c.id == bindparam("this_id")).with_for_update()
-STANDING = select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS)
+STANDING = Prepared(select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS))
 
 
 def with_images() -> ORMOption:
@@ -218,9 +222,14 @@ def lapse(session: Session, *, limit: int, error_code: str, error_message: str) 
 
 
 def overdue(limit: int) -> ColumnElement[bool]:
-    """Some of the rows whose deadline has passed."""
-    open_ones = Analysis.state.in_((AnalysisState.QUEUED, AnalysisState.RUNNING))
-    return free(open_ones, Analysis.deadline_at <= func.now(), limit=limit)
+    """Some of the rows that are in no batch and whose deadline has passed."""
+    return free(IS_OPEN, Analysis.batch_id.is_(None), Analysis.deadline_at <= func.now(), limit=limit)
+
+
+def overdue_items(limit: int) -> ColumnElement[bool]:
+    """Some of the items whose deadline has passed: that of their batch, and so looked for there."""
+    late = select(Batch.id).where(Batch.finished_at.is_(None), Batch.deadline_at <= func.now())
+    return free(IS_OPEN, Analysis.batch_id == any_(func.array(late.scalar_subquery())), limit=limit)
 
 
 def unrung(session: Session, *, stale: timedelta, limit: int) -> list[str]:
@@ -261,16 +270,16 @@ def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:
     )
 
 
-def state_of(connection: Connection, account_id: str, analysis_id: str) -> str | None:
+def state_of(driver: Driver, account_id: str, analysis_id: str) -> str | None:
     """Only the state: what a waiter asks again and again."""
     this = {"of_account": account_id, "this_id": analysis_id}
-    return connection.execute(STATE, this).scalar_one_or_none()
+    return STATE.first(driver, this, scalar_row)
 
 
-def standing(connection: Connection, account_id: str, analysis_id: str) -> Standing:
+def standing(driver: Driver, account_id: str, analysis_id: str) -> Standing:
     """How an analysis stands. Raises NotFound."""
     this = {"of_account": account_id, "this_id": analysis_id}
-    found = connection.execute(STANDING, this).one_or_none()
+    found = STANDING.first(driver, this, class_row(Standing))
     if found is None:
         raise NotFound(f"There is no analysis {analysis_id!r}.")
-    return Standing(*found)
+    return found

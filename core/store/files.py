@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
     String,
     and_,
     any_,
@@ -25,16 +24,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.errors import NotFound
 from core.models import Analysis, AnalysisImage, Base, Blob, File
 from core.models.file import IMAGES, Purpose
+from core.prepared import Prepared
 from core.states import FINAL
 from core.store.copying import copy
 from core.store.pages import newest_first, oldest_first
 
 BLOBS = Base.metadata.tables["blobs"]
 BYTES = func.unnest(bindparam("digests", type_=ARRAY(String)), bindparam("sizes", type_=ARRAY(BigInteger)))
-TOUCH = (
+TOUCH = Prepared(
     insert(BLOBS)
     .from_select(["digest", "byte_size"], select(BYTES.table_valued("digest", "byte_size").render_derived()))
     .on_conflict_do_update(index_elements=[BLOBS.c.digest], set_={"touched_at": func.now()})
@@ -42,10 +43,10 @@ TOUCH = (
 FILE_COLUMNS = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
 
 
-def touch_blobs(connection: Connection, sizes: Mapping[str, int]) -> None:
+def touch_blobs(driver: Driver, sizes: Mapping[str, int]) -> None:
     """Say that bytes are about to be used, by their digests, so that nobody removes them meanwhile."""
     digests = sorted(sizes)  # in one order of locks for everyone
-    connection.execute(TOUCH, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
+    TOUCH.do(driver, {"digests": digests, "sizes": [sizes[digest] for digest in digests]})
 
 
 def add(session: Session, files: Sequence[File]) -> None:

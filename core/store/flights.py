@@ -35,6 +35,7 @@ from core.store.reuse import (
     ONE,
     QUEUED,
     THESE,
+    finds,
     is_answered,
 )
 from core.store.words import said
@@ -43,8 +44,8 @@ from core.store.words import said
 def is_led() -> ColumnElement[bool]:
     """Whether another row that asks the very same is running; one that is alone does not care."""
     twin = ANALYSES.alias("twin")
-    found = exists(select(ONE).where(twin.c.fingerprint == ANALYSES.c.fingerprint, *_leads(twin)))
-    return and_(~ANALYSES.c.is_alone, found)
+    twins = select(ONE).where(twin.c.fingerprint == ANALYSES.c.fingerprint, *_leads(twin))
+    return and_(~ANALYSES.c.is_alone, finds(twins.correlate(ANALYSES)))
 
 
 def _leads(row: Any) -> tuple[ColumnElement[bool], ...]:

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import ARRAY, Interval, String, Text, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.models import Analysis, Base, File
+from core.prepared import Prepared
 
 ANALYSES, IMAGES, FILES = (Base.metadata.tables[name] for name in ("analyses", "analysis_images", "files"))
 OF_FILE = ("id", "account_id", "digest", "byte_size", "media_type", "name", "purpose")
@@ -71,6 +73,7 @@ def _many(name: str, column: Any) -> Any:
 
 
 ADD = _adding()
+ADD_ALONE = Prepared(ADD)
 
 
 def add(
@@ -84,12 +87,22 @@ def add(
 
     It waits, for at most so long, and counts as rung for.
     """
-    session.execute(
-        ADD,
+    session.execute(ADD, _values(analysis, deadline, sources, new))
+
+
+def add_alone(
+    driver: Driver, analysis: Analysis, deadline: timedelta, sources: Sequence[Source], new: Sequence[File]
+) -> None:
+    """The same without a transaction: it is there when this returns."""
+    ADD_ALONE.do(driver, _values(analysis, deadline, sources, new))
+
+
+def _values(
+    analysis: Analysis, deadline: timedelta, sources: Sequence[Source], new: Sequence[File]
+) -> dict[str, Any]:
+    return (
         {f"analysis_{name}": getattr(analysis, name) for name in OF_ANALYSIS}
         | {f"file_{name}": [getattr(file, name) for file in new] for name in OF_FILE}
-        | {
-            "for_at_most": deadline,
-            **{f"image_{name}": [source[place] for source in sources] for place, name in enumerate(OF_IMAGE)},
-        },
+        | {f"image_{name}": [source[place] for source in sources] for place, name in enumerate(OF_IMAGE)}
+        | {"for_at_most": deadline}
     )

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0020_embedding_lengths"
-down_revision = "0018_embeddings"
+down_revision = "0019_lean_indexes"
 branch_labels = None
 depends_on = None
 

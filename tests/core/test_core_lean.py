@@ -1,0 +1,86 @@
+"""What steps of an analysis cost Postgres: which indexes they write to, and which rows they go through."""
+
+import hashlib
+import os
+import subprocess
+from io import BytesIO
+
+import psycopg
+import pytest
+from endpoint import BIN, ROOT
+from livesystem import environment_of
+from sqlalchemy import text
+
+from core.services import analyses, chat
+from core.services.chat import ChatRequest
+from core.services.files import Upload
+
+BEFORE, SINCE = "0018_embeddings", "0019_lean_indexes"
+ROWS = """
+INSERT INTO accounts (id, name) VALUES ('acc_1', 'shop');
+INSERT INTO api_keys (id, account_id, name, prefix, digest, scopes, unlimited)
+VALUES ('key_1', 'acc_1', 'k', 'vt_1', '', '{}', false);
+INSERT INTO analyses (id, account_id, key_id, request_id, state, preset, preset_version, model, max_tokens,
+                      temperature, detail, metadata, deadline_at, lease_until)
+SELECT 'an_' || state, 'acc_1', 'key_1', 'r', state, 'question', 1, 'm', 9, 0, 'auto', '{}', now(), now()
+FROM unnest(ARRAY['queued', 'running', 'completed']) AS state;
+"""
+
+
+@pytest.fixture
+def migrated(servers, folder):
+    """Brings a database of its own to a version, and gives a connection to it."""
+    environment = environment_of(servers, "lean", 9, folder)
+
+    def to(version, step="upgrade"):
+        command = [BIN / "alembic", step, version]
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
+
+    with psycopg.connect(environment["DATABASE_URL"].replace("+psycopg", ""), autocommit=True) as connection:
+        yield to, connection
+
+
+def test_rows_are_the_same_before_and_after_the_indexes_change_both_ways(migrated):
+    to, connection = migrated
+
+    def rows():
+        return connection.execute("SELECT a::text FROM analyses AS a ORDER BY id").fetchall()
+
+    def indexes():
+        found = connection.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'analyses'")
+        return {name for (name,) in found}
+
+    to(BEFORE)
+    connection.execute(ROWS)
+    kept, first = rows(), indexes()
+    assert len(kept) == 3
+    to(SINCE)
+    assert rows() == kept
+    assert indexes() - first == {"ix_analyses_running", "ix_analyses_overdue"}
+    to(BEFORE, "downgrade")
+    assert rows() == kept
+    assert indexes() == first
+
+
+def test_a_renewed_lease_changes_no_index(desk):
+    """Postgres then keeps the row on its page and writes to none of them."""
+    defined = text("SELECT indexdef FROM pg_indexes WHERE tablename = 'analyses'")
+    with desk.database.transaction() as session:
+        assert not [index for index in session.scalars(defined) if "lease_until" in index]
+
+
+def test_a_chat_with_a_new_image_is_stored_by_two_statements(desk, new_key, statements, photo):
+    """The touch of its bytes, and itself: committed, and so seen by others, when submitting returns."""
+    content = photo()
+    image = Upload(BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), "a.jpg")
+    body = {"messages": [{"role": "user", "content": "What is it?"}]}
+    asked = ChatRequest(
+        body=body, images=[image], model="scripted", max_tokens=9, stream=False, include_usage=False
+    )
+    key = new_key().key
+    with statements() as seen:
+        made = chat.submit(desk, key, asked, "req")
+    assert len(seen) == 2
+    assert chat.look(desk, key.account_id, made).state == "queued"
+    [stored] = analyses.get(desk, key.account_id, made).images
+    assert stored.file.digest == image.digest

@@ -1,19 +1,16 @@
 """Budgets and the audit with real processes, at a price that makes worst case and cost the same."""
 
-import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from endpoint import BIN, Script, completion
-from livesystem import Live, environment_of
+from endpoint import Script, completion
+from livesystem import system_of
 
-from core.desk import Desk
 from core.ids import new_id
 from core.models import BudgetKind
 from core.services import keys
-from local.ports import free_port
 
 TOKENS = 10
 PRICE = {"input": "0", "cached_input": "0", "output": "1000"}
@@ -23,37 +20,20 @@ PRICE = {"input": "0", "cached_input": "0", "output": "1000"}
 @pytest.fixture(scope="module")
 def metered(servers, folder, settings):
     """gunicorn and two workers, asking a script that always answers with TOKENS."""
-    script = Script()
     prices = folder / "prices.json"
     prices.write_text(json.dumps({"metered": PRICE}))
-    port = free_port()
-    environment = environment_of(
-        servers,
-        "metered",
-        5,
-        folder,
-        OPENAI_BASE_URL=script.base_url,
-        VISION_MODEL="metered",
-        PRICE_TABLE=str(prices),
-        PORT=str(port),
-        WORKER_CONCURRENCY="16",
-        WEB_THREADS="32",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, script, {}, desk)
-    assert system.vitrine("migrate").returncode == 0
-    system.start("metered-web", [BIN / "gunicorn", "wsgi:app"])
-    for number in (1, 2):
-        system.start_worker(f"metered-{number}")
-    try:
+    own = {
+        "VISION_MODEL": "metered",
+        "PRICE_TABLE": str(prices),
+        "WORKER_CONCURRENCY": "16",
+        "WEB_THREADS": "32",
+    }
+    with system_of(servers, settings, folder, "metered", 5, Script(), **own) as system:
+        system.start_web("metered-web")
+        for number in (1, 2):
+            system.start_worker(f"metered-{number}")
         system.wait_for(lambda: system.sees_workers(2), seconds=60)
         yield system
-    finally:
-        for name in list(system.processes):
-            system.stop(name)
-        script.stop()
-        desk.database.close()
 
 
 @pytest.fixture

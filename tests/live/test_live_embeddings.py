@@ -5,13 +5,11 @@ import hashlib
 import io
 
 import pytest
-from endpoint import BIN, Analyst
-from livesystem import Live, environment_of
+from endpoint import Analyst
+from livesystem import system_of
 from PIL import Image
 
-from core.desk import Desk
 from core.services import image_embeddings
-from local.ports import free_port
 
 MODEL = "text-embedding-3-small"
 
@@ -19,33 +17,14 @@ MODEL = "text-embedding-3-small"
 @pytest.fixture(scope="module")
 def embedding(servers, folder, settings):
     """gunicorn, two workers and the analyst, with a model for the embeddings of images."""
-    analyst, port = Analyst(), free_port()
-    environment = environment_of(
-        servers,
-        "embedding",
-        6,
-        folder,
-        OPENAI_BASE_URL=analyst.base_url,
-        SIMILAR_EMBEDDING_MODEL=MODEL,
-        PORT=str(port),
-        WORKER_CONCURRENCY="4",
-        WEB_THREADS="16",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    own = dataclasses.replace(settings, database_url=url, similar_embedding_model=MODEL)
-    desk = Desk.open(own, name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
-    try:
-        assert system.vitrine("migrate").returncode == 0
-        system.start("embedding-web", [BIN / "gunicorn", "wsgi:app"])
+    own = {"SIMILAR_EMBEDDING_MODEL": MODEL, "WORKER_CONCURRENCY": "4", "WEB_THREADS": "16"}
+    settings = dataclasses.replace(settings, similar_embedding_model=MODEL)
+    with system_of(servers, settings, folder, "embedding", 6, Analyst(), **own) as system:
+        system.start_web("embedding-web")
         for number in (1, 2):
             system.start_worker(f"embedding-{number}")
         system.wait_for(lambda: system.sees_workers(2), seconds=180)
         yield system
-    finally:
-        system.stop_all()
-        analyst.stop()
-        desk.database.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -71,8 +69,7 @@ def test_it_is_one_call_too_where_it_is_asked_again_while_it_is_answered(quick, 
 
 
 def test_who_waits_for_one_whose_worker_is_killed_gets_the_answer_of_who_takes_over(quick, session, file_id):
-    quick.start_worker("doomed")
-    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
+    quick.start_doomed()
     quick.analyst.turn(latency=8)
     rows = [ask(quick, session, file_id, question=f"Which colour? {n}") for n in range(40)]
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")
@@ -84,8 +81,7 @@ def test_who_waits_for_one_whose_worker_is_killed_gets_the_answer_of_who_takes_o
     followers = [
         ask(quick, session, file_id, question=question) for question in quick.wait_for(held) for _ in range(3)
     ]
-    os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
-    quick.processes.pop("doomed").wait()
+    quick.kill("doomed")
     quick.analyst.turn(latency=0)
     rows = finished(quick, session, [*rows, *followers], seconds=90)
     assert {row["status"] for row in rows} == {"completed"}

@@ -2,9 +2,7 @@
 
 import http.client
 import io
-import os
 import random
-import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -216,8 +214,7 @@ def test_no_secret_and_no_image_is_in_any_log(quick, folder):
 def test_a_killed_worker_loses_nothing(quick):
     """Its leases run out, and the other workers take over. The extra calls are on the books."""
     session = quick.session()
-    quick.start_worker("doomed")
-    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
+    quick.start_doomed()
     quick.analyst.turn(latency=2)
     ids = [submit(quick, session, textured(200 + n))["id"] for n in range(40)]
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")
@@ -227,8 +224,7 @@ def test_a_killed_worker_loses_nothing(quick):
             return database.scalar(select(func.count()).where(mine))
 
     quick.wait_for(held)
-    os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
-    quick.processes.pop("doomed").wait()
+    quick.kill("doomed")
     quick.analyst.turn(latency=0)
     rows = finished(quick, session, ids, seconds=70)
     assert {row["status"] for row in rows} == {"completed"}

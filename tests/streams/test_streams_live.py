@@ -1,9 +1,7 @@
 """Streams of the live system: two web processes, two workers, real clients."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,7 +13,6 @@ from openai import OpenAI
 from typist import events, stages_of, text_of
 
 CUT_STREAMS, AT_ONCE = 100, 12
-DOOMED_LEASE = 10
 
 
 def ask(live, session, photo, last="", **fields):
@@ -179,14 +176,13 @@ def test_a_worker_killed_in_the_middle_of_a_stream_costs_nobody_a_token(quick, p
     others = [name for name in quick.processes if name.startswith("worker")]
     for name in others:
         quick.stop(name)
-    quick.start_worker("doomed", WORKER_LEASE=str(DOOMED_LEASE))
     try:
+        quick.start_doomed()
         told = events(pieces(ask(quick, session, photo)))
         seen = [next(told)]
         while sum(event.name == "token" for event in seen) < 2:
             seen.append(next(told))
-        os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
-        quick.processes.pop("doomed").wait()
+        quick.kill("doomed")
     finally:
         for name in others:
             quick.start_worker(name)

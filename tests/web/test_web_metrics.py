@@ -238,8 +238,7 @@ def test_web_and_worker_that_share_a_folder_are_told_as_one(live, photo, tmp_pat
         ):
             assert value(together, name, **labels) == value(alone, name, **labels) > 0
         assert value(together, "vitrine_workers") >= 1
-        os.kill(live.processes["counting"].pid, signal.SIGKILL)
-        live.processes.pop("counting").wait(20)
+        live.kill("counting")
         name, labels = "vitrine_endpoint_responses_total", {"status": "200"}
         assert value(read(web.url), name, **labels) == value(together, name, **labels)
     finally:

@@ -1,26 +1,20 @@
 """Webhooks through real processes: web, a worker for analyses, and workers that deliver and are killed."""
 
-import dataclasses
 import io
 import json
-import os
 import random
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from statistics import quantiles
 
 import pytest
 from endpoint import BIN, Analyst
-from livesystem import Live, environment_of
+from livesystem import SHORTEST_LEASE, system_of
 from PIL import Image
 from receiver import Receiver, answer, close_early, redirect_to, too_much
 from standardwebhooks import Webhook
-
-from core.desk import Desk
-from local.ports import free_port
 
 API = "/api/v1"
 TIMEOUT = 2
@@ -36,40 +30,26 @@ def photo(seed):
 @pytest.fixture(scope="module")
 def hooked(servers, folder, settings):
     """A system of its own that may send to this machine, and tries again within seconds."""
-    analyst, port = Analyst(), free_port()
-    environment = environment_of(
-        servers,
-        "hooked",
-        2,
-        folder,
-        OPENAI_BASE_URL=analyst.base_url,
-        PORT=str(port),
-        WEB_PROCESSES="1",
-        OUTBOUND_NETWORKS="127.0.0.0/8",
-        OUTBOUND_PORTS="1-65535",
-        WEBHOOK_TIMEOUT=str(TIMEOUT),
-        WEBHOOK_SCHEDULE=",".join(["1s"] * 50),
-        WORKER_LEASE="10",
-        LOG_LEVEL="INFO",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
-    with ExitStack() as ends:
-        ends.callback(desk.database.close)
-        ends.callback(analyst.stop)
-        ends.callback(system.stop_all)
-        assert system.vitrine("migrate").returncode == 0
-        system.start("hooked-web", [BIN / "gunicorn", "wsgi:app"])
-        start(system, "hooked-analyses", "interactive,bulk")
-        start(system, "postman", "webhooks")
+    own = {
+        "WEB_PROCESSES": "1",
+        "OUTBOUND_NETWORKS": "127.0.0.0/8",
+        "OUTBOUND_PORTS": "1-65535",
+        "WEBHOOK_TIMEOUT": str(TIMEOUT),
+        "WEBHOOK_SCHEDULE": ",".join(["1s"] * 50),
+        "WORKER_LEASE": SHORTEST_LEASE,
+        "LOG_LEVEL": "INFO",
+    }
+    with system_of(servers, settings, folder, "hooked", 2, Analyst(), **own) as system:
+        system.start_web("hooked-web")
+        system.start_worker("hooked-analyses", "-Q", "interactive,bulk")
+        start_postman(system)
         system.wait_for(lambda: system.sees_workers(1), seconds=60)
         yield system
 
 
-def start(system, name, queues):
-    command = [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@test", "-Q", queues]
-    system.start(name, [*command, "--without-mingle", "--without-gossip"])
+def start_postman(system):
+    """A worker that delivers, and does nothing else."""
+    system.start_worker("postman", "-Q", "webhooks")
 
 
 @pytest.fixture
@@ -193,9 +173,8 @@ def test_no_event_is_lost_when_the_delivering_worker_is_killed(hooked, make_rece
         sent = set(pool.map(lambda _: ping(hooked, session, made), range(60)))
     for round_number in (1, 2, 3):
         hooked.wait_for(lambda least=5 * round_number: len(receiver.messages) >= least, 90)
-        os.kill(hooked.processes["postman"].pid, signal.SIGKILL)
-        hooked.processes.pop("postman").wait()
-        start(hooked, "postman", "webhooks")
+        hooked.kill("postman")
+        start_postman(hooked)
     hooked.wait_for(lambda: sent <= set(receiver.ids), 150)
     assert set(receiver.ids) == sent
 
@@ -209,7 +188,7 @@ def test_a_worker_that_is_stopped_finishes_what_it_sends_and_sends_nothing_twice
     process = hooked.processes.pop("postman")
     process.terminate()
     assert process.wait(60) == 0
-    start(hooked, "postman", "webhooks")
+    start_postman(hooked)
     hooked.wait_for(lambda: sent <= set(receiver.ids), 90)
     assert len(receiver.messages) == len(sent)
 

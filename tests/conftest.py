@@ -133,7 +133,7 @@ def live(servers, folder, settings):
         system.start_web("web")
         for number in (1, 2):
             system.start_worker(f"worker-{number}")
-        system.wait_for(lambda: system.sees_workers(2), seconds=180)
+        system.wait_for(lambda: system.sees_workers(2))
         yield system
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import subprocess
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import redis
 import requests
 from endpoint import BIN, ROOT, Analyst
 from sqlalchemy import select
+from waiting import PATIENCE, wait_until
 
 from core.desk import Desk
 from core.ids import new_id
@@ -82,7 +82,7 @@ class Live:
     def start_doomed(self):
         """A worker that is to be killed; what it held is not waited for longer than need be."""
         self.start_worker("doomed", WORKER_LEASE=SHORTEST_LEASE)
-        self.wait_for(lambda: self.works("doomed"), seconds=60)
+        self.wait_for(lambda: self.works("doomed"))
 
     def sees_workers(self, count):
         """Whether the web process answers, and so many workers have been seen."""
@@ -122,12 +122,8 @@ class Live:
         if keys := valkey.keys("vitrine:throttle:*"):
             valkey.delete(*keys)
 
-    def wait_for(self, look, seconds=30, every=0.1):
-        end = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < end, "it did not happen in time"
-            time.sleep(every)
-        return found
+    def wait_for(self, look, seconds=PATIENCE, every=0.1):
+        return wait_until(look, seconds, every)
 
     def kill(self, name):
         process = self.processes.pop(name)

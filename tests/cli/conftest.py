@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 COMMAND = Path(sys.executable).parent / "vitrine"
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -42,12 +43,12 @@ class Command:
         return self.end(process, given)
 
     def end(self, process, given=None):
-        out, err = process.communicate(given, timeout=60)
+        out, err = process.communicate(given, timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
     def interrupt(self, process, ready):
         """Press Ctrl-C once something has happened."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not ready():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end, "it did not happen in time"

@@ -8,7 +8,7 @@ import pytest
 from bench import faults
 from bench._faults_disk import CannotMount
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.faults
 
 
 def kept(vitrine, name):

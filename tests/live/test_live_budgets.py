@@ -32,7 +32,7 @@ def metered(servers, folder, settings):
         system.start_web("metered-web")
         for number in (1, 2):
             system.start_worker(f"metered-{number}")
-        system.wait_for(lambda: system.sees_workers(2), seconds=60)
+        system.wait_for(lambda: system.sees_workers(2))
         yield system
 
 
@@ -80,7 +80,7 @@ def test_with_money_for_50_calls_200_concurrent_requests_make_exactly_50(metered
         found = [session.get(f"{metered.url}/api/v1/analyses/{each}", timeout=30).json() for each in accepted]
         return found if all(row["completed_at"] for row in found) else None
 
-    final = metered.wait_for(ends, seconds=60, every=1)
+    final = metered.wait_for(ends, every=1)
     assert len([row for row in final if row["status"] == "completed"]) == 50
     failures = {row["error"]["code"] for row in final if row["status"] != "completed"}
     assert failures <= {"budget_exceeded"}
@@ -109,7 +109,7 @@ def test_a_batch_pauses_at_its_cap_and_goes_on_with_a_higher_one(metered, endpoi
 
     url = f"{metered.url}/api/v1/batches/{batch_id}"
     session.post(f"{url}/resume", json={"max_cost": 100}, timeout=30)
-    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)), seconds=60)
+    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)))
     assert (done["counts"]["completed"], done["cost"]["total_cost"]) == (40, 0.4)
     assert len(endpoint.calls) == 40
 
@@ -125,7 +125,7 @@ def test_a_batch_spends_its_budget_to_the_last_call_and_waits_for_a_top_up(meter
         "defaults": {"question": "?!", "max_tokens": TOKENS, "cache": "off"},
     }
     batch_id = session.post(f"{metered.url}/api/v1/batches", json=body, timeout=30).json()["id"]
-    paused = metered.wait_for(lambda: _paused(_counted(metered, session, batch_id)), seconds=60)
+    paused = metered.wait_for(lambda: _paused(_counted(metered, session, batch_id)))
     metered.wait_for(lambda: _counted(metered, session, batch_id)["counts"]["completed"] == 25)
     assert "monthly budget" in paused["reason"]
     assert len(endpoint.calls) == 25
@@ -133,7 +133,7 @@ def test_a_batch_spends_its_budget_to_the_last_call_and_waits_for_a_top_up(meter
 
     told = metered.vitrine("keys", "limit", session.key_id, "--monthly-usd", "5")
     assert "$0.25/5 a month" in told.stdout, told.stderr
-    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)), seconds=60)
+    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)))
     assert done["counts"]["completed"] == 60
     assert len(endpoint.calls) == 60
     rows = session.get(f"{metered.url}/api/v1/batches/{batch_id}/results", timeout=30).json()["data"]

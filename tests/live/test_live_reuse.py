@@ -39,13 +39,13 @@ def at_once(live, session, file_id, count, **more):
         return list(pool.map(lambda n: ask(live, others[n % 16], file_id, **more), range(count)))
 
 
-def finished(live, session, rows, seconds=120):
+def finished(live, session, rows):
     def final():
         url = f"{live.url}/api/v1/analyses"
         found = [session.get(f"{url}/{row['id']}", timeout=30).json() for row in rows]
         return found if all(row["status"] in FINAL for row in found) else None
 
-    return live.wait_for(final, seconds, every=0.5)
+    return live.wait_for(final, every=0.5)
 
 
 def test_a_hundred_that_ask_the_same_at_once_are_one_call(quick, session, file_id):
@@ -83,7 +83,7 @@ def test_who_waits_for_one_whose_worker_is_killed_gets_the_answer_of_who_takes_o
     ]
     quick.kill("doomed")
     quick.analyst.turn(latency=0)
-    rows = finished(quick, session, [*rows, *followers], seconds=90)
+    rows = finished(quick, session, [*rows, *followers])
     assert {row["status"] for row in rows} == {"completed"}
     assert len([row for row in rows if row["cached"]]) == len(followers)
     assert quick.analyst.ledger()["count"] <= 40 + SLOTS  # what the dead worker had asked, again
@@ -93,7 +93,7 @@ def test_in_a_batch_the_same_image_asked_twice_is_paid_once_and_results_say_so(q
     inputs = [{"image": file_id, "question": f"Is it teal? {n % 10}"} for n in range(200)]
     made = session.post(f"{quick.url}/api/v1/batches", json={"inputs": inputs}, timeout=60).json()
     url = f"{quick.url}/api/v1/batches/{made['id']}"
-    quick.wait_for(lambda: session.get(url, timeout=30).json()["status"] == "completed", 90, every=0.3)
+    quick.wait_for(lambda: session.get(url, timeout=30).json()["status"] == "completed", every=0.3)
     assert quick.analyst.ledger()["count"] == 10
     assert session.get(url, timeout=30).json()["cached"] == 190
     lines = list(csv.DictReader(io.StringIO(session.get(f"{url}/results?format=csv", timeout=30).text)))

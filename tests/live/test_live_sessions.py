@@ -115,7 +115,7 @@ def test_a_killed_worker_locks_no_session(quick, talker):
         return [row["status"] for row in talker.listed(session)] == ["completed"] * 2
 
     for session in sessions:
-        quick.wait_for(lambda each=session: answered(each), seconds=90)
+        quick.wait_for(lambda each=session: answered(each))
         assert talker.say(session, "And?").status_code == 200
 
 

@@ -42,14 +42,14 @@ def look(live, session, analysis_id):
     return session.get(f"{live.url}/api/v1/analyses/{analysis_id}", timeout=10).json()
 
 
-def finished(live, session, ids, seconds=60):
+def finished(live, session, ids):
     """Every analysis, once all are final."""
 
     def all_final():
         rows = [look(live, session, analysis_id) for analysis_id in ids]
         return rows if all(row["status"] in FINAL for row in rows) else None
 
-    return live.wait_for(all_final, seconds, every=0.3)
+    return live.wait_for(all_final, every=0.3)
 
 
 def test_fifty_photos_go_from_post_to_completed_through_two_workers(quick):
@@ -226,7 +226,7 @@ def test_a_killed_worker_loses_nothing(quick):
     quick.wait_for(held)
     quick.kill("doomed")
     quick.analyst.turn(latency=0)
-    rows = finished(quick, session, ids, seconds=70)
+    rows = finished(quick, session, ids)
     assert {row["status"] for row in rows} == {"completed"}
     extra = quick.analyst.ledger()["count"] - 40
     assert 0 <= extra <= SLOTS

@@ -26,7 +26,7 @@ def ask(live, session, photo, last="", **fields):
         answer = session.post(url, data=fields, files=files, headers=headers, stream=True, timeout=60)
         return None if answer.status_code == 503 else answer  # there are as many streams as there may be
 
-    answer = live.wait_for(open_one, 60)
+    answer = live.wait_for(open_one)
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -38,7 +38,7 @@ def follow(live, session, analysis_id, last):
         answer = session.get(url, headers={"Last-Event-ID": last} if last else {}, stream=True, timeout=60)
         return None if answer.status_code == 503 else answer
 
-    return live.wait_for(open_one, 60)
+    return live.wait_for(open_one)
 
 
 def id_of(answer):
@@ -164,7 +164,7 @@ def test_a_client_that_hangs_up_leaves_or_cancels_as_it_said(quick, photo, on_le
         row = stored(quick, session, seen[0].data["id"])
         return row if row["completed_at"] and row["answer"] else None
 
-    row = quick.wait_for(ended, 60)
+    row = quick.wait_for(ended)
     assert row["status"] == {"continue": "completed", "cancel": "cancelled"}[on_leave]
     assert row["answer"].startswith(text_of(seen))
 

@@ -25,6 +25,19 @@ from core.services import keys
 from local import embedded
 from webapp.app import create_app
 
+LONGEST = (
+    "test_faults_brief",
+    "test_batches_big",
+    "test_faults_steady",
+    "test_live_contract",
+    "test_stack_killed",
+    "test_webhooks_live",
+    "test_cli_commands",
+    "test_stack_refusals",
+    "test_live_system",
+    "test_streams_live",
+)
+
 # A shell ignores Ctrl-C in what it runs in the background, and whatever tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -166,5 +179,6 @@ def statements(desk):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest file first: files are shared out in this order, and nobody is to wait for the last one."""
-    items.sort(key=lambda item: item.path.name != "test_live_contract.py")
+    """The longest files first: they are shared out in this order, and nobody is to wait for the last one."""
+    first = {f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.name, len(first)))

@@ -1,5 +1,6 @@
 """The real command as a process, in an empty folder, with no environment but what a test says."""
 
+import functools
 import json
 import os
 import signal
@@ -67,6 +68,12 @@ class Command:
 def nobody(tmp_path):
     """A user who has set nothing up."""
     return Command(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def help_of(tmp_path_factory):
+    """What a command says of itself to who has set nothing up; asked once."""
+    return functools.cache(lambda *command: Command(tmp_path_factory.mktemp("nobody"))(*command, "--help"))
 
 
 @pytest.fixture

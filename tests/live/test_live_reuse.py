@@ -40,9 +40,11 @@ def at_once(live, session, file_id, count, **more):
 
 
 def finished(live, session, rows):
+    """Every analysis of the account, once all are final; there are no others."""
+
     def final():
-        url = f"{live.url}/api/v1/analyses"
-        found = [session.get(f"{url}/{row['id']}", timeout=30).json() for row in rows]
+        found = session.get(f"{live.url}/api/v1/analyses?limit=100", timeout=30).json()["data"]
+        assert {row["id"] for row in found} == {row["id"] for row in rows}
         return found if all(row["status"] in FINAL for row in found) else None
 
     return live.wait_for(final, every=0.5)

@@ -15,6 +15,8 @@ from openai import OpenAI
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+LOOKS_EVERY = 0.02
+"""Seconds between two looks of a server whether it is to stop; by default half of one."""
 HANGS_UP = 0
 """A status of a script's: what it says is sent as it is, and then it hangs up."""
 
@@ -99,7 +101,7 @@ class Script:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[LOOKS_EVERY], daemon=True).start()
 
     def say(self, answer: Any, status: int = 200, **headers: str) -> None:
         self.answers.append(

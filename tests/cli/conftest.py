@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from endpoint import LOOKS_EVERY
 from waiting import PATIENCE
 
 COMMAND = Path(sys.executable).parent / "vitrine"
@@ -143,7 +144,7 @@ class Scripted:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[LOOKS_EVERY], daemon=True).start()
 
     def say(self, body, status=200, **headers):
         answer = (status, body, {name.replace("_", "-"): value for name, value in headers.items()})

@@ -12,7 +12,7 @@ import psutil
 import psycopg
 import redis
 import requests
-from endpoint import BIN, ROOT, Analyst
+from endpoint import BIN, ROOT, WITH_US, Analyst
 from sqlalchemy import select
 from waiting import PATIENCE, wait_until
 
@@ -67,7 +67,14 @@ class Live:
     def start(self, name, command, **more):
         env = {**os.environ, **self.environment, **more}
         with self.log_of(name).open("ab") as log:
-            self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+            self.processes[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
+            )
 
     def log_of(self, name):
         return Path(self.environment["STORAGE_URL"].removeprefix("file://")).parent / f"{name}.log"

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import requests
-from endpoint import BIN, ROOT
+from endpoint import BIN, ROOT, WITH_US
 from waiting import wait_until
 
 from local.ports import free_port
@@ -29,6 +29,7 @@ class WebProcess:
                 env={**os.environ, **environment, **own},
                 stdout=sink,
                 stderr=sink,
+                preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
             )
         wait_until(self._answers)
         children = Path(f"/proc/{self._minder.pid}/task/{self._minder.pid}/children")

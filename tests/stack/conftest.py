@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from endpoint import WITH_US
 from waiting import PATIENCE
 
 from local import leftovers
@@ -46,6 +47,7 @@ class Launch:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
             )
 
     @property

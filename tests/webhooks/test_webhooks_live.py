@@ -15,6 +15,7 @@ from livesystem import SHORTEST_LEASE, system_of
 from PIL import Image
 from receiver import Receiver, answer, close_early, redirect_to, too_much
 from standardwebhooks import Webhook
+from waiting import PATIENCE
 
 API = "/api/v1"
 TIMEOUT = 2
@@ -185,7 +186,7 @@ def test_a_worker_that_is_stopped_finishes_what_it_sends_and_sends_nothing_twice
     hooked.wait_for(lambda: receiver.messages)
     process = hooked.processes.pop("postman")
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     start_postman(hooked)
     hooked.wait_for(lambda: sent <= set(receiver.ids))
     assert len(receiver.messages) == len(sent)
@@ -227,4 +228,4 @@ def test_events_are_followed_by_the_command_line_and_posted_on_signed(hooked, ma
     assert Webhook(b"dev-secret").verify(message.body, message.headers)["type"] == "analysis.completed"
     process = hooked.processes.pop("listen")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(PATIENCE) == 130

@@ -125,8 +125,8 @@ def stops(vitrine: System, *, items: int, times: int) -> Outcome:
     statuses: set[int] = set()
     for number in range(times):
         shop.until_done(1 + number * items * 9 // (times * 10), STEP_SECONDS)
-        name = chosen.choice(killer.workers())
-        _until_held(vitrine, name)  # one that is still starting has nothing to finish
+        # One that is still starting has nothing to finish, and may have nothing before all is done.
+        name = _one_that_works(vitrine, killer, chosen)
         started = time.monotonic()
         statuses.add(vitrine.end(name))
         lasted.append(time.monotonic() - started)
@@ -258,12 +258,23 @@ def _only_wrong_clocks(vitrine: System, minutes: int) -> Iterator[None]:
 
 def _until_held(vitrine: System, name: str) -> None:
     """Wait until a worker has something to lose."""
+    until(lambda: _holds(vitrine, name), f"{name} holds nothing", STEP_SECONDS)
 
-    def held() -> bool:
-        with vitrine.database() as connection:
-            return bool(connection.execute(HELD.encode(), [f"{name}@bench-%"]).fetchall())
 
-    until(held, f"{name} holds nothing", STEP_SECONDS)
+def _one_that_works(vitrine: System, killer: Killer, chosen: random.Random) -> str:
+    """Any worker that has something to lose, as soon as there is one."""
+    return chosen.choice(
+        until(
+            lambda: [name for name in killer.workers() if _holds(vitrine, name)],
+            "no worker holds anything",
+            STEP_SECONDS,
+        )
+    )
+
+
+def _holds(vitrine: System, name: str) -> bool:
+    with vitrine.database() as connection:
+        return connection.execute(HELD.encode(), [f"{name}@bench-%"]).fetchone() is not None
 
 
 def _lease(vitrine: System) -> float:

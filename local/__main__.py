@@ -7,8 +7,8 @@ from pkgutil import resolve_name
 from local.failures import LocalError
 
 COMMANDS = {"up": "local.terminal:up", "check": "local.check:check", "lock": "local.lock:lock"}
-SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""All tests but the slow ones, by two processes with servers of their own: for the most part, tests wait."""
+SIDE_BY_SIDE = ["--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""All tests but the slow ones, by three processes with servers of their own: many tests wait."""
 
 
 def main() -> int:

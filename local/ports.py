@@ -2,17 +2,30 @@
 
 import contextlib
 import errno
+import random
 import socket
+from pathlib import Path
 
 import psutil
 
 from local.failures import LocalError
 
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST, FIRST_OUTGOING = 10_000, 32_768
+TRIES = 20
+
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
-    """A port nobody listens on: the preferred one if it is free."""
+    """A port nobody listens on: the preferred one if it is free.
+
+    Rather one that no outgoing connection gets: those come and go before a server has taken its port.
+    """
     if preferred and is_free(preferred, host):
         return preferred
+    kept = range(LOWEST, max(_first_outgoing(), LOWEST + TRIES))
+    for port in random.sample(kept, TRIES):  # several that look at once are not to find the same
+        if is_free(port, host):
+            return port
     with socket.socket(_family(host)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -33,6 +46,13 @@ def require_port(host: str, port: int) -> None:
             f"Port {port} is taken{_holder(port)}. Choose another one: PORT={port + 1} python3 dev up"
         )
     raise LocalError(f"Cannot listen on {host} port {port}: {problem.strerror}. Set HOST or PORT.")
+
+
+def _first_outgoing() -> int:
+    try:
+        return int(OUTGOING.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return FIRST_OUTGOING
 
 
 def _bind_error(host: str, port: int) -> OSError | None:

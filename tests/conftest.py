@@ -4,19 +4,17 @@ Tests inside this process use a database and a Redis number of their own, where 
 queue stays queued until they run it themselves. The live system has the other ones.
 """
 
-import dataclasses
 import os
 import signal
-import subprocess
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import psycopg
 import pytest
-from endpoint import BIN, ROOT, Analyst, Script
-from livesystem import Live, environment_of
+from endpoint import Analyst, Script
+from livesystem import environment_of, migrate_template, system_of
 from PIL import Image
 from rawhost import OUTSIDE
 
@@ -25,8 +23,20 @@ from core.desk import Desk
 from core.ids import new_id
 from core.services import keys
 from local import embedded
-from local.ports import free_port
 from webapp.app import create_app
+
+LONGEST = (
+    "test_faults_brief",
+    "test_batches_big",
+    "test_faults_steady",
+    "test_live_contract",
+    "test_stack_killed",
+    "test_webhooks_live",
+    "test_cli_commands",
+    "test_stack_refusals",
+    "test_live_system",
+    "test_streams_live",
+)
 
 # A shell ignores Ctrl-C in what it runs in the background, and whatever tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,8 +51,9 @@ def folder():
 
 @pytest.fixture(scope="session")
 def servers(folder):
-    """URLs of Postgres and Valkey, without a database or number."""
+    """URLs of Postgres and Valkey; a database that is made there has the schema."""
     with embedded.postgres(folder / "pg") as database, embedded.valkey(folder / "vk") as redis:
+        migrate_template((database, redis), folder)
         yield database, redis
 
 
@@ -58,7 +69,6 @@ def environment(servers, folder):
         VISION_MODELS="scripted,gpt-4.1-mini",
     )
     os.environ.update(values)
-    subprocess.run([BIN / "vitrine", "migrate"], cwd=ROOT, check=True, capture_output=True)
     return values
 
 
@@ -124,36 +134,20 @@ def photo_maker():
 @pytest.fixture(scope="session")
 def live(servers, folder, settings):
     """gunicorn, two workers and the analyst, over real HTTP."""
-    analyst = Analyst("--keep-images")
-    port = free_port()
-    environment = environment_of(
-        servers,
-        "live",
-        0,
-        folder,
-        OPENAI_BASE_URL=analyst.base_url,
-        PORT=str(port),
-        LOG_LEVEL="INFO",
-        WORKER_CONCURRENCY="4",
-        WEB_THREADS="32",
-        VISION_MODELS="pixel-analyst-2",
+    own = {
+        "LOG_LEVEL": "INFO",
+        "WORKER_CONCURRENCY": "4",
+        "WEB_THREADS": "32",
+        "VISION_MODELS": "pixel-analyst-2",
         # Where tests have hosts of images; all else on this machine stays forbidden.
-        OUTBOUND_NETWORKS=f"{OUTSIDE}/32",
-        OUTBOUND_PORTS="1-65535",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
-    migrated = system.vitrine("migrate")
-    assert migrated.returncode == 0, migrated.stderr
-    with ExitStack() as ends:
-        ends.callback(desk.database.close)
-        ends.callback(analyst.stop)
-        ends.callback(system.stop_all)
-        system.start("web", [BIN / "gunicorn", "wsgi:app"])
+        "OUTBOUND_NETWORKS": f"{OUTSIDE}/32",
+        "OUTBOUND_PORTS": "1-65535",
+    }
+    with system_of(servers, settings, folder, "live", 0, Analyst("--keep-images"), **own) as system:
+        system.start_web("web")
         for number in (1, 2):
             system.start_worker(f"worker-{number}")
-        system.wait_for(lambda: system.sees_workers(2), seconds=180)
+        system.wait_for(lambda: system.sees_workers(2))
         yield system
 
 
@@ -187,5 +181,6 @@ def statements(monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest file first: files are shared out in this order, and nobody is to wait for the last one."""
-    items.sort(key=lambda item: item.path.name != "test_live_contract.py")
+    """The longest files first: they are shared out in this order, and nobody is to wait for the last one."""
+    first = {f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.name, len(first)))

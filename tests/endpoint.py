@@ -1,6 +1,7 @@
 """The only thing the tests fake: the vision endpoint. Either the pixel analyst as a process, or a script."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -13,8 +14,14 @@ from typing import Any
 import requests
 from openai import OpenAI
 
+from local.parent_death import signal_on_parent_death
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+LOOKS_EVERY = 0.02
+"""Seconds between two looks of a server whether it is to stop; by default half of one."""
+WITH_US = signal_on_parent_death(signal.SIGTERM)
+"""For `preexec_fn`: a process that is stopped when the tests are killed. Not for threads to start."""
 HANGS_UP = 0
 """A status of a script's: what it says is sent as it is, and then it hangs up."""
 
@@ -25,7 +32,12 @@ class Analyst:
     def __init__(self, *flags: str) -> None:
         command = [sys.executable, "-m", "local.analyst", "--port", "0", *flags]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
         )
         self.line = self.process.stdout.readline()
         self.base_url = self.line.split()[-1]
@@ -99,7 +111,7 @@ class Script:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[LOOKS_EVERY], daemon=True).start()
 
     def say(self, answer: Any, status: int = 200, **headers: str) -> None:
         self.answers.append(

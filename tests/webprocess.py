@@ -5,11 +5,11 @@ import os
 import re
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import requests
-from endpoint import BIN, ROOT
+from endpoint import BIN, ROOT, WITH_US
+from waiting import wait_until
 
 from local.ports import free_port
 
@@ -29,8 +29,9 @@ class WebProcess:
                 env={**os.environ, **environment, **own},
                 stdout=sink,
                 stderr=sink,
+                preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
             )
-        wait_until(self._answers, seconds=90)
+        wait_until(self._answers)
         children = Path(f"/proc/{self._minder.pid}/task/{self._minder.pid}/children")
         self.pid = int(children.read_text().split()[0])
 
@@ -76,11 +77,3 @@ class WebProcess:
             return requests.get(f"{self.url}/health", timeout=2).ok
         except requests.RequestException:
             return False
-
-
-def wait_until(look, seconds=10):
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-    return found

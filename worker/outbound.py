@@ -8,6 +8,7 @@ followed here, and the environment's proxies do not count.
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,9 +92,7 @@ class Outbound:
     def __init__(self, rules: AddressRules, look_up: LookUp | None = None) -> None:
         self._rules = rules
         self._look_up = look_up or addresses_of
-        # Made once: reading a hundred certificates takes longer than a handshake.
-        self._trust = ssl.create_default_context(cafile=certifi.where())
-        self._trust.load_default_certs()  # and the machine's own, where an intranet has its authority
+        self._trust = _authorities()
 
     def target(self, url: str) -> Target:
         """Where an address leads, as far as its text tells. Raises OutboundError."""
@@ -148,6 +147,14 @@ class Outbound:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Read once by a process: a hundred certificates take longer than a handshake."""
+    trust = ssl.create_default_context(cafile=certifi.where())
+    trust.load_default_certs()  # and the machine's own, where an intranet has its authority
+    return trust
 
 
 class _Session(HTTPSession):  # type: ignore[misc]  # published without type information

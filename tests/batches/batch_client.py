@@ -19,12 +19,12 @@ def look(live, session, batch_id):
     return view
 
 
-def finished(live, session, batch_id, seconds=60):
+def finished(live, session, batch_id):
     def final():
         view = look(live, session, batch_id)
         return view if view["status"] in FINAL else None
 
-    return live.wait_for(final, seconds, every=0.3)
+    return live.wait_for(final, every=0.3)
 
 
 def act(live, session, batch_id, verb, **body):

@@ -413,7 +413,7 @@ def test_sample_photos_in_an_archive_are_answered_by_the_workers(quick, tmp_path
     def done():
         return session.get(url, timeout=10).json()["status"] == "completed"
 
-    quick.wait_for(done, seconds=60)
+    quick.wait_for(done)
     rows = session.get(f"{url}/results", timeout=10).json()["data"]
     assert [row["custom_id"] for row in rows] == sorted(f"shop/{sample.path.name}" for sample in samples)
     assert all(row["status"] == "completed" and row["answer"] for row in rows)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 from sqlalchemy import func, select, update
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 from core.errors import InvalidRequest
 from core.models import Analysis, Batch, Blob, File

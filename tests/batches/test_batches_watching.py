@@ -10,7 +10,7 @@ import pytest
 import requests
 from batch_client import act, submit, upload_photo
 from sqlalchemy import func, update
-from webprocess import wait_until
+from waiting import wait_until
 
 from core.models import Analysis
 from core.services import batches, dispatching

@@ -1,5 +1,6 @@
 """The real command as a process, in an empty folder, with no environment but what a test says."""
 
+import functools
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from endpoint import LOOKS_EVERY
+from waiting import PATIENCE
 
 COMMAND = Path(sys.executable).parent / "vitrine"
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -42,12 +45,12 @@ class Command:
         return self.end(process, given)
 
     def end(self, process, given=None):
-        out, err = process.communicate(given, timeout=60)
+        out, err = process.communicate(given, timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
     def interrupt(self, process, ready):
         """Press Ctrl-C once something has happened."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not ready():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end, "it did not happen in time"
@@ -66,6 +69,12 @@ class Command:
 def nobody(tmp_path):
     """A user who has set nothing up."""
     return Command(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def help_of(tmp_path_factory):
+    """What a command says of itself to who has set nothing up; asked once."""
+    return functools.cache(lambda *command: Command(tmp_path_factory.mktemp("nobody"))(*command, "--help"))
 
 
 @pytest.fixture
@@ -135,7 +144,7 @@ class Scripted:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[LOOKS_EVERY], daemon=True).start()
 
     def say(self, body, status=200, **headers):
         answer = (status, body, {name.replace("_", "-"): value for name, value in headers.items()})

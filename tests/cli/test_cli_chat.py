@@ -11,8 +11,12 @@ import time
 
 import pytest
 from endpoint import BIN
+from waiting import PATIENCE
 
 from cli.interrupt import SLICE
+
+LOST_AFTER = 20
+"""Seconds after which a Ctrl-C that did nothing was lost."""
 
 
 @pytest.fixture
@@ -166,18 +170,27 @@ class Terminal:
         )
         os.close(slave)
 
-    def wait_for(self, words, count=1):
-        end = time.monotonic() + 60
+    def wait_for(self, words, count=1, seconds=PATIENCE):
+        end = time.monotonic() + seconds
         while self.shown.count(words) < count:
             assert time.monotonic() < end, f"{words!r} is not in {self.shown!r}"
             if select.select([self._master], [], [], SLICE)[0]:
                 self._read()
 
+    def interrupt(self, words, count=1):
+        """Press Ctrl-C, and again where it was lost: readline hears none while it draws its prompt."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.wait_for(words, count, LOST_AFTER)
+        except AssertionError:
+            self.process.send_signal(signal.SIGINT)
+            self.wait_for(words, count)
+
     def type(self, text):
         os.write(self._master, text.encode())
 
     def end(self):
-        status = self.process.wait(60)
+        status = self.process.wait(PATIENCE)
         while select.select([self._master], [], [], 0)[0] and self._read():
             pass
         os.close(self._master)
@@ -225,10 +238,9 @@ def test_on_a_terminal_ctrl_c_stops_the_answer_and_the_talk_goes_on(vitrine, qui
     terminal.type("Quick?\n")
     terminal.wait_for("tokens, free")
     terminal.wait_for("> ", 3)
-    terminal.process.send_signal(signal.SIGINT)
-    terminal.wait_for("Ctrl-C again leaves", 2)
+    terminal.interrupt("Ctrl-C again leaves", 2)
     terminal.wait_for("> ", 4)
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt("To go on: vitrine chat --session")
     assert terminal.end() == 0
     assert [row["status"] for row in said()[1]] == ["cancelled"] * 2 + ["completed"] * 2
 
@@ -242,9 +254,9 @@ def test_on_a_terminal_the_ctrl_c_after_the_one_that_stopped_an_answer_leaves(vi
     terminal.process.send_signal(signal.SIGINT)
     terminal.wait_for("Stopped.")
     terminal.wait_for("> ", 2)
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt("To go on: vitrine chat --session")
     assert terminal.end() == 0
-    assert "To go on: vitrine chat --session" in terminal.shown
+    assert terminal.shown.count("Ctrl-C again leaves") == 1
 
 
 def test_on_a_terminal_what_is_no_command_is_not_asked_either(vitrine, quick, said):

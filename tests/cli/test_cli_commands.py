@@ -28,19 +28,19 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "vitrine")
-def test_help_needs_no_environment(nobody, command):
-    done = nobody(*command, "--help")
+def test_help_needs_no_environment(help_of, command):
+    done = help_of(*command)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: vitrine {' '.join(command)}".rstrip())
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_every_client_command_shows_an_example(nobody, name):
-    assert f"\n    vitrine {name} " in nobody(name, "--help").stdout
+def test_every_client_command_shows_an_example(help_of, name):
+    assert f"\n    vitrine {name} " in help_of(name).stdout
 
 
-def test_the_help_groups_client_and_operator_commands(nobody):
-    shown = nobody("--help").stdout
+def test_the_help_groups_client_and_operator_commands(help_of):
+    shown = help_of().stdout
     client, operator = shown.split("Operator's commands:\n")
     assert all(f"  {name} " in client.split("\nCommands:\n")[1] for name in CLIENTS)
     assert "keys" in operator

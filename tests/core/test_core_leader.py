@@ -1,9 +1,8 @@
 """One process leads; when it goes, hangs or loses its connection, another does."""
 
-import time
-
 import pytest
 from sqlalchemy import text
+from waiting import wait_until
 
 from core.db import Database
 from core.leader import Leader
@@ -53,10 +52,3 @@ def test_who_hangs_loses_the_post(two, monkeypatch):
     monkeypatch.setattr("core.leader.SILENCE", "100ms")
     assert one.leads()
     wait_until(other.leads)
-
-
-def wait_until(holds):
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
-from webprocess import wait_until
+from waiting import wait_until
 
 from core.blobs import Blobs
 from core.errors import NotFound
@@ -272,7 +272,7 @@ def test_bytes_that_come_in_again_while_they_are_removed_are_there_in_the_end(de
         with pytest.raises(NotFound):
             desk.blobs.get(first.digest)
         coming = pool.submit(keep)
-        wait_until(lambda: waiting_for_locks(desk) or coming.done(), seconds=60)
+        wait_until(lambda: waiting_for_locks(desk) or coming.done())
         assert not coming.done()
         holding.may_go_on.set()
         collecting.result()

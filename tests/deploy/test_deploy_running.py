@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import requests
 from composefile import GIVEN, ROOT, SERVICES, environment_of, interpolated
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from waiting import PATIENCE, wait_until
 
 from local import embedded, unprivileged
 from local.ports import free_port
@@ -61,7 +63,7 @@ class Containers:
         return self.run(service, *SERVICES[service]["healthcheck"]["test"][1:])
 
     def until_healthy(self, service):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while (look := self.check(service)).returncode:
             said = (self.folder / f"{service}.log").read_text()
             assert self.processes[service].poll() is None, said
@@ -183,15 +185,12 @@ def redis_client(tmp_path):
     environment = {"PATH": f"{program.parent}:{os.defpath}", "VALKEYCLI_AUTH": password}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     client = redis.Redis(port=port, password=password, decode_responses=True)
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            client.ping()
-        except redis.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            break
+
+    def answers():
+        with suppress(redis.ConnectionError):
+            return client.ping()
+
+    wait_until(answers)
     yield client
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0

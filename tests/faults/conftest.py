@@ -18,3 +18,14 @@ def brief():
     """A system whose leases run out soon, for what would take minutes otherwise."""
     with system.running(faults.WORKERS, **faults.ENVIRONMENT, **faults.BRIEF) as vitrine:
         yield vitrine
+
+
+@pytest.fixture
+def kept():
+    """Play a scenario, all of whose promises are to be kept."""
+
+    def keep(vitrine, name):
+        outcome = faults.SCENARIOS[name].quick(vitrine)
+        assert outcome.broken == [], outcome
+
+    return keep

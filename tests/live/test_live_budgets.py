@@ -1,19 +1,16 @@
 """Budgets and the audit with real processes, at a price that makes worst case and cost the same."""
 
-import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from endpoint import BIN, Script, completion
-from livesystem import Live, environment_of
+from endpoint import Script, completion
+from livesystem import system_of
 
-from core.desk import Desk
 from core.ids import new_id
 from core.models import BudgetKind
 from core.services import keys
-from local.ports import free_port
 
 TOKENS = 10
 PRICE = {"input": "0", "cached_input": "0", "output": "1000"}
@@ -23,37 +20,20 @@ PRICE = {"input": "0", "cached_input": "0", "output": "1000"}
 @pytest.fixture(scope="module")
 def metered(servers, folder, settings):
     """gunicorn and two workers, asking a script that always answers with TOKENS."""
-    script = Script()
     prices = folder / "prices.json"
     prices.write_text(json.dumps({"metered": PRICE}))
-    port = free_port()
-    environment = environment_of(
-        servers,
-        "metered",
-        5,
-        folder,
-        OPENAI_BASE_URL=script.base_url,
-        VISION_MODEL="metered",
-        PRICE_TABLE=str(prices),
-        PORT=str(port),
-        WORKER_CONCURRENCY="16",
-        WEB_THREADS="32",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, script, {}, desk)
-    assert system.vitrine("migrate").returncode == 0
-    system.start("metered-web", [BIN / "gunicorn", "wsgi:app"])
-    for number in (1, 2):
-        system.start_worker(f"metered-{number}")
-    try:
-        system.wait_for(lambda: system.sees_workers(2), seconds=60)
+    own = {
+        "VISION_MODEL": "metered",
+        "PRICE_TABLE": str(prices),
+        "WORKER_CONCURRENCY": "16",
+        "WEB_THREADS": "32",
+    }
+    with system_of(servers, settings, folder, "metered", 5, Script(), **own) as system:
+        system.start_web("metered-web")
+        for number in (1, 2):
+            system.start_worker(f"metered-{number}")
+        system.wait_for(lambda: system.sees_workers(2))
         yield system
-    finally:
-        for name in list(system.processes):
-            system.stop(name)
-        script.stop()
-        desk.database.close()
 
 
 @pytest.fixture
@@ -100,7 +80,7 @@ def test_with_money_for_50_calls_200_concurrent_requests_make_exactly_50(metered
         found = [session.get(f"{metered.url}/api/v1/analyses/{each}", timeout=30).json() for each in accepted]
         return found if all(row["completed_at"] for row in found) else None
 
-    final = metered.wait_for(ends, seconds=60, every=1)
+    final = metered.wait_for(ends, every=1)
     assert len([row for row in final if row["status"] == "completed"]) == 50
     failures = {row["error"]["code"] for row in final if row["status"] != "completed"}
     assert failures <= {"budget_exceeded"}
@@ -129,7 +109,7 @@ def test_a_batch_pauses_at_its_cap_and_goes_on_with_a_higher_one(metered, endpoi
 
     url = f"{metered.url}/api/v1/batches/{batch_id}"
     session.post(f"{url}/resume", json={"max_cost": 100}, timeout=30)
-    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)), seconds=60)
+    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)))
     assert (done["counts"]["completed"], done["cost"]["total_cost"]) == (40, 0.4)
     assert len(endpoint.calls) == 40
 
@@ -145,7 +125,7 @@ def test_a_batch_spends_its_budget_to_the_last_call_and_waits_for_a_top_up(meter
         "defaults": {"question": "?!", "max_tokens": TOKENS, "cache": "off"},
     }
     batch_id = session.post(f"{metered.url}/api/v1/batches", json=body, timeout=30).json()["id"]
-    paused = metered.wait_for(lambda: _paused(_counted(metered, session, batch_id)), seconds=60)
+    paused = metered.wait_for(lambda: _paused(_counted(metered, session, batch_id)))
     metered.wait_for(lambda: _counted(metered, session, batch_id)["counts"]["completed"] == 25)
     assert "monthly budget" in paused["reason"]
     assert len(endpoint.calls) == 25
@@ -153,7 +133,7 @@ def test_a_batch_spends_its_budget_to_the_last_call_and_waits_for_a_top_up(meter
 
     told = metered.vitrine("keys", "limit", session.key_id, "--monthly-usd", "5")
     assert "$0.25/5 a month" in told.stdout, told.stderr
-    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)), seconds=60)
+    done = metered.wait_for(lambda: _completed(_counted(metered, session, batch_id)))
     assert done["counts"]["completed"] == 60
     assert len(endpoint.calls) == 60
     rows = session.get(f"{metered.url}/api/v1/batches/{batch_id}/results", timeout=30).json()["data"]

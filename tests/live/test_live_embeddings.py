@@ -5,13 +5,11 @@ import hashlib
 import io
 
 import pytest
-from endpoint import BIN, Analyst
-from livesystem import Live, environment_of
+from endpoint import Analyst
+from livesystem import system_of
 from PIL import Image
 
-from core.desk import Desk
 from core.services import image_embeddings
-from local.ports import free_port
 
 MODEL = "text-embedding-3-small"
 
@@ -19,33 +17,14 @@ MODEL = "text-embedding-3-small"
 @pytest.fixture(scope="module")
 def embedding(servers, folder, settings):
     """gunicorn, two workers and the analyst, with a model for the embeddings of images."""
-    analyst, port = Analyst(), free_port()
-    environment = environment_of(
-        servers,
-        "embedding",
-        6,
-        folder,
-        OPENAI_BASE_URL=analyst.base_url,
-        SIMILAR_EMBEDDING_MODEL=MODEL,
-        PORT=str(port),
-        WORKER_CONCURRENCY="4",
-        WEB_THREADS="16",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    own = dataclasses.replace(settings, database_url=url, similar_embedding_model=MODEL)
-    desk = Desk.open(own, name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
-    try:
-        assert system.vitrine("migrate").returncode == 0
-        system.start("embedding-web", [BIN / "gunicorn", "wsgi:app"])
+    own = {"SIMILAR_EMBEDDING_MODEL": MODEL, "WORKER_CONCURRENCY": "4", "WEB_THREADS": "16"}
+    settings = dataclasses.replace(settings, similar_embedding_model=MODEL)
+    with system_of(servers, settings, folder, "embedding", 6, Analyst(), **own) as system:
+        system.start_web("embedding-web")
         for number in (1, 2):
             system.start_worker(f"embedding-{number}")
-        system.wait_for(lambda: system.sees_workers(2), seconds=180)
+        system.wait_for(lambda: system.sees_workers(2))
         yield system
-    finally:
-        system.stop_all()
-        analyst.stop()
-        desk.database.close()
 
 
 @pytest.fixture
@@ -97,8 +76,8 @@ def has_embedded(live, session, count):
 def test_what_was_analysed_is_embedded_and_what_is_sent_is_ranked_by_that(embedding, session):
     for color in ("red", "blue"):
         analyse(embedding, session, picture(color))
-    embedding.wait_for(lambda: has_embedded(embedding, session, 2), seconds=60)
-    answer = embedding.wait_for(lambda: by_embedding(embedding, session, picture("darkred", 70)), seconds=60)
+    embedding.wait_for(lambda: has_embedded(embedding, session, 2))
+    answer = embedding.wait_for(lambda: by_embedding(embedding, session, picture("darkred", 70)))
     assert [row["ranked_by"] for row in answer["data"]] == ["embedding"] * 2
     assert answer["data"][0]["sha256"] == hashlib.sha256(picture("red")).hexdigest()
     assert answer["data"][0]["analysis_id"] not in {row["id"] for row in embedded(embedding, session)}
@@ -113,9 +92,9 @@ def by_embedding(live, session, content):
 def test_the_command_tells_that_scores_come_from_embeddings(embedding, session, tmp_path):
     analyse(embedding, session, picture("olive"))
     upload(embedding, session, picture("plum"))
-    embedding.wait_for(lambda: has_embedded(embedding, session, 1), seconds=60)
+    embedding.wait_for(lambda: has_embedded(embedding, session, 1))
     (tmp_path / "asked.jpg").write_bytes(picture("olive", 60))
-    embedding.wait_for(lambda: by_embedding(embedding, session, picture("olive", 60)), seconds=60)
+    embedding.wait_for(lambda: by_embedding(embedding, session, picture("olive", 60)))
     secret = session.headers["Authorization"].removeprefix("Bearer ")
     server = ("--url", embedding.url, "--key", secret)
     found = embedding.vitrine("similar", str(tmp_path / "asked.jpg"), *server)
@@ -129,7 +108,7 @@ def test_each_image_is_paid_once_and_is_in_the_usage_with_a_preset_of_its_own(em
         body = {"question": question, "wait": "30"}
         files = {"file": ("p.jpg", content)}
         session.post(f"{embedding.url}/api/v1/analyses", files=files, data=body, timeout=90)
-    embedding.wait_for(lambda: has_embedded(embedding, session, 1), seconds=60)
+    embedding.wait_for(lambda: has_embedded(embedding, session, 1))
     for _ in range(2):
         search(embedding, session, content)
     [row] = embedded(embedding, session)
@@ -155,7 +134,7 @@ def test_rebuilding_embeds_what_lacks_it_tells_that_it_is_paid_and_then_has_noth
 
 def test_an_endpoint_that_fails_leaves_analyses_and_searches_working(embedding, session):
     made = analyse(embedding, session, picture("navy"))
-    embedding.wait_for(lambda: has_embedded(embedding, session, 1), seconds=60)
+    embedding.wait_for(lambda: has_embedded(embedding, session, 1))
     embedding.analyst.turn(insufficient_quota=True)
     answer = search(embedding, session, picture("gold"))
     embedding.analyst.turn(insufficient_quota=False)

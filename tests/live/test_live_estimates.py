@@ -116,4 +116,4 @@ def run(live, session, ids, asked):
         found = session.get(f"{live.url}/api/v1/batches/{made['id']}").json()
         return found if found["completed_at"] else None
 
-    return live.wait_for(finished, seconds=100)
+    return live.wait_for(finished)

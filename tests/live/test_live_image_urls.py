@@ -27,7 +27,7 @@ def submit_sheet(live, session, urls):
 
 def finished(live, session, batch):
     place = live.url + batch.headers["Location"]
-    live.wait_for(lambda: session.get(place, timeout=30).json()["status"] in FINAL, 90)
+    live.wait_for(lambda: session.get(place, timeout=30).json()["status"] in FINAL)
     return session.get(f"{place}/results?limit=1000", timeout=30).json()["data"]
 
 
@@ -81,7 +81,7 @@ def test_chats_and_their_batches_name_images_by_url(quick, photo):
         }
         batch = session.post(f"{v1}/batches", json=order, timeout=30).json()
         place = f"{v1}/batches/{batch['id']}"
-        quick.wait_for(lambda: session.get(place, timeout=30).json()["status"] in FINAL, 90)
+        quick.wait_for(lambda: session.get(place, timeout=30).json()["status"] in FINAL)
     assert "red" in chat.json()["choices"][0]["message"]["content"]
     assert session.get(place, timeout=30).json()["request_counts"] == {
         "total": 2,

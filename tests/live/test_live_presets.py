@@ -49,7 +49,7 @@ def answers(live, shop):
     made = session.post(f"{live.url}/api/v1/batches", json={"inputs": inputs}, timeout=60)
     assert made.status_code == 202, made.text
     url = f"{live.url}{made.headers['Location']}"
-    live.wait_for(lambda: session.get(url, timeout=30).json()["completed_at"], seconds=100, every=0.5)
+    live.wait_for(lambda: session.get(url, timeout=30).json()["completed_at"], every=0.5)
     rows = session.get(f"{url}/results?limit=1000", timeout=30).json()["data"]
     found = {preset: {} for preset in ASKED}
     for row in rows:

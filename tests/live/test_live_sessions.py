@@ -1,8 +1,6 @@
 """Conversations with the whole system: web processes, workers, and an endpoint that measures photos."""
 
 import base64
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -97,8 +95,7 @@ def test_of_fifty_posts_at_once_one_is_answered_and_none_comes_between(quick, ta
 
 
 def test_a_killed_worker_locks_no_session(quick, talker):
-    quick.start_worker("doomed", WORKER_LEASE="10")
-    quick.wait_for(lambda: quick.works("doomed"), seconds=60)
+    quick.start_doomed()
     quick.analyst.turn(latency=3)
     sessions = [talker.begin() for _ in range(24)]  # more than the others run and hold ready
     mine = Analysis.worker.startswith("doomed") & (Analysis.state == "running")
@@ -110,8 +107,7 @@ def test_a_killed_worker_locks_no_session(quick, talker):
     with ThreadPoolExecutor(24) as pool:
         saying = [pool.submit(talker.say, session, "?") for session in sessions]
         quick.wait_for(held)
-        os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
-        quick.processes.pop("doomed").wait()
+        quick.kill("doomed")
         quick.analyst.turn(latency=0)
         assert {future.result().status_code for future in saying} <= {200, 202}
 
@@ -119,7 +115,7 @@ def test_a_killed_worker_locks_no_session(quick, talker):
         return [row["status"] for row in talker.listed(session)] == ["completed"] * 2
 
     for session in sessions:
-        quick.wait_for(lambda each=session: answered(each), seconds=90)
+        quick.wait_for(lambda each=session: answered(each))
         assert talker.say(session, "And?").status_code == 200
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from endpoint import WITH_US
+from waiting import PATIENCE
 
 from local import leftovers
 from local.home import ROOT, Home
 from local.ports import free_port
 
-START_SECONDS = 60
-STOP_SECONDS = 60
 GIVEN = (
     "DATABASE_URL",
     "REDIS_URL",
@@ -47,6 +47,7 @@ class Launch:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                preexec_fn=WITH_US,  # noqa: PLW1509 - only a system call
             )
 
     @property
@@ -57,8 +58,8 @@ class Launch:
     def addresses(self):
         return json.loads(self.home.addresses.read_text())
 
-    def until(self, ready, seconds=START_SECONDS):
-        deadline = time.monotonic() + seconds
+    def until(self, ready):
+        deadline = time.monotonic() + PATIENCE
         while not ready():
             assert time.monotonic() < deadline, self.said
             time.sleep(0.1)
@@ -76,7 +77,7 @@ class Launch:
         return self.status()
 
     def status(self):
-        return self.process.wait(STOP_SECONDS)
+        return self.process.wait(PATIENCE)
 
     def part(self, name):
         """The processes of one part; '' is the process manager."""

@@ -3,11 +3,7 @@
 import os
 import signal
 
-import pytest
-
 from local import leftovers
-
-pytestmark = pytest.mark.timeout(400)  # each starts whole systems, several times
 
 
 def test_a_killed_manager_stops_everything_and_is_told(home, launch):

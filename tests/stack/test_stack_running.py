@@ -2,10 +2,7 @@
 
 import stat
 
-import pytest
 import requests
-
-pytestmark = pytest.mark.timeout(400)  # each starts a whole system
 
 
 def test_a_stack_is_reachable_as_it_says_and_mends_itself_and_ends_without_a_trace(home, launch):

@@ -1,9 +1,10 @@
-"""What is said about processes and lock files, without starting anything."""
+"""What is said about processes, ports and lock files, without starting anything."""
 
 import pytest
 
 from local.deaths import Translator
 from local.lock_check import HEADER, PYTHON_LOCKS, dependency_hash, problems
+from local.ports import OUTGOING, free_port, is_free
 
 PROJECT = """
 [build-system]
@@ -71,3 +72,10 @@ def test_an_address_in_a_lock_file_is_found(project, name, line):
         file.write(f"# {line}\n" if name == "pyproject.toml" else f"{line}\n")
     assert len(problems(project)) == 1
     assert problems(project)[0].startswith(f"{name}:")
+
+
+def test_a_port_for_a_server_is_none_that_an_outgoing_connection_may_take_meanwhile():
+    first_outgoing = int(OUTGOING.read_text().split()[0])
+    ports = [free_port() for _ in range(50)]
+    assert max(ports) < first_outgoing
+    assert all(map(is_free, ports))

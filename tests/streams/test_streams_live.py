@@ -1,9 +1,7 @@
 """Streams of the live system: two web processes, two workers, real clients."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,7 +13,6 @@ from openai import OpenAI
 from typist import events, stages_of, text_of
 
 CUT_STREAMS, AT_ONCE = 100, 12
-DOOMED_LEASE = 10
 
 
 def ask(live, session, photo, last="", **fields):
@@ -29,7 +26,7 @@ def ask(live, session, photo, last="", **fields):
         answer = session.post(url, data=fields, files=files, headers=headers, stream=True, timeout=60)
         return None if answer.status_code == 503 else answer  # there are as many streams as there may be
 
-    answer = live.wait_for(open_one, 60)
+    answer = live.wait_for(open_one)
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -41,7 +38,7 @@ def follow(live, session, analysis_id, last):
         answer = session.get(url, headers={"Last-Event-ID": last} if last else {}, stream=True, timeout=60)
         return None if answer.status_code == 503 else answer
 
-    return live.wait_for(open_one, 60)
+    return live.wait_for(open_one)
 
 
 def id_of(answer):
@@ -167,7 +164,7 @@ def test_a_client_that_hangs_up_leaves_or_cancels_as_it_said(quick, photo, on_le
         row = stored(quick, session, seen[0].data["id"])
         return row if row["completed_at"] and row["answer"] else None
 
-    row = quick.wait_for(ended, 60)
+    row = quick.wait_for(ended)
     assert row["status"] == {"continue": "completed", "cancel": "cancelled"}[on_leave]
     assert row["answer"].startswith(text_of(seen))
 
@@ -179,14 +176,13 @@ def test_a_worker_killed_in_the_middle_of_a_stream_costs_nobody_a_token(quick, p
     others = [name for name in quick.processes if name.startswith("worker")]
     for name in others:
         quick.stop(name)
-    quick.start_worker("doomed", WORKER_LEASE=str(DOOMED_LEASE))
     try:
+        quick.start_doomed()
         told = events(pieces(ask(quick, session, photo)))
         seen = [next(told)]
         while sum(event.name == "token" for event in seen) < 2:
             seen.append(next(told))
-        os.kill(quick.processes["doomed"].pid, signal.SIGKILL)
-        quick.processes.pop("doomed").wait()
+        quick.kill("doomed")
     finally:
         for name in others:
             quick.start_worker(name)

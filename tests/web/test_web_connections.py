@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 import requests
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote
 import pytest
 import requests
 from sqlalchemy import delete, func, select, update
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 from core.errors import Unavailable
 from core.models import Analysis, Blob, File

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from waiting import PATIENCE
 
 from core import quiet
 from core.desk import Desk
@@ -209,7 +210,7 @@ def test_once_redis_answers_again_the_count_is_shared_again(desk, new_key, photo
 
     silent.begin()
     assert (left(other), left(client), left(other)) == (999, 999, 998)
-    end, before = time.monotonic() + 60, 998
+    end, before = time.monotonic() + PATIENCE, 998
     while time.monotonic() < end:
         left(client)
         if (now := left(other)) == before - 2:

@@ -12,7 +12,8 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 from core import metrics
 from core.desk import Desk
@@ -173,8 +174,8 @@ def test_counts_add_up_over_web_processes_and_survive_the_death_of_one(server, n
         assert answer.status_code == 202
     assert value(read(server.url), "vitrine_submissions_total", kind="analysis") == 20
     os.kill(server.pid, signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(server.pid), seconds=30)
-    wait_until(lambda: len(minder.children()) == 2, seconds=30)
+    wait_until(lambda: not psutil.pid_exists(server.pid))
+    wait_until(lambda: len(minder.children()) == 2)
     assert value(read(server.url), "vitrine_submissions_total", kind="analysis") == 20
 
 
@@ -227,7 +228,7 @@ def test_web_and_worker_that_share_a_folder_are_told_as_one(live, photo, tmp_pat
             assert found.json()["status"] == "completed", found.text
             return value(read(web.url), "vitrine_analyses_total", outcome="completed", error_code="")
 
-        wait_until(answered, seconds=60)
+        wait_until(answered)
         alone = read(f"http://127.0.0.1:{port}")
         together = read(web.url)
         for name, labels in (
@@ -238,8 +239,7 @@ def test_web_and_worker_that_share_a_folder_are_told_as_one(live, photo, tmp_pat
         ):
             assert value(together, name, **labels) == value(alone, name, **labels) > 0
         assert value(together, "vitrine_workers") >= 1
-        os.kill(live.processes["counting"].pid, signal.SIGKILL)
-        live.processes.pop("counting").wait(20)
+        live.kill("counting")
         name, labels = "vitrine_endpoint_responses_total", {"status": "200"}
         assert value(read(web.url), name, **labels) == value(together, name, **labels)
     finally:

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from endpoint import completion
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 from core.pricing import Usage, WorstCase
 from core.services import analyses, outcomes
@@ -48,7 +49,7 @@ def test_it_waits_for_chats_that_are_answered_soon_and_has_the_others_sent_again
             pool.submit(ask, server, late, "?"),
             pool.submit(ask, server, streamed, "?", stream=True),
         ]
-        wait_until(lambda: all(rows(desk, key) for key in (soon, late, streamed)), seconds=30)
+        wait_until(lambda: all(rows(desk, key) for key in (soon, late, streamed)))
         stopped = pool.submit(server.stop)  # fails where it is not over before its graceful timeout
         wait_until(lambda: not server.takes_connections())
         answer(desk, rows(desk, soon)[0])

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from webprocess import WebProcess, wait_until
+from waiting import wait_until
+from webprocess import WebProcess
 
 CLOSING = b"\r\n--b--\r\n"
 
@@ -50,7 +51,7 @@ def waiting(client):
 def test_who_waits_when_it_stops_is_answered_and_finds_the_analysis_later(server, photo, client, signed_in):
     with ThreadPoolExecutor(20) as pool:
         posts = [pool.submit(submit, server, signed_in, photo, wait=60) for _ in range(20)]
-        wait_until(lambda: len(waiting(client)) == 20, seconds=60)
+        wait_until(lambda: len(waiting(client)) == 20)
         server.stop()  # fails where it is not over before its graceful timeout
         answers = [post.result() for post in posts]
     assert {answer.status_code for answer in answers} == {202}
@@ -81,7 +82,7 @@ def test_under_load_every_request_is_answered_or_refused_and_what_was_promised_i
 
     with ThreadPoolExecutor(12) as pool:
         loads = [pool.submit(keep_posting, number) for number in range(12)]
-        wait_until(lambda: len(promised) > 24, seconds=60)
+        wait_until(lambda: len(promised) > 24)
         stopping.set()
         server.stop()
         over.set()

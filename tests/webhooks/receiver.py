@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from endpoint import LOOKS_EVERY
+
 
 @dataclass
 class Message:
@@ -64,7 +66,7 @@ class Receiver:
         """Listen; after a stop at the same port again."""
         self._server = self._make(self.port)
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[LOOKS_EVERY], daemon=True).start()
 
     @property
     def ids(self):

@@ -1,26 +1,21 @@
 """Webhooks through real processes: web, a worker for analyses, and workers that deliver and are killed."""
 
-import dataclasses
 import io
 import json
-import os
 import random
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from statistics import quantiles
 
 import pytest
 from endpoint import BIN, Analyst
-from livesystem import Live, environment_of
+from livesystem import SHORTEST_LEASE, system_of
 from PIL import Image
 from receiver import Receiver, answer, close_early, redirect_to, too_much
 from standardwebhooks import Webhook
-
-from core.desk import Desk
-from local.ports import free_port
+from waiting import PATIENCE
 
 API = "/api/v1"
 TIMEOUT = 2
@@ -36,40 +31,26 @@ def photo(seed):
 @pytest.fixture(scope="module")
 def hooked(servers, folder, settings):
     """A system of its own that may send to this machine, and tries again within seconds."""
-    analyst, port = Analyst(), free_port()
-    environment = environment_of(
-        servers,
-        "hooked",
-        2,
-        folder,
-        OPENAI_BASE_URL=analyst.base_url,
-        PORT=str(port),
-        WEB_PROCESSES="1",
-        OUTBOUND_NETWORKS="127.0.0.0/8",
-        OUTBOUND_PORTS="1-65535",
-        WEBHOOK_TIMEOUT=str(TIMEOUT),
-        WEBHOOK_SCHEDULE=",".join(["1s"] * 50),
-        WORKER_LEASE="10",
-        LOG_LEVEL="INFO",
-    )
-    url = environment["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1)
-    desk = Desk.open(dataclasses.replace(settings, database_url=url), name="tests")
-    system = Live(f"http://127.0.0.1:{port}", environment, analyst, {}, desk)
-    with ExitStack() as ends:
-        ends.callback(desk.database.close)
-        ends.callback(analyst.stop)
-        ends.callback(system.stop_all)
-        assert system.vitrine("migrate").returncode == 0
-        system.start("hooked-web", [BIN / "gunicorn", "wsgi:app"])
-        start(system, "hooked-analyses", "interactive,bulk")
-        start(system, "postman", "webhooks")
-        system.wait_for(lambda: system.sees_workers(1), seconds=60)
+    own = {
+        "WEB_PROCESSES": "1",
+        "OUTBOUND_NETWORKS": "127.0.0.0/8",
+        "OUTBOUND_PORTS": "1-65535",
+        "WEBHOOK_TIMEOUT": str(TIMEOUT),
+        "WEBHOOK_SCHEDULE": ",".join(["1s"] * 50),
+        "WORKER_LEASE": SHORTEST_LEASE,
+        "LOG_LEVEL": "INFO",
+    }
+    with system_of(servers, settings, folder, "hooked", 2, Analyst(), **own) as system:
+        system.start_web("hooked-web")
+        system.start_worker("hooked-analyses", "-Q", "interactive,bulk")
+        start_postman(system)
+        system.wait_for(lambda: system.sees_workers(1))
         yield system
 
 
-def start(system, name, queues):
-    command = [BIN / "celery", "-A", "worker.app", "worker", f"--hostname={name}@test", "-Q", queues]
-    system.start(name, [*command, "--without-mingle", "--without-gossip"])
+def start_postman(system):
+    """A worker that delivers, and does nothing else."""
+    system.start_worker("postman", "-Q", "webhooks")
 
 
 @pytest.fixture
@@ -119,7 +100,7 @@ def test_an_analysis_and_a_batch_are_told_signed_from_post_to_receiver(hooked, m
         found = {json.loads(message.body)["type"]: message for message in receiver.messages}
         return found if {"analysis.completed", "batch.completed"} <= set(found) and own.messages else None
 
-    messages = hooked.wait_for(told, 60)
+    messages = hooked.wait_for(told)
     for message in receiver.messages:
         Webhook(made["secret"]).verify(message.body, message.headers)
     completed = json.loads(messages["batch.completed"].body)["data"]
@@ -143,7 +124,6 @@ BAD = {
 }
 
 
-@pytest.mark.timeout(240)
 def test_every_kind_of_receiver_gets_each_event_and_delays_nobody_else(hooked, make_receiver, capsys):
     """Each has an account of its own, fails first and comes back; the well one's p95 is printed."""
     sessions = {name: hooked.session() for name in [*BAD, "well"]}
@@ -157,19 +137,19 @@ def test_every_kind_of_receiver_gets_each_event_and_delays_nobody_else(hooked, m
         began[ping(hooked, sessions["well"], made["well"])] = time.monotonic()
         time.sleep(0.05)
     well = receivers["well"]
-    hooked.wait_for(lambda: began.keys() <= set(well.ids), 60)
+    hooked.wait_for(lambda: began.keys() <= set(well.ids))
     delays = [message.at - began[message.id] for message in well.messages]
     for receiver in receivers.values():
         receiver.behave = 204
         receiver.closed.set()  # who hangs lets go
     receivers["is down"].start()
-    hooked.wait_for(lambda: all(sent[name] <= set(receivers[name].ids) for name in BAD), 120)
+    hooked.wait_for(lambda: all(sent[name] <= set(receivers[name].ids) for name in BAD))
 
     def delivered(name):
         place = f"{hooked.url}{API}/webhooks/{made[name]['id']}/deliveries?status=delivered&limit=100"
         return {row["id"] for row in sessions[name].get(place, timeout=10).json()["data"]}
 
-    hooked.wait_for(lambda: all(sent[name] == delivered(name) for name in BAD), 60, every=0.5)
+    hooked.wait_for(lambda: all(sent[name] == delivered(name) for name in BAD), every=0.5)
     with capsys.disabled():
         print(f"\nbeside six bad receivers: p95 {quantiles(delays, n=20)[-1] * 1000:.0f} ms")  # noqa: T201
 
@@ -179,12 +159,11 @@ def test_a_receiver_that_is_gone_is_sent_nothing_more(hooked, make_receiver):
     made = hook(hooked, session, receiver)
     ping(hooked, session, made)
     place = f"{hooked.url}{API}/webhooks/{made['id']}"
-    hooked.wait_for(lambda: not session.get(place, timeout=10).json()["enabled"], 30)
+    hooked.wait_for(lambda: not session.get(place, timeout=10).json()["enabled"])
     assert session.post(f"{place}/test", timeout=10).status_code == 409
     assert len(receiver.messages) == 1
 
 
-@pytest.mark.timeout(240)
 def test_no_event_is_lost_when_the_delivering_worker_is_killed(hooked, make_receiver):
     session, receiver = hooked.session(), make_receiver()
     made = hook(hooked, session, receiver)
@@ -192,11 +171,10 @@ def test_no_event_is_lost_when_the_delivering_worker_is_killed(hooked, make_rece
     with ThreadPoolExecutor(8) as pool:
         sent = set(pool.map(lambda _: ping(hooked, session, made), range(60)))
     for round_number in (1, 2, 3):
-        hooked.wait_for(lambda least=5 * round_number: len(receiver.messages) >= least, 90)
-        os.kill(hooked.processes["postman"].pid, signal.SIGKILL)
-        hooked.processes.pop("postman").wait()
-        start(hooked, "postman", "webhooks")
-    hooked.wait_for(lambda: sent <= set(receiver.ids), 150)
+        hooked.wait_for(lambda least=5 * round_number: len(receiver.messages) >= least)
+        hooked.kill("postman")
+        start_postman(hooked)
+    hooked.wait_for(lambda: sent <= set(receiver.ids))
     assert set(receiver.ids) == sent
 
 
@@ -205,12 +183,12 @@ def test_a_worker_that_is_stopped_finishes_what_it_sends_and_sends_nothing_twice
     made = hook(hooked, session, receiver)
     receiver.behave = lambda handler: (time.sleep(1), answer(handler, 204))
     sent = {ping(hooked, session, made) for _ in range(8)}
-    hooked.wait_for(lambda: receiver.messages, 60)
+    hooked.wait_for(lambda: receiver.messages)
     process = hooked.processes.pop("postman")
     process.terminate()
-    assert process.wait(60) == 0
-    start(hooked, "postman", "webhooks")
-    hooked.wait_for(lambda: sent <= set(receiver.ids), 90)
+    assert process.wait(PATIENCE) == 0
+    start_postman(hooked)
+    hooked.wait_for(lambda: sent <= set(receiver.ids))
     assert len(receiver.messages) == len(sent)
 
 
@@ -218,7 +196,7 @@ def test_no_secret_and_no_address_is_in_any_log(hooked, make_receiver, folder):
     session, receiver = hooked.session(), make_receiver()
     made = hook(hooked, session, receiver)
     ping(hooked, session, made)
-    hooked.wait_for(lambda: receiver.messages, 60)
+    hooked.wait_for(lambda: receiver.messages)
     logs = "".join(log.read_text(errors="replace") for log in folder.glob("*.log"))
     assert "delivery_attempted" in logs
     assert made["secret"] not in logs
@@ -243,11 +221,11 @@ def test_events_are_followed_by_the_command_line_and_posted_on_signed(hooked, ma
     with ThreadPoolExecutor(1) as pool:
         pool.submit(pings)
         try:
-            hooked.wait_for(lambda: receiver.messages, 60)
+            hooked.wait_for(lambda: receiver.messages)
         finally:
             stop.set()
     message = receiver.messages[0]
     assert Webhook(b"dev-secret").verify(message.body, message.headers)["type"] == "analysis.completed"
     process = hooked.processes.pop("listen")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(PATIENCE) == 130

@@ -250,6 +250,7 @@ def test_the_certificate_and_sni_are_those_of_the_name(authority, tls):
     tls.sni_callback = lambda _, name, __: asked.append(name)
     with RawHost(answering(200, b"a bird"), tls=tls) as host:
         outbound = Outbound(HERE, leading_to("127.0.0.1"))
+        outbound._trust = ssl.create_default_context()  # all others share theirs
         authority.configure_trust(outbound._trust)
         assert get(outbound, f"https://images.example:{host.port}/") == (200, b"a bird")
         assert refused(outbound, f"https://other.example:{host.port}/").why is Why.INSECURE

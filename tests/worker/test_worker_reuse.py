@@ -11,7 +11,7 @@ from endpoint import completion
 from prometheus_client import REGISTRY
 from rawhost import RawHost, answering
 from sqlalchemy import func, select, text, update
-from webprocess import wait_until
+from waiting import wait_until
 
 from core import quality
 from core.addresses import AddressRules
@@ -226,7 +226,7 @@ def test_a_bell_is_not_lost_where_the_leader_fails_before_it_could_be_followed(s
             claiming = pool.submit(
                 claim, shop, other
             )  # it sees the leader run, and waits to be put behind it
-            wait_until(lambda: waiting_for_locks(shop), seconds=60)
+            wait_until(lambda: waiting_for_locks(shop))
             analyses_store.move_one(session, leader.id, AnalysisState.FAILED, error_code="image_undecodable")
         claimed = claiming.result()
     assert claimed is not None

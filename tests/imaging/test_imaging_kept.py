@@ -102,7 +102,7 @@ def test_of_a_picture_that_is_kept_nothing_but_the_picture_is_sent(content):
         {"icc_profile": SRGB},
         {"quality": 40, "dpi": (72, 72)},
     ],
-    ids=str,
+    ids="-".join,
 )
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_jpeg_of_any_usual_kind_is_kept_to_the_pixel_and_that_is_told(mode, options):

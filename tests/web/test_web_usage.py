@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 
 from core.ids import new_id
 from core.models import BudgetKind, Call
@@ -211,16 +211,11 @@ def test_a_cursor_of_another_grouping_is_a_400(client, enter, read):
     assert (answer.status_code, answer.json["error_code"]) == (400, "invalid_request")
 
 
-def test_it_is_one_query_over_the_books_however_many_calls(client, enter, desk):
+def test_it_is_one_query_over_the_books_however_many_calls(client, enter, statements):
     for number in range(30):
         enter(model=f"m{number % 3}")
-    seen = []
-    note = lambda *args: seen.append(args[2])  # noqa: E731
-    event.listen(desk.database.engine, "before_cursor_execute", note)
-    try:
+    with statements() as seen:
         client.get("/api/v1/usage", query_string={"group_by": "model", **DAY})
-    finally:
-        event.remove(desk.database.engine, "before_cursor_execute", note)
     assert len([statement for statement in seen if "FROM calls" in statement]) == 1
     assert len(seen) == 2  # and the key
 

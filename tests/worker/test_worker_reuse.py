@@ -16,6 +16,8 @@ from waiting import wait_until
 from core import quality
 from core.addresses import AddressRules
 from core.models import Batch, BudgetKind, Delivery, Reuse
+from core.queue import BULK
+from core.redis import PREFIX, connect
 from core.services import (
     analyses,
     audit,
@@ -354,8 +356,9 @@ def test_who_has_used_up_a_budget_still_gets_what_is_free(shop, told, desk, new_
 def batch(shop, photo):
     """Submit a batch of so many items about one photo, with the questions given, again and again.
 
-    Batches that other tests left are no part of it: bells are counted over all of them.
+    Batches and bells that other tests left are no part of it: they are counted over all of them.
     """
+    connect(shop.desk.settings.redis_url).delete(PREFIX + BULK)
     with shop.desk.database.transaction() as session:
         session.execute(update(Batch).where(Batch.state == "running").values(state="paused"))
 

@@ -148,7 +148,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _new_images(desk: Desk, session: Session, account_id: str, paid: Iterable[Item]) -> int:
     """How many images would be embedded; those that nobody has seen are each taken to be another."""
     model = desk.settings.similar_embedding_model
-    images = [image for item in paid for image in item.images] if model else []
+    if not model:
+        return 0
+    images = [image for item in paid for image in item.images]
     digests = {image.digest for image in images if isinstance(image, Upload)}
     ids = {image for image in images if isinstance(image, str)}
     unseen = [image for image in images if not isinstance(image, Upload | str)]

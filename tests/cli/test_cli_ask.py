@@ -161,13 +161,14 @@ def test_ctrl_c_while_an_image_is_sent_leaves_the_server_without_it(scripted_use
 
 
 def test_a_second_ctrl_c_leaves_at_once(scripted_user, scripted, photo):
-    left = threading.Event()
-    scripted.answers.append(lambda: left.wait(PATIENCE) and None)  # hangs up at last
+    left, answered = threading.Event(), []
+    scripted.answers.append(lambda: answered.append(left.wait(PATIENCE)))  # hangs up at last
     process = scripted_user.start("ask", scripted_user.write("p.jpg", photo()), "What is it?")
     wait_until(lambda: scripted.asked)
     process.send_signal(signal.SIGINT)
     time.sleep(1)  # two at once would be one
     done = scripted_user.interrupt(process, lambda: True)
+    assert not answered  # nobody waited for it
     left.set()
     assert done.returncode == 130
     assert "Traceback" not in done.stderr

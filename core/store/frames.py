@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,24 +40,22 @@ def near(
     apart = FRAMES.c.hash.op("<~>", return_type=Float)(cast(bits(features.hash), FRAMES.c.hash.type))
     frame = cast(list(features.vector[FRAME.place]), FRAMES.c.frame.type)
     frame_distance = FRAMES.c.frame.op("<->", return_type=Float)(frame)
-    session.execute(LOOKING_AT_ALL)
-    found = session.execute(
-        select(FRAMES.c.digest, apart)
+    near = (
+        select(FRAMES.c.digest, apart.label("apart"))
         .where(frame_distance <= frame_apart)  # first, for it leaves one of 500, and the hash one of 3
         .where(apart <= bits_apart, belongs_to(account_id, FRAMES.c.digest))
         .order_by(apart, FRAMES.c.digest)
-        .limit(limit)
-    ).all()
-    layouts = _layouts(session, [digest for digest, _ in found])
-    return [Candidate(digest, layouts[digest], int(bits)) for digest, bits in found if digest in layouts]
-
-
-def _layouts(session: Session, digests: Sequence[str]) -> dict[str, bytes]:
-    """Apart from the sieve: joined to it, Postgres expects so many rows that it reads the whole table."""
-    query = select(MEASURES.c.digest, MEASURES.c.layout).where(
-        MEASURES.c.digest.in_(digests), MEASURES.c.version == VERSION, MEASURES.c.layout.is_not(None)
+        .limit(limit)  # before layouts are joined, else Postgres reads them all
+        .subquery()
     )
-    return {row.digest: row.layout for row in session.execute(query)}
+    query = (
+        select(near.c.digest, MEASURES.c.layout, near.c.apart)
+        .join(MEASURES, MEASURES.c.digest == near.c.digest)
+        .where(MEASURES.c.version == VERSION, MEASURES.c.layout.is_not(None))
+        .order_by(near.c.apart, near.c.digest)
+    )
+    session.execute(LOOKING_AT_ALL)
+    return [Candidate(digest, layout, int(bits)) for digest, layout, bits in session.execute(query)]
 
 
 def complete(session: Session) -> None:

@@ -9,7 +9,7 @@ EF_SEARCH = 100
 """Rows that a search looks at: recall@10 is 0.95 and more from here on (bench/similar.py)."""
 _SEARCHING = text(
     "SELECT set_config('hnsw.ef_search', :ef, true), set_config('hnsw.iterative_scan', 'strict_order', true),"
-    " set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),"
+    " set_config('enable_sort', 'off', true),"
     " set_config('plan_cache_mode', 'force_custom_plan', true)"  # else no index of a part of a table is used
 )
 

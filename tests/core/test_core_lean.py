@@ -11,9 +11,11 @@ from endpoint import BIN, ROOT
 from livesystem import environment_of
 from sqlalchemy import text
 
-from core.services import analyses, chat
+from core.pricing import Usage, WorstCase
+from core.services import analyses, chat, outcomes
 from core.services.chat import ChatRequest
 from core.services.files import Upload
+from core.services.outcomes import Answer, Closing
 
 BEFORE, SINCE = "0018_embeddings", "0019_lean_indexes"
 ROWS = """
@@ -24,6 +26,11 @@ INSERT INTO analyses (id, account_id, key_id, request_id, state, preset, preset_
                       temperature, detail, metadata, deadline_at, lease_until)
 SELECT 'an_' || state, 'acc_1', 'key_1', 'r', state, 'question', 1, 'm', 9, 0, 'auto', '{}', now(), now()
 FROM unnest(ARRAY['queued', 'running', 'completed']) AS state;
+"""
+
+WHOLE_TABLES_READ = """
+SELECT sum(seq_scan) FROM pg_stat_user_tables
+WHERE relname IN ('analyses', 'analysis_images', 'calls', 'budgets')
 """
 
 
@@ -67,6 +74,34 @@ def test_a_renewed_lease_changes_no_index(desk):
     defined = text("SELECT indexdef FROM pg_indexes WHERE tablename = 'analyses'")
     with desk.database.transaction() as session:
         assert not [index for index in session.scalars(defined) if "lease_until" in index]
+
+
+def test_no_step_of_an_analysis_reads_a_whole_table_not_even_a_small_one(desk, new_key):
+    """The plan of a prepared statement is kept while the table grows."""
+    key = new_key().key
+    asked = ChatRequest(
+        body={"messages": []}, images=[], model="scripted", max_tokens=9, stream=False, include_usage=False
+    )
+
+    def answer():
+        claimed = outcomes.claim(desk, chat.submit(desk, key, asked, "req"), "w")
+        call_id = outcomes.reserve(desk, claimed, WorstCase(0, None), [])
+        closing = Closing.settled(call_id, Usage(1, 1), None, None)
+        outcomes.succeed(desk, claimed, Answer("Red.", None, None, "stop"), closing)
+        chat.look(desk, key.account_id, claimed.id)
+
+    def whole_tables_read():
+        with desk.database.driver() as driver:
+            driver.execute("SELECT pg_stat_force_next_flush()")
+            [(read,)] = driver.execute(WHOLE_TABLES_READ).fetchall()
+        return read
+
+    with desk.database.statement() as connection:
+        connection.execute(text("ANALYZE"))
+    before = whole_tables_read()
+    for _ in range(12):  # prepared after five times, planned once for all after five more
+        answer()
+    assert whole_tables_read() == before
 
 
 def test_a_chat_with_a_new_image_is_stored_by_two_statements(desk, new_key, statements, photo):

@@ -18,6 +18,11 @@ from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
+from worker.recent import Recent
+
+RECENT_BYTES, RECENT_SECONDS = 32 * 1024 * 1024, 120.0
+"""Prepared images that are kept: the next turn of a conversation brings the same, and so does the next
+question about a product. A few hundred of them, and no longer than most conversations pause."""
 
 Note = Callable[[Claim, str, Features], None]
 """Takes what the bytes of a digest look like, with the analysis that looked at them."""
@@ -42,6 +47,7 @@ class Images:
         self._preparer = preparer
         self._is_stopping = is_stopping
         self._note = note
+        self._recent: Recent[tuple[str, Policy], Prepared] = Recent(RECENT_BYTES, RECENT_SECONDS)
 
     def prepare(self, claimed: Claim) -> list[Prepared]:
         """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
@@ -75,7 +81,10 @@ class Images:
     def _prepared(self, claimed: Claim, digest: str, detail: str) -> Prepared:
         sizing = Sizing(self._desk.prices.counting(claimed.model).rule, detail, claimed.max_image_tokens)
         policy = Policy.of(self._desk.settings, sizing=sizing)
-        image = self._preparer.prepare(self._desk.blobs.get(digest), policy)
+        image = self._recent.get((digest, policy))
+        if image is None:
+            image = self._preparer.prepare(self._desk.blobs.get(digest), policy)
+            self._recent.keep((digest, policy), image, len(image.content))
         return replace(image, detail=detail)
 
     def fetched(self, claimed: Claim) -> Claim:

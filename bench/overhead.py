@@ -3,6 +3,7 @@
 A text and a small image to the pixel analyst, straight and through a Vitrine of its own, in turns; with the
 path of a `litellm` command (in its own venv: `pip install 'litellm[proxy]'`) through that proxy as well. One
 client, one request at a time: the time that is added, and the CPU that a proxy takes with all its servers.
+The same image comes again and again, as in a conversation; and, through Vitrine, another one every time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import itertools
 import os
 import statistics
 import subprocess
@@ -52,15 +54,17 @@ class Side:
     url: str
     session: requests.Session
     cpu_seconds: Callable[[], float]
+    images: Iterator[bytes] = field(default_factory=lambda: itertools.repeat(SMALL))
     seconds: list[float] = field(default_factory=list)
     cpu: float = 0.0
 
     def run(self, count: int) -> None:
         """Ask so many times, one after the other."""
+        bodies = [_body(image) for image in itertools.islice(self.images, count)]
         before = self.cpu_seconds()
-        for _ in range(count):
+        for body in bodies:
             start = time.perf_counter()
-            self.session.post(f"{self.url}/v1/chat/completions", json=_body(), timeout=60).raise_for_status()
+            self.session.post(f"{self.url}/v1/chat/completions", json=body, timeout=60).raise_for_status()
             self.seconds.append(time.perf_counter() - start)
         self.cpu += self.cpu_seconds() - before
 
@@ -81,6 +85,9 @@ def main() -> None:
         sides = {
             "direct": Side(vitrine.analyst, _signed_in(KEY), lambda: 0.0),
             "Vitrine": Side(vitrine.url, vitrine.session("a shop"), lambda: _cpu_seconds(vitrine)),
+            "Vitrine, new images": Side(
+                vitrine.url, vitrine.session("another"), lambda: _cpu_seconds(vitrine), _new_images()
+            ),
         }
         if options.litellm:
             sides["LiteLLM"] = stack.enter_context(_litellm(vitrine, options.litellm))
@@ -133,18 +140,27 @@ def _signed_in(key: str) -> requests.Session:
     return session
 
 
-def _body() -> dict[str, Any]:
+def _body(image: bytes) -> dict[str, Any]:
+    url = f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
     parts = [
         {"type": "text", "text": "What colour is it?"},
-        {"type": "image_url", "image_url": {"url": IMAGE}},
+        {"type": "image_url", "image_url": {"url": url}},
     ]
     return {"model": MODEL, "messages": [{"role": "user", "content": parts}], "max_tokens": 50}
 
 
-def _small_image() -> str:
+def _small_image() -> bytes:
     buffer = BytesIO()
     photo(320, 240).save(buffer, "JPEG")
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
+
+
+def _new_images() -> Iterator[bytes]:
+    """The same picture with another comment each time: other bytes, and as much work."""
+    start = len(b"\xff\xd8")
+    for number in itertools.count():
+        comment = b"\xff\xfe\x00\x0a%08d" % number
+        yield SMALL[:start] + comment + SMALL[start:]
 
 
 def _report(sides: dict[str, Side]) -> Table:
@@ -162,7 +178,7 @@ def _report(sides: dict[str, Side]) -> Table:
     return table
 
 
-IMAGE = _small_image()
+SMALL: bytes = _small_image()
 
 if __name__ == "__main__":
     main()

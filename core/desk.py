@@ -12,6 +12,11 @@ from core.presets import Presets
 from core.pricing import PriceTable
 from core.queue import Doorbell
 from core.quiet import Quiet
+from core.recent import Recent
+
+KEPT_MOST = 4_096
+KEPT_SECONDS = 60.0
+"""As turns of a conversation follow each other; bytes that no file names are left alone for far longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Desk:
     prices: PriceTable
     redis_quiet: Quiet
     """Shared by all that talks to Redis: where one has waited in vain, the others need not."""
+    kept_bytes: Recent[str, bool]
+    """Digests whose bytes this process has kept, so lately that nobody may have removed them."""
 
     @classmethod
     def open(cls, settings: Settings, *, name: str) -> Desk:
@@ -41,4 +48,5 @@ class Desk:
             presets=Presets(),
             prices=PriceTable.load(settings.price_table),
             redis_quiet=quiet,
+            kept_bytes=Recent(KEPT_MOST, KEPT_SECONDS),
         )

@@ -4,6 +4,7 @@ Tests inside this process use a database and a Redis number of their own, where 
 queue stays queued until they run it themselves. The live system has the other ones.
 """
 
+import dataclasses
 import os
 import signal
 import tempfile
@@ -21,6 +22,7 @@ from rawhost import OUTSIDE
 import config
 from core.desk import Desk
 from core.ids import new_id
+from core.recent import Recent
 from core.services import keys
 from local import embedded
 from webapp.app import create_app
@@ -79,7 +81,8 @@ def settings(environment):
 
 @pytest.fixture(scope="session")
 def desk(settings):
-    opened = Desk.open(settings, name="tests")
+    """Of a process that has no bytes in mind: in tests an hour is one UPDATE."""
+    opened = dataclasses.replace(Desk.open(settings, name="tests"), kept_bytes=Recent(0, 0))
     yield opened
     opened.database.close()
 

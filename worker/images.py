@@ -10,6 +10,7 @@ from core.desk import Desk
 from core.image_sizes import Sizing
 from core.likeness import Features
 from core.quality import judged
+from core.recent import Recent
 from core.services import fetching
 from core.services.outcomes import Claim
 from worker import chat, quality
@@ -18,7 +19,6 @@ from worker.ended import Ended, Stopping
 from worker.fetcher import Fetcher
 from worker.imaging import Policy, Prepared
 from worker.preparer import Preparer
-from worker.recent import Recent
 
 RECENT_BYTES, RECENT_SECONDS = 32 * 1024 * 1024, 120.0
 """Prepared images that are kept: the next turn of a conversation brings the same, and so does the next

@@ -55,12 +55,15 @@ def check_images(desk: Desk, uploads: Sequence[Upload]) -> list[ImageKind]:
 
 def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:
     """Put the bytes into the blob store. Until a file names them they are only kept for a while."""
-    distinct = {upload.digest: upload for upload in uploads}
+    kept = desk.kept_bytes
+    distinct = {upload.digest: upload for upload in uploads if not kept.get(upload.digest)}
     if not distinct:
         return
     with desk.database.driver() as driver:
         files.touch_blobs(driver, {digest: upload.byte_size for digest, upload in distinct.items()})
     desk.blobs.put_all({digest: upload.content for digest, upload in distinct.items()})
+    for digest in distinct:
+        kept.keep(digest, True)
 
 
 def named(

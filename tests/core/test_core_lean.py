@@ -1,8 +1,10 @@
 """What steps of an analysis cost Postgres: which indexes they write to, and which rows they go through."""
 
+import dataclasses
 import hashlib
 import os
 import subprocess
+from datetime import timedelta
 from io import BytesIO
 
 import psycopg
@@ -11,10 +13,12 @@ from endpoint import BIN, ROOT
 from livesystem import environment_of
 from sqlalchemy import text
 
+from core.desk import KEPT_MOST, KEPT_SECONDS
 from core.pricing import Usage, WorstCase
+from core.recent import Recent
 from core.services import analyses, chat, outcomes
 from core.services.chat import ChatRequest
-from core.services.files import Upload
+from core.services.files import ABANDONED_AFTER, Upload
 from core.services.outcomes import Answer, Closing
 
 BEFORE, SINCE = "0018_embeddings", "0019_lean_indexes"
@@ -79,12 +83,9 @@ def test_a_renewed_lease_changes_no_index(desk):
 def test_no_step_of_an_analysis_reads_a_whole_table_not_even_a_small_one(desk, new_key):
     """The plan of a prepared statement is kept while the table grows."""
     key = new_key().key
-    asked = ChatRequest(
-        body={"messages": []}, images=[], model="scripted", max_tokens=9, stream=False, include_usage=False
-    )
 
     def answer():
-        claimed = outcomes.claim(desk, chat.submit(desk, key, asked, "req"), "w")
+        claimed = outcomes.claim(desk, chat.submit(desk, key, about(), "req"), "w")
         call_id = outcomes.reserve(desk, claimed, WorstCase(0, None), [])
         closing = Closing.settled(call_id, Usage(1, 1), None, None)
         outcomes.succeed(desk, claimed, Answer("Red.", None, None, "stop"), closing)
@@ -104,18 +105,42 @@ def test_no_step_of_an_analysis_reads_a_whole_table_not_even_a_small_one(desk, n
     assert whole_tables_read() == before
 
 
-def test_a_chat_with_a_new_image_is_stored_by_two_statements(desk, new_key, statements, photo):
-    """The touch of its bytes, and itself: committed, and so seen by others, when submitting returns."""
-    content = photo()
-    image = Upload(BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), "a.jpg")
-    body = {"messages": [{"role": "user", "content": "What is it?"}]}
-    asked = ChatRequest(
-        body=body, images=[image], model="scripted", max_tokens=9, stream=False, include_usage=False
+@pytest.fixture
+def image(photo):
+    content = photo("#123456")
+    return Upload(BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), "a.jpg")
+
+
+def about(*images):
+    """A chat about images."""
+    return ChatRequest(
+        body={"messages": []},
+        images=images,
+        model="scripted",
+        max_tokens=9,
+        stream=False,
+        include_usage=False,
     )
+
+
+def test_a_chat_with_a_new_image_is_stored_by_two_statements(desk, new_key, statements, image):
+    """The touch of its bytes, and itself: committed, and so seen by others, when submitting returns."""
     key = new_key().key
     with statements() as seen:
-        made = chat.submit(desk, key, asked, "req")
+        made = chat.submit(desk, key, about(image), "req")
     assert len(seen) == 2
     assert chat.look(desk, key.account_id, made).state == "queued"
     [stored] = analyses.get(desk, key.account_id, made).images
     assert stored.file.digest == image.digest
+
+
+def test_a_chat_whose_image_came_a_moment_ago_is_stored_by_one(desk, new_key, statements, image):
+    """Its bytes are there still: whoever removes some leaves those alone that were used within an hour."""
+    desk, key = dataclasses.replace(desk, kept_bytes=Recent(KEPT_MOST, KEPT_SECONDS)), new_key().key
+    chat.submit(desk, key, about(image), "req")
+    with statements() as seen:
+        made = chat.submit(desk, key, about(image), "req")
+    assert len(seen) == 1
+    [stored] = analyses.get(desk, key.account_id, made).images
+    assert len(desk.blobs.get(stored.file.digest)) == image.byte_size
+    assert timedelta(seconds=KEPT_SECONDS) < ABANDONED_AFTER / 2

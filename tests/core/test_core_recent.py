@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import Unavailable
+from core.recent import Recent
 from core.services.files import Upload, keep_bytes
 from worker.images import Images
 from worker.preparer import Preparer
-from worker.recent import Recent
 
 
 class Clock:
@@ -29,7 +29,7 @@ def clock():
 
 @pytest.fixture
 def recent(clock):
-    return Recent(most_bytes=100, seconds=10, clock=clock)
+    return Recent(most=100, seconds=10, clock=clock)
 
 
 def test_what_is_too_old_is_forgotten(recent, clock):
@@ -51,11 +51,10 @@ def test_the_oldest_make_room_for_what_comes(recent, clock):
     assert [recent.get(name) for name in "bcd"] == ["B", None, "d"]
 
 
-def test_what_is_larger_than_all_the_room_is_not_kept_and_leaves_it_to_others(recent):
-    recent.keep("huge", 1, 101)
-    assert recent.get("huge") is None
-    recent.keep("a", 2, 100)
-    assert recent.get("a") == 2
+def test_what_is_larger_than_all_the_room_is_not_kept_and_takes_none_from_others(recent):
+    recent.keep("a", 1, 100)
+    recent.keep("huge", 2, 101)
+    assert (recent.get("a"), recent.get("huge")) == (1, None)
 
 
 def test_an_image_that_comes_again_is_not_prepared_again_unless_it_is_to_be_another_size(desk, photo):

@@ -1,4 +1,4 @@
-"""What was made a short while ago and may be wanted again, up to so many bytes of it."""
+"""What was made or done a short while ago and may be wanted again, up to so much of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Keeps values by their keys until they are `seconds` old, or others need their room; for any thread."""
+    """Keeps values by their keys until they are `seconds` old, or others need their room; for any thread.
 
-    def __init__(self, most_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most_bytes = most_bytes
+    `most` is what their sizes may add up to.
+    """
+
+    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
         self._seconds = seconds
         self._clock = clock
-        self._bytes = 0
+        self._size = 0
         self._kept: OrderedDict[K, tuple[V, int, float]] = OrderedDict()  # the oldest first
         self._lock = Lock()
 
@@ -30,12 +33,14 @@ class Recent(Generic[K, V]):
             kept = self._kept.get(key)
             return kept[0] if kept else None
 
-    def keep(self, key: K, value: V, size: int) -> None:
-        """Keep a value of so many bytes."""
+    def keep(self, key: K, value: V, size: int = 1) -> None:
+        """Keep a value of this size, unless it is larger than all the room."""
         with self._lock:
             self._forget(key)
+            if size > self._most:
+                return
             self._kept[key] = value, size, self._clock() + self._seconds
-            self._bytes += size
+            self._size += size
             self._drop()
 
     def _drop(self) -> None:
@@ -43,10 +48,10 @@ class Recent(Generic[K, V]):
         now = self._clock()
         while self._kept:
             key, (_, _, end) = next(iter(self._kept.items()))
-            if end > now and self._bytes <= self._most_bytes:
+            if end > now and self._size <= self._most:
                 return
             self._forget(key)
 
     def _forget(self, key: K) -> None:
         if kept := self._kept.pop(key, None):
-            self._bytes -= kept[1]
+            self._size -= kept[1]

@@ -101,6 +101,7 @@ class Settings:
     port: int = _variable("int", 8000, validate=validate.Range(1, 65_535))
     debug: bool = _variable("bool", False)
     request_timeout: float = _variable("seconds", "30")
+    chat_timeout: float = _variable("seconds", "300")
     cors_origins: tuple[str, ...] = _variable("names", "")
     rate_limit: str = _variable("rate", "50/minute")
     upload_rate_limit: str = _variable("rate", "3000/minute")

@@ -30,7 +30,8 @@ def test_a_batch_is_uploaded_run_polled_and_downloaded(quick, sdk, photo):
     assert (done.status, done.metadata) == ("completed", {"season": "winter"})
     assert done.request_counts.model_dump() == {"total": 2, "completed": 2, "failed": 0}
     assert done.created_at <= done.in_progress_at <= done.finalizing_at <= done.completed_at
-    assert {"errors", "error_file_id", "failed_at"}.isdisjoint(done.model_dump(exclude_unset=True))
+    said = done.model_dump(exclude_unset=True)
+    assert [said[name] for name in ("errors", "error_file_id", "failed_at", "cancelled_at")] == [None] * 4
     results = lines_of(sdk, done.output_file_id)
     assert [result["custom_id"] for result in results] == ["shoe-0", "shoe-1"]
     assert len({result["id"] for result in results}) == 2
@@ -167,7 +168,7 @@ def test_a_cancelled_batch_keeps_what_was_done_and_tells_what_was_not(quick, sdk
     quick.analyst.turn(latency=0.3)
     batch = created(sdk, jsonl(*(line(f"n{number}") for number in range(60))))
     quick.wait_for(lambda: sdk.batches.retrieve(batch.id).request_counts.completed)
-    sdk.batches.cancel(batch.id)
+    assert sdk.batches.cancel(batch.id).cancelling_at  # from the beginning
     done = awaited(quick, sdk, batch)
     assert done.status == "cancelled"
     assert done.cancelling_at <= done.cancelled_at

@@ -7,7 +7,8 @@ from io import BytesIO
 
 import pytest
 
-from core.services import analyses
+from core.errors import RateLimitExceeded
+from core.services import analyses, chat, outcomes
 from webapp.app import create_app
 
 PATH = "/v1/chat/completions"
@@ -17,9 +18,9 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "argume
 @pytest.fixture
 def client(settings, desk, key):
     """Signed in at a server that waits for nobody."""
-    impatient = create_app(dataclasses.replace(settings, request_timeout=0.01), desk)
+    impatient = create_app(dataclasses.replace(settings, chat_timeout=0.01), desk)
     impatient.config["DESK"] = dataclasses.replace(
-        desk, settings=dataclasses.replace(settings, request_timeout=0.01)
+        desk, settings=dataclasses.replace(settings, chat_timeout=0.01)
     )
     signed_in = impatient.test_client()
     signed_in.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.secret}"
@@ -162,6 +163,25 @@ def test_a_chat_that_takes_too_long_is_a_504_and_cancelled(client, desk, key, ph
     assert answer.headers["x-should-retry"] == "false"
     [row] = rows(desk, key)
     assert (row.state, row.preset, len(row.images)) == ("cancelled", "chat", 1)
+
+
+def test_what_made_a_chat_wait_is_told_when_it_takes_too_long(client, desk, key, monkeypatch):
+    def limited(_, account_id, analysis_id, *rest, **options):
+        claimed = outcomes.claim(desk, analysis_id, "w")
+        outcomes.retry(desk, claimed, RateLimitExceeded("It is limited."), None, seconds=60, counts=False)
+        return chat.look(desk, account_id, analysis_id)
+
+    monkeypatch.setattr(chat, "wait", limited)
+    answer = client.post(PATH, json=said(HELLO))
+    assert answer.status_code == 504
+    assert answer.json["error"]["message"] == "The answer did not come in time. It is limited."
+
+
+def test_what_is_null_counts_as_left_out(client, desk, key):
+    names = ("model", "n", "max_tokens", "max_completion_tokens", "stream", "stream_options", "seed", "tools")
+    assert client.post(PATH, json=said(HELLO, **dict.fromkeys(names))).status_code == 504
+    [row] = rows(desk, key)
+    assert (row.model, row.max_tokens) == (desk.settings.vision_model, desk.settings.default_max_tokens)
 
 
 def test_with_an_idempotency_key_a_client_can_come_back_for_the_answer(client, desk, key):

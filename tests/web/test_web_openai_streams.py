@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from endpoint import completion
@@ -13,6 +14,7 @@ from core.events import Addition
 from core.pricing import Usage, WorstCase
 from core.services import analyses, outcomes
 from core.services.outcomes import Answer, Closing
+from webapp.openai_api import waiting
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
@@ -94,6 +96,23 @@ def test_chunks_go_on_while_the_answer_is_still_being_made(stream):
     assert first["id"].startswith("chatcmpl-")
     second, done = events
     assert (texts([second]), done) == (["mug."], "[DONE]")
+
+
+def test_an_answer_that_has_begun_is_not_cut_however_long_it_takes(stream, monkeypatch):
+    passed = [0.0]
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+
+    def work(worker):
+        worker.tell(0, said("A red "))
+        worker.wait_until_seen()
+        passed[0] = 100_000
+        worker.tell(1, said("mug."))
+        time.sleep(1.5)  # longer than between two looks
+        worker.tell(2, last=1)
+        worker.succeed("A red mug.")
+
+    *chunks, done = stream(work)
+    assert (texts(chunks), done) == (["A red ", "mug."], "[DONE]")
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -1,4 +1,4 @@
-"""Rows as clients of the OpenAI API see them; what is absent is left out, as its document wants it."""
+"""Rows as clients of the OpenAI API see them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ STATUSES = {BatchState.RUNNING: "in_progress", BatchState.PAUSED: "in_progress"}
 """What that API calls a state, where it is not what we call it. Input is validated before the first answer,
 and nothing is left to finalize after the last item, so that nobody sees those two."""
 
+MOMENTS = (
+    "in_progress_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+)
+
 
 def seconds(moment: datetime | None) -> int | None:
     """A time as that API has it: Unix seconds."""
@@ -23,7 +33,7 @@ def seconds(moment: datetime | None) -> int | None:
 
 
 def present_only(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what is None."""
+    """Without what is None: files have it so, batches say null."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -69,50 +79,49 @@ def batch(standing: Standing) -> dict[str, Any]:
     """A batch, in the shape of BatchObject."""
     row, counts = standing.batch, batches.counts(standing)
     ended = counts["total"] - counts["pending"]
-    return present_only(
-        {
-            "id": row.id,
-            "object": "batch",
-            "endpoint": row.endpoint,
-            "errors": None if row.errors is None else {"object": "list", "data": row.errors},
-            "input_file_id": row.input_file_id,
-            "completion_window": "24h",
-            "status": STATUSES.get(BatchState(row.state), row.state),
-            "created_at": seconds(row.created_at),
-            "expires_at": seconds(row.deadline_at),
-            "request_counts": {
-                "total": counts["total"],
-                "completed": counts["completed"],
-                "failed": ended - counts["completed"],
-            },
-            "usage": _usage(standing.tally.taken),
-            "metadata": row.meta,
-            **_moments(standing),
-            **_files(standing, completed=counts["completed"], ended=ended),
-        }
-    )
+    return {
+        "id": row.id,
+        "object": "batch",
+        "endpoint": row.endpoint,
+        "errors": None if row.errors is None else {"object": "list", "data": row.errors},
+        "input_file_id": row.input_file_id,
+        "completion_window": "24h",
+        "status": STATUSES.get(BatchState(row.state), row.state),
+        "reason": row.reason,
+        "created_at": seconds(row.created_at),
+        "expires_at": seconds(row.deadline_at),
+        "request_counts": {
+            "total": counts["total"],
+            "completed": counts["completed"],
+            "failed": ended - counts["completed"],
+        },
+        "usage": _usage(standing.tally.taken),
+        "metadata": row.meta,
+        **_moments(standing),
+        **_files(standing, completed=counts["completed"], ended=ended),
+    }
 
 
-def _moments(standing: Standing) -> dict[str, Any]:
-    """When it went from one status to the next."""
+def _moments(standing: Standing) -> dict[str, int | None]:
+    """When it went from one status to the next; None where it did not."""
     row, state = standing.batch, standing.batch.state
-    moments = {
+    moments = dict.fromkeys(MOMENTS) | {
+        f"{state}_at": row.finished_at,
         "in_progress_at": None if state == BatchState.FAILED else row.created_at,
         "cancelling_at": row.cancelling_at,
         "finalizing_at": row.finished_at if state == BatchState.COMPLETED else None,
-        f"{state}_at": row.finished_at,
     }
-    return {name: seconds(moment) for name, moment in moments.items() if moment is not None}
+    return {name: seconds(moments[name]) for name in MOMENTS}
 
 
 def _files(standing: Standing, *, completed: int, ended: int) -> dict[str, Any]:
     """The ids of its files that have something in them; while it runs, where nobody takes them for whole."""
-    ids = {}
+    ids: dict[str, str | None] = {"output_file_id": None, "error_file_id": None}
     if completed:
         ids["output_file_id"] = batch_files.id_of(standing.batch, Part.OUTPUT)
     if ended > completed:
         ids["error_file_id"] = batch_files.id_of(standing.batch, Part.ERRORS)
-    return ids if standing.batch.finished_at else {"so_far": ids or None}
+    return ids if standing.batch.finished_at else {**dict.fromkeys(ids), "so_far": ids}
 
 
 def _usage(taken: Mapping[str, Any]) -> dict[str, Any]:

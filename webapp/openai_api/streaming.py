@@ -47,7 +47,7 @@ class ChatStream:
         end = time.monotonic() + HEARTBEAT_SECONDS
         found = self._waiting.look()
         while not (self._relay.has_begun or found.state in FINAL or self._waiting.is_over(end)):
-            self._first = self._relay.read(LOOK_SECONDS)
+            self._first = self._read(LOOK_SECONDS)
             found = self._waiting.look()
         self._final = found.state in FINAL and not self._relay.has_begun
         return found
@@ -69,16 +69,23 @@ class ChatStream:
         """What comes by way of Redis, until it is complete or the analysis is final."""
         told, final = time.monotonic(), self._final
         while not (final or self._relay.is_over or self._waiting.is_over()):
-            new = self._relay.read(LOOK_SECONDS)
+            new = self._read(LOOK_SECONDS)
             if not new:
                 final = self._waiting.look().state in FINAL
-                new = self._relay.read(0) if final else []  # told before it became final
+                new = self._read(0) if final else []  # told before it became final
             yield from map(data, self._shown(new))
             if new:
                 told = time.monotonic()
             elif time.monotonic() - told > HEARTBEAT_SECONDS:
                 told = time.monotonic()
                 yield HEARTBEAT
+
+    def _read(self, seconds: float) -> list[dict[str, Any]]:
+        """What is new by way of Redis."""
+        new = self._relay.read(seconds)
+        if self._relay.has_begun:
+            self._waiting = self._waiting.without_hurry()
+        return new
 
     def _rest(self, found: Standing) -> Iterator[str]:
         """What the finished answer has beyond what was relayed. Raises the error that it failed with."""

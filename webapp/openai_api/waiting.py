@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from flask import Response, jsonify
@@ -61,11 +61,17 @@ class Waiting:
 
     def give_up(self) -> VitrineError:
         """The error of a chat that takes too long, which is cancelled if nobody can come back for it."""
+        reason = self.look().reason  # such as the endpoint's rate limit
         if self.abandons:
             chat.abandon(self.desk, self.account_id, self.analysis_id)
         if stopping.has_begun(STOPPING_SECONDS):
             return Unavailable("This server stops: send the request again.", retry_after=1.0)
-        return Timeout(details={"analysis_id": self.analysis_id})
+        message = f"The answer did not come in time. {reason}" if reason else None
+        return Timeout(message, details={"analysis_id": self.analysis_id})
+
+    def without_hurry(self) -> Waiting:
+        """The same for an answer that has begun: it takes the time that it takes."""
+        return replace(self, until=inf)
 
 
 def waiting_for(analysis_id: str) -> Waiting:
@@ -75,7 +81,7 @@ def waiting_for(analysis_id: str) -> Waiting:
         desk=desk(),
         account_id=key().account_id,
         analysis_id=analysis_id,
-        until=time.monotonic() + desk().settings.request_timeout,
+        until=time.monotonic() + desk().settings.chat_timeout,
         has_gone=watch_for_hang_up(),
         is_new=sent is None or not sent.replayed,
         abandons=sent is None,

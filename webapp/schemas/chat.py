@@ -39,13 +39,15 @@ class ChatBody(Schema):
 
         unknown = INCLUDE
 
-    model = fields.Raw(metadata={"type": ["string", "null"], "description": "The default where left out."})
+    model = fields.Raw(
+        allow_none=True, metadata={"type": ["string", "null"], "description": "The default where left out."}
+    )
     messages = fields.Raw(required=True, metadata={"type": "array", "minItems": 1, "items": MESSAGE})
-    n = fields.Raw(metadata=_whole(MOST_CHOICES))
-    max_tokens = fields.Raw(metadata=_whole(MOST_TOKENS))
-    max_completion_tokens = fields.Raw(metadata=_whole(MOST_TOKENS))
-    stream = fields.Raw(metadata={"type": ["boolean", "null"]})
-    stream_options = fields.Raw(metadata={"type": ["object", "null"]})
+    n = fields.Raw(allow_none=True, metadata=_whole(MOST_CHOICES))
+    max_tokens = fields.Raw(allow_none=True, metadata=_whole(MOST_TOKENS))
+    max_completion_tokens = fields.Raw(allow_none=True, metadata=_whole(MOST_TOKENS))
+    stream = fields.Raw(allow_none=True, metadata={"type": ["boolean", "null"]})
+    stream_options = fields.Raw(allow_none=True, metadata={"type": ["object", "null"]})
 
 
 class ChatCompletion(Schema):

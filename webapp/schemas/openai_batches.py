@@ -108,32 +108,37 @@ class BatchUsage(Schema):
 class SoFar(Schema):
     """The files of a batch that still runs, as far as they have come: an extension."""
 
-    output_file_id = fields.String()
-    error_file_id = fields.String()
+    output_file_id = fields.String(required=True, allow_none=True)
+    error_file_id = fields.String(required=True, allow_none=True)
 
 
 class BatchObject(Schema):
-    """A batch as it stands; what is not known (yet) is left out."""
+    """A batch as it stands; what is not known (yet) is null."""
 
     id = fields.String(required=True)
     object = fields.String(required=True, metadata={"enum": ["batch"]})
     endpoint = fields.String(required=True)
-    errors = fields.Nested(LineErrors)
+    errors = fields.Nested(LineErrors, required=True, allow_none=True)
     input_file_id = fields.String(required=True)
     completion_window = fields.String(required=True)
     status = fields.String(required=True, metadata={"enum": list(STATUSES)})
-    output_file_id = fields.String()
-    error_file_id = fields.String()
+    output_file_id = fields.String(required=True, allow_none=True)
+    error_file_id = fields.String(required=True, allow_none=True)
     so_far = fields.Nested(SoFar)
+    reason = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why it waits, or ended as it did, where there is more to say: ours."},
+    )
     created_at = fields.Integer(required=True)
-    in_progress_at = fields.Integer()
-    expires_at = fields.Integer()
-    finalizing_at = fields.Integer()
-    completed_at = fields.Integer()
-    failed_at = fields.Integer()
-    expired_at = fields.Integer()
-    cancelling_at = fields.Integer()
-    cancelled_at = fields.Integer()
+    in_progress_at = fields.Integer(required=True, allow_none=True)
+    expires_at = fields.Integer(required=True, allow_none=True)
+    finalizing_at = fields.Integer(required=True, allow_none=True)
+    completed_at = fields.Integer(required=True, allow_none=True)
+    failed_at = fields.Integer(required=True, allow_none=True)
+    expired_at = fields.Integer(required=True, allow_none=True)
+    cancelling_at = fields.Integer(required=True, allow_none=True)
+    cancelled_at = fields.Integer(required=True, allow_none=True)
     request_counts = fields.Nested(RequestCounts, required=True)
     usage = fields.Nested(BatchUsage, required=True)
     metadata = fields.Dict(required=True)

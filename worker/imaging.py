@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pybase64
 from PIL import Image, ImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from core.errors import ImageError, ImageTooLarge, ImageUndecodable
 from core.image_sizes import Sizing
@@ -225,6 +226,8 @@ def _judge_size(size: tuple[int, int], policy: Policy) -> None:
 
 def _orientation(source: ImageFile.ImageFile) -> int:
     """The EXIF orientation, 1 to 8; 1 when the tag is damaged, for the picture may still be good."""
+    if isinstance(source, PngImageFile):  # to read its tag decodes it, and what is wrong is to be heard
+        source.load()
     try:
         return int(source.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001 - the parser raises as many kinds as the decoders do

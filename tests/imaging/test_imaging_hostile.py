@@ -90,6 +90,15 @@ def test_a_truncated_file_is_an_error(name):
             prepare(content[: int(len(content) * part)], POLICY)
 
 
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_png_that_breaks_off_inside_is_an_error_and_no_picture_with_a_black_part(place):
+    content = bytearray(encoded(textured(256, 256), "PNG"))
+    start = int(len(content) * place)
+    content[start : start + 16] = bytes(16)
+    with pytest.raises(ImageUndecodable):
+        prepare(bytes(content), POLICY)
+
+
 def test_a_large_truncated_jpeg_is_an_error_when_decoded_at_a_fraction_too():
     content = encoded(textured(2400, 1600), "JPEG")
     with pytest.raises(ImageUndecodable, match="truncated"):

@@ -1,7 +1,8 @@
 """Pictures in another size, by the filter that Pillow calls BICUBIC (Catmull and Rom).
 
 fast_image_resize (Rust) does it in a fifth of the CPU of Pillow, with the vector instructions of x86-64 and
-ARM. Pillow does what that does not take, and all of it where there is no wheel of it (Linux on ARM).
+ARM. Pillow does what that does not take, and all of it where there is no wheel of it (Linux on ARM). It finds
+the pixels by how Pillow lays out its images, so who takes another Pillow runs the tests of this first.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from PIL import Image
 
 try:
-    from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
+    from cykooz_resizer import AlphaMulDiv, CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
 except ImportError:
     _MODES: frozenset[str] = frozenset()
 else:
@@ -34,4 +35,13 @@ def resampled(image: Image.Image, size: tuple[int, int], box: Box | None = None)
     made = Image.new(image.mode, size)
     made.info = image.info.copy()  # colour profiles, as Pillow does
     Resizer().resize_pil(image, made, options)  # a new one each time, for it keeps what memory it took
+    return made
+
+
+def premultiplied(image: Image.Image) -> Image.Image:
+    """An RGBA image as RGBa: what is transparent then weighs less where pixels are averaged."""
+    if "RGBa" not in _MODES:
+        return image.convert("RGBa")
+    made: Image.Image = AlphaMulDiv().multiply_alpha_pil(image)
+    made.info = image.info.copy()
     return made

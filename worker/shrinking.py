@@ -9,7 +9,7 @@ from worker.colour import in_smooth_mode
 from worker.resampling import resampled
 
 # A size that needs no second resampling and is within 5 % below the asked side is taken as it is: a 4,032 px
-# photo becomes 1,008 px at half the CPU (bench/imaging.py, "12 Mpx"). A `Sizing` goes further.
+# photo becomes 1,008 px; where it is Pillow that resamples, at half the CPU. A `Sizing` goes further.
 _NEAR_ENOUGH = 0.95
 
 

@@ -1,6 +1,7 @@
 """Whoever resamples makes the same picture, whatever its layout and shape, and ends no process."""
 
 import platform
+import random
 import sys
 from io import BytesIO
 
@@ -11,7 +12,7 @@ from PIL import Image, ImageChops, ImageStat
 from worker import resampling
 from worker.imaging import Policy, prepare
 from worker.preparer import Preparer
-from worker.resampling import resampled
+from worker.resampling import premultiplied, resampled
 
 MODES = ["L", "La", "RGB", "RGBa", "CMYK", "YCbCr", "LAB"]
 BOXES = [None, (0, 0, 299.5, 200.25), (3.75, 0, 300, 201)]
@@ -48,6 +49,14 @@ def test_it_is_the_picture_that_pillow_makes(mode, size, box):
     assert (made.mode, made.size) == (mode, size)
     tolerance = 4 if mode in resampling._MODES else 64  # the others are averaged first
     assert max(high for one in differences(made, expected) for _, high in [one.getextrema()]) <= tolerance
+
+
+def test_transparency_is_weighed_as_pillow_does_it():
+    image = Image.frombytes("RGBA", (256, 257), random.Random(1).randbytes(256 * 257 * 4))
+    image.info = {"icc_profile": b"profile"}
+    made = premultiplied(image)
+    assert (made.mode, made.im.mode, made.info) == ("RGBa", "RGBa", image.info)
+    assert made.tobytes() == image.convert("RGBa").tobytes()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])

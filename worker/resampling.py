@@ -7,6 +7,8 @@ the pixels by how Pillow lays out its images, so who takes another Pillow runs t
 
 from __future__ import annotations
 
+import mmap
+
 from PIL import Image
 
 try:
@@ -16,15 +18,17 @@ except ImportError:
 else:
     _MODES = frozenset({"L", "RGB", "RGBa", "CMYK"})
 
-# px: it writes down the weights of each pixel of a side first, 32 bytes for one, and where it gets no memory
-# it ends the process.
-_LONGEST_SIDE = 65_535
+_LONGEST_SIDE = 65_535  # px: it writes down the weights of each pixel of a side first, 32 bytes for one
+_SLACK = 8 * 1024 * 1024  # bytes: for these weights, and what else an allocator wants
 
 Box = tuple[float, float, float, float]
 
 
 def resampled(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
-    """The image at a size in px, or the box of it: left, top, right and bottom in px and parts of them."""
+    """The image at a size in px, or the box of it: left, top, right and bottom in px and parts of them.
+
+    Raises MemoryError.
+    """
     if image.mode not in _MODES or max(image.size) > _LONGEST_SIDE:
         # A gap of 1.0 lets whole-number averaging do all it can first.
         return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=1.0)
@@ -34,6 +38,8 @@ def resampled(image: Image.Image, size: tuple[int, int], box: Box | None = None)
     )
     made = Image.new(image.mode, size)
     made.info = image.info.copy()  # colour profiles, as Pillow does
+    # What is resampled level, and not yet upright.
+    _demand_memory(size[0] * image.height * (1 if image.mode == "L" else 4) + _SLACK)
     Resizer().resize_pil(image, made, options)  # a new one each time, for it keeps what memory it took
     return made
 
@@ -45,3 +51,11 @@ def premultiplied(image: Image.Image) -> Image.Image:
     made: Image.Image = AlphaMulDiv().multiply_alpha_pil(image)
     made.info = image.info.copy()
     return made
+
+
+def _demand_memory(size: int) -> None:
+    """Raises MemoryError where so many bytes cannot be had: Rust would end the process."""
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError as error:
+        raise MemoryError from error

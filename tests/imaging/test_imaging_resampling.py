@@ -3,12 +3,14 @@
 import platform
 import random
 import sys
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
 from hostile import encoded, textured
 from PIL import Image, ImageChops, ImageStat
 
+from core.errors import ImageTooLarge
 from worker import resampling
 from worker.imaging import Policy, prepare
 from worker.preparer import Preparer
@@ -96,7 +98,7 @@ def test_without_it_pillow_makes_a_picture_of_the_same_size_and_look(monkeypatch
 
 
 @pytest.mark.parametrize("best_side", [64, 4096])
-@pytest.mark.parametrize("size", [(25_000_000, 1), (1, 25_000_000), (65_535, 381), (381, 65_536)], ids=str)
+@pytest.mark.parametrize("size", [(25_000_000, 1), (1, 1_000_000), (65_535, 381), (381, 65_536)], ids=str)
 def test_a_picture_of_any_shape_is_resampled_in_the_memory_of_a_process(preparer, size, best_side):
     prepared = preparer.prepare(encoded(Image.new("L", size), "PNG"), Policy(best_side=best_side))
     assert best_side - 1 <= max(prepared.width, prepared.height) <= best_side
@@ -107,3 +109,15 @@ def test_the_largest_picture_is_made_into_the_largest_that_is_sent_in_the_memory
     content = encoded(Image.new("RGBA", (5000, 5000), (9, 99, 199, 99)), name)
     prepared = preparer.prepare(content, Policy(best_side=4096))
     assert (prepared.width, prepared.height) == (4096, 4096)
+
+
+@pytest.mark.parametrize("limit", [70, 80, 90, 100])
+def test_where_memory_runs_out_the_picture_is_named_and_the_process_lives_on(limit):
+    content = encoded(Image.new("L", (8000, 8000)), "PNG")
+    with Preparer(memory_limit=limit * 1_000_000, deadline=60) as preparer:
+        preparer.warm()
+        before = preparer._decoders[0]._child
+        with suppress(ImageTooLarge):
+            preparer.prepare(content, Policy(best_side=4096, max_pixels=64_000_000))
+        assert preparer.prepare(encoded(textured(96, 64), "PNG"), Policy()).width == 96
+        assert preparer._decoders[0]._child is before

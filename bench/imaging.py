@@ -31,6 +31,8 @@ from worker.preparer import Preparer
 POLICY = Policy()
 SIDE = POLICY.best_side
 THREE_MEGAPIXELS = (2000, 1500)
+BETWEEN = (1200, 1500, 1600)
+"""px: what no half is near to, and shops are full of."""
 
 Sample = tuple[str, bytes]
 
@@ -78,6 +80,7 @@ def write_samples(folder: Path) -> list[Path]:
     pictures: list[tuple[str, Image.Image, dict[str, Any]]] = [
         ("1024 px JPEG", photo(1024, 768), {"quality": 90}),
         ("1 Mpx JPEG", photo(1152, 864), {"quality": 90}),
+        *((f"{side} px JPEG", photo(side, side * 3 // 4), {"quality": 90}) for side in BETWEEN),
         ("3 Mpx JPEG", photo(*THREE_MEGAPIXELS), {"quality": 90}),
         ("12 Mpx JPEG", photo(4032, 3024), {"quality": 90}),
         ("24 Mpx JPEG", photo(6000, 4000), {"quality": 90}),

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from bench.imaging import photo
+from bench.imaging import BETWEEN, photo
 from worker.encoding import encoded
 from worker.imaging import Policy, prepare
 from worker.jpeg_decoder import JpegFile
@@ -27,7 +27,12 @@ from worker.shrinking import shrunk
 HERE = Path(__file__).parent
 HEADINGS = ("resampling", "JPEG", "both", "saved alike")
 MOST_BYTES = 10_000_000
-WAYS = {"1/2": (2000, 1000), "1/4": (4000, 1000), "3/8": (2400, 900), "1,152 to 1,024": (1152, 1024)}
+WAYS = {
+    "1/2": (2000, 1000),
+    "1/4": (4000, 1000),
+    "3/8": (2400, 900),
+    **{f"{side:,} to 1,024": (side, 1024) for side in (1152, *BETWEEN)},
+}
 """px of the longer side before and after, by how it is done."""
 
 

@@ -25,7 +25,7 @@ PAYS = 0.95
 STEP = 4
 """px between the sizes that are tried; a twentieth of a tile is soon enough."""
 EIGHTHS = (8, 4, 3, 2, 1)
-"""To which JPEGs are decoded for nothing; averaging over whole numbers does it for other formats."""
+"""To which JPEGs are decoded for nothing; of other formats, whole-number averages take the least."""
 MOST_AVERAGED = 32
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageCms, ImageFile
 
+from worker.resampling import premultiplied
+
 _SRGB = ImageCms.createProfile("sRGB")
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC.1:2022, 7.2.8
 
@@ -36,7 +38,7 @@ def _premultiplied(image: Image.Image) -> Image.Image:
     image = image if image.mode in {"LA", "RGBA"} else image.convert("RGBA")
     if image.getchannel("A").getextrema() == (255, 255):
         return image.convert("L" if image.mode == "LA" else "RGB")
-    return image.convert("La" if image.mode == "LA" else "RGBa")
+    return image.convert("La") if image.mode == "LA" else premultiplied(image)
 
 
 def narrowed_on_the_way(source: ImageFile.ImageFile) -> str | None:

@@ -9,6 +9,7 @@ from itertools import count
 from PIL import Image
 
 from core.errors import ImageTooLarge
+from worker.resampling import resampled
 
 # 85 keeps label text legible; what is smaller comes only where the endpoint's limit asks for it.
 _QUALITIES = (85, 75, 65, 50)
@@ -19,7 +20,7 @@ _SMALLEST_SIDE = 64  # px: below this there is nothing left to ask about
 def encoded(image: Image.Image, max_bytes: int) -> tuple[bytes, tuple[int, int], int]:
     """JPEG bytes of at most max_bytes, their size in px and quality. Raises ImageTooLarge if none fit."""
     for size, quality in _ladder(image.size):
-        smaller = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+        smaller = image if size == image.size else resampled(image, size)
         content = _jpeg(smaller, quality)
         if len(content) <= max_bytes:
             return content, size, quality

@@ -9,6 +9,7 @@ from PIL import Image, ImageChops, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from worker.imaging import Policy, prepare
+from worker.resampling import resampled
 
 POLICY = Policy()
 SECRET = b"SECRET-52.5200N"
@@ -206,7 +207,7 @@ def test_what_transparency_hides_makes_no_fringe(name, hidden, side):
     )
     flat = Image.new("RGB", (600, 600), "white")
     flat.paste(_cut_out(hidden), mask=_cut_out(hidden).getchannel("A"))
-    small = flat.resize((prepared.width, prepared.height), reducing_gap=1.0)
+    small = resampled(flat, (prepared.width, prepared.height))
     shown = Image.open(BytesIO(encoded(small, "JPEG", quality=85, subsampling=0)))
     worst = ImageChops.difference(opened(prepared), shown).getextrema()
     assert max(high for _, high in worst) <= 12  # rounding, and what JPEG makes of it

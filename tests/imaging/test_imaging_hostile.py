@@ -125,7 +125,8 @@ def test_damage_raises_the_two_errors_and_nothing_else():
 
 
 @pytest.mark.slow
-def test_of_two_thousand_hostile_files_each_is_prepared_or_refused_in_its_time_and_memory():
+@pytest.mark.parametrize("best_side", [1024, 40], ids=["as large as it is", "resampled"])
+def test_of_two_thousand_hostile_files_each_is_prepared_or_refused_in_its_time_and_memory(best_side):
     """No decoder dies, none takes 5 s or 700 MB, and what is prepared holds no secret of its source."""
     done, refused = 0, []
     with Preparer(deadline=5) as preparer:
@@ -134,7 +135,7 @@ def test_of_two_thousand_hostile_files_each_is_prepared_or_refused_in_its_time_a
         before = _memory(process.pid, "VmHWM")
         for name, content in menagerie(2000):
             try:
-                sent = preparer.prepare(content, POLICY).content
+                sent = preparer.prepare(content, Policy(best_side=best_side)).content
             except (ImageUndecodable, ImageTooLarge) as error:
                 refused.append(error.message)
                 continue

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 
+import psycopg
 import structlog
-from sqlalchemy import Connection, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.db import Database
+from core.db import Database, Driver
 
 SILENCE = "5s"
 """After so long without a word from its holder Postgres frees the post: whoever hangs does not lead."""
+
+TRY = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+STILL_THERE = "SELECT true"
 
 CERTAIN_SECONDS = 1.0
 """Who has just looked relies on it: chores come several times a second, and may wait for one."""
@@ -27,8 +30,8 @@ class Leader:
 
     def __init__(self, database: Database, post: str) -> None:
         self._database = database
-        self._lock = func.pg_try_advisory_lock(func.hashtextextended(post, literal_column("0")))
-        self._connection: Connection | None = None
+        self._post = post
+        self._driver: Driver | None = None
         self._leads = False
         self._looked_at = -CERTAIN_SECONDS
 
@@ -38,12 +41,8 @@ class Leader:
             return self._leads
         self._looked_at = time.monotonic()
         try:
-            connection = self._connection or self._connect()
-            if self._leads:
-                connection.execute(text("SELECT 1"))
-            else:
-                self._leads = bool(connection.scalar(select(self._lock)))
-        except SQLAlchemyError as error:
+            self._leads = self._looks()
+        except (SQLAlchemyError, psycopg.Error) as error:
             log.warning("leader_unknown", error=type(error).__name__)
             self.resign()
         return self._leads
@@ -54,13 +53,16 @@ class Leader:
 
     def resign(self) -> None:
         """Leave the post to the others."""
-        connection, self._connection, self._leads = self._connection, None, False
-        if connection is not None:
-            connection.close()
+        driver, self._driver, self._leads = self._driver, None, False
+        if driver is not None:
+            driver.close()
 
-    def _connect(self) -> Connection:
-        connection = self._database.engine.connect()
-        connection.detach()  # from the pool: what is set here is for nobody else
-        connection.execute(text(f"SET idle_session_timeout = '{SILENCE}'"))
-        self._connection = connection
-        return connection
+    def _looks(self) -> bool:
+        driver = self._driver or self._connect()
+        [[leads]] = driver.execute(STILL_THERE) if self._leads else driver.execute(TRY, [self._post])
+        return bool(leads)
+
+    def _connect(self) -> Driver:
+        driver = self._driver = self._database.own_driver()
+        driver.execute(f"SET idle_session_timeout = '{SILENCE}'")
+        return driver

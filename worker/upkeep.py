@@ -102,8 +102,8 @@ class Upkeep:
     def _report(self) -> None:
         slots = self._desk.settings.worker_concurrency
         endpoint = self._endpoint | self._throttle.limits() | {"rest": round(self._throttle.rest(), 1)}
-        fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
-        self._throttle.share_with(len(fleet.seen(self._desk)))
+        others = fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
+        self._throttle.share_with(1 + others)
 
     def _ping(self) -> None:
         try:
@@ -117,8 +117,9 @@ class Upkeep:
         self._indexes.keep_up(log.info)
 
     def _forget_sessions(self) -> None:
-        self._do_for_a_while(sessions.hide_unused)
-        self._do_for_a_while(sessions.forget)
+        if sessions.any_gone(self._desk):
+            self._do_for_a_while(sessions.hide_unused)
+            self._do_for_a_while(sessions.forget)
 
     def _do_for_a_while(self, chore: Callable[[Desk], int]) -> None:
         for_a_while(partial(chore, self._desk), TIDY_AT_MOST)

@@ -114,8 +114,7 @@ MARK = (
 
 def any_due(driver: Driver) -> bool:
     """Whether there may be a delivery to ring for: asked several times a second, mostly in vain."""
-    [found] = ANY_DUE.one(driver, {})
-    return bool(found)
+    return ANY_DUE.holds(driver)
 
 
 def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[str]:

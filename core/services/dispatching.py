@@ -64,10 +64,8 @@ class Pace:
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
-def is_needed(desk: Desk) -> bool:
-    """Whether any batch runs: if none does, there is nothing to ring for."""
-    with desk.database.driver() as driver:
-        return dispatch.any_runs(driver)
+look = dispatch.look
+Seen = dispatch.Seen
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:

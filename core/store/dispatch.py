@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.db import Driver
 from core.models import Analysis, Base, Batch
-from core.prepared import Prepared
+from core.prepared import NOTHING, Prepared
 from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batch_items import any_open
@@ -81,8 +81,12 @@ SILENCE = (
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
-ANY_RUNS = Prepared(
-    select(exists().where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING)))
+IS_OPEN = Batch.finished_at.is_(None)
+LOOK = Prepared(
+    select(
+        exists().where(IS_OPEN, Batch.state == said(BatchState.RUNNING)).label("any_runs"),
+        exists().where(IS_OPEN).label("any_open"),
+    )
 )
 READY = Prepared(
     select(
@@ -127,9 +131,19 @@ def mark(driver: Driver, ids: Sequence[str], furthest: int) -> list[str]:
     return [analysis_id for analysis_id in ids if analysis_id in rung]
 
 
-def any_runs(driver: Driver) -> bool:
-    """Whether there is a batch whose items may be rung for."""
-    return ANY_RUNS.holds(driver)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there may be to do for batches."""
+
+    any_runs: bool
+    """Whether there is one whose items may be rung for."""
+    any_open: bool
+    """Whether there is one that may be moved on."""
+
+
+def look(driver: Driver) -> Seen:
+    """What there may be to do: asked several times a second, mostly in vain."""
+    return Seen(*LOOK.one(driver, NOTHING))
 
 
 def ready(driver: Driver) -> bool:

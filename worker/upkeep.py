@@ -48,7 +48,7 @@ class Upkeep:
         self._name = name
         self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
         self._seen: Seen | None = None
-        """What the dispatcher saw last, which is before every other chore of its thread; None before."""
+        """What there was to do when the dispatcher looked last; None where another leads."""
         self._pace = Pace()
         self._dispatched = time.monotonic()
         self._leader = Leader(desk.database, "upkeep")

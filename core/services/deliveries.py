@@ -60,8 +60,8 @@ class Attempted:
         return self.error or f"It answered {self.status}."
 
 
-any_due = lanes.any_due
-any_followed = outbox.any_followed
+any_due, any_followed = lanes.any_due, outbox.any_followed
+"""Looks for a leader, which tell whether there is anything for `dispatch`, and for `tell_progress`."""
 
 
 def dispatch(desk: Desk) -> int:

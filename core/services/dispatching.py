@@ -64,8 +64,8 @@ class Pace:
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
-look = dispatch.look
 Seen = dispatch.Seen
+look = dispatch.look
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
@@ -96,7 +96,8 @@ def _ring(desk: Desk, room: int) -> int:
             picked = dispatch.pick(driver, size, LOST_AFTER)
         settled = _settle(desk, [item.id for item in picked if item.may_be_settled])
         fresh = [item for item in picked if item.id not in settled][: room - rung]
-        rung += _ring_for(desk, fresh, [item.tag for item in picked if item.id in settled])
+        tags = [item.tag for item in picked if item.id in settled] + [item.tag for item in fresh]
+        rung += _ring_for(desk, fresh, max(tags)) if tags else 0
         size = SETTLE_AT_ONCE if settled and rung < room and time.monotonic() < end else 0
     return rung
 
@@ -108,13 +109,10 @@ def _settle(desk: Desk, ids: Sequence[str]) -> set[str]:
         return reuse.settle(desk, session, ids)
 
 
-def _ring_for(desk: Desk, items: Sequence[Picked], tags: Sequence[int]) -> int:
-    """Ring for items whose turn came, after that of those with these `tags`; for how many."""
-    tags = [*tags, *(item.tag for item in items)]
-    if not tags:
-        return 0
+def _ring_for(desk: Desk, items: Sequence[Picked], furthest: int) -> int:
+    """Ring for items whose turn came, the last at that virtual time; for how many."""
     with desk.database.driver() as driver:
-        ids = dispatch.mark(driver, [item.id for item in items], max(tags))
+        ids = dispatch.mark(driver, [item.id for item in items], furthest)
     desk.doorbell.ring(Task.ANALYZE, ids, BULK)
     return len(ids)
 

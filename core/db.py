@@ -102,6 +102,13 @@ class Database:
                     connection.invalidate()
                 connection.close()
 
+    def own_driver(self) -> Driver:
+        """A driver's connection that is in no pool: who asks for it closes it. Raises SQLAlchemyError."""
+        connection = self.engine.raw_connection()
+        driver = cast("Driver", connection.driver_connection)
+        connection.detach()
+        return driver
+
     def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
         with self.statement() as connection:

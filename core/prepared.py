@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from core.db import Driver
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]
+NOTHING: Mapping[str, Any] = {}
 
 T = TypeVar("T")
 
@@ -47,6 +48,15 @@ class Prepared:
     def first(self, driver: Driver, values: Mapping[str, Any], made_by: RowFactory[T]) -> T | None:
         """The first row that it gives, if any, as what makes rows makes it."""
         return self._executed(driver, values, made_by).fetchone()
+
+    def all(self, driver: Driver, values: Mapping[str, Any], made_by: RowFactory[T]) -> list[T]:
+        """All rows that it gives."""
+        return self._executed(driver, values, made_by).fetchall()
+
+    def holds(self, driver: Driver, values: Mapping[str, Any] = NOTHING) -> bool:
+        """What a look finds, whose one column is a condition."""
+        [found] = self.one(driver, values)
+        return bool(found)
 
     def do(self, driver: Driver, values: Mapping[str, Any]) -> None:
         """Run it where it gives no rows."""

@@ -54,7 +54,7 @@ class Breaker(Protocol):
 class SharedBreaker:
     """In Redis, for every worker with this credential; its operations raise Away.
 
-    The two that come with every call can also be had as steps, to be done together with another.
+    Those that come often can also be had as steps, to be done together with another.
     """
 
     def __init__(self, scripts: Scripts, key: str, clock: Callable[[], float] | None = None) -> None:
@@ -76,7 +76,7 @@ class SharedBreaker:
 
     def rest(self) -> float:
         """See Breaker."""
-        return self._scripts.run(self._step(float, "rest"))
+        return self._scripts.run(self.resting())
 
     def asking(self, probe_seconds: float) -> Step[Pass]:
         """What `ask` does."""
@@ -85,6 +85,10 @@ class SharedBreaker:
     def telling(self, *, failed: bool, probe: bool) -> Step[Turned]:
         """What `tell` does."""
         return self._step(_turned, "tell", int(failed), int(probe))
+
+    def resting(self) -> Step[float]:
+        """What `rest` does."""
+        return self._step(float, "rest")
 
     def _step(self, read: Callable[[Any], T], verb: str, *arguments: float) -> Step[T]:
         now = "" if self._clock is None else self._clock()

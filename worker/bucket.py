@@ -69,7 +69,7 @@ class Bucket(Protocol):
 class SharedBucket:
     """In Redis, for every worker with this credential; its operations raise Away.
 
-    The two that come with every call can also be had as steps, to be done together with another.
+    Those that come often can also be had as steps, to be done together with another.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SharedBucket:
 
     def backlog(self) -> float:
         """See Bucket."""
-        return self._scripts.run(self._step("backlog"))
+        return self._scripts.run(self.waiting())
 
     def taking(self, tokens: int, *, bulk: bool, placed: bool) -> Step[float]:
         """What `take` does."""
@@ -106,6 +106,10 @@ class SharedBucket:
         stop = [int(signals.limited), signals.retry_after]
         numbers = [-1 if value is None else value for value in (used, *told, *stop)]
         return self._step("settle", tokens, *numbers, random)
+
+    def waiting(self) -> Step[float]:
+        """What `backlog` does."""
+        return self._step("backlog")
 
     def _step(self, verb: str, *arguments: float) -> Step[float]:
         now = "" if self._clock is None else self._clock()

@@ -10,7 +10,7 @@ from core.leader import Leader
 from core.services import deliveries, fleet
 from worker.courier import Courier
 from worker.outbound import Outbound
-from worker.timetable import Timetable, done, for_a_while, only_if
+from worker.timetable import Timetable, done, for_a_while
 
 DISPATCH_SECONDS = 0.25
 BUSY_SECONDS = 0.05
@@ -34,8 +34,8 @@ class Postroom:
             Timetable(
                 "webhooks",
                 [
-                    (DISPATCH_SECONDS, only_if(self._leader.leads, self._dispatch)),
-                    (PROGRESS_SECONDS, only_if(self._leader.leads, self._tell_progress)),
+                    (DISPATCH_SECONDS, self._dispatch),
+                    (PROGRESS_SECONDS, self._tell_progress),
                 ],
             ),
             Timetable("postroom", [(REPORT_SECONDS, self._report), (TIDY_SECONDS, self._tidy)]),
@@ -56,11 +56,14 @@ class Postroom:
     def _dispatch(self) -> None:
         """Look for what is due, and while there is much of it look more often."""
         end = time.monotonic() + DISPATCH_SECONDS
-        while deliveries.dispatch(self._desk) and time.monotonic() < end:
+        while self._leader.ask(deliveries.any_due) and deliveries.dispatch(self._desk):
+            if time.monotonic() > end:
+                return
             time.sleep(BUSY_SECONDS)
 
     def _tell_progress(self) -> None:
-        deliveries.tell_progress(self._desk)
+        if self._leader.ask(deliveries.any_followed):
+            deliveries.tell_progress(self._desk)
 
     def _report(self) -> None:
         if self._reports:

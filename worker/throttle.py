@@ -93,7 +93,10 @@ class Throttle:
 
     def backlog(self) -> float:
         """Seconds that a bulk call which comes now would have to wait."""
-        return max(self._first(self._buckets, lambda bucket: bucket.backlog()), self.rest())
+        try:
+            return max(self._scripts.both(self._bucket.waiting(), self._breaker.resting()))
+        except Away:
+            return max(self._alone.backlog(), self._breaker_alone.rest())
 
     def rest(self) -> float:
         """Seconds for which the breaker lets nothing through; 0.0 where it is closed."""

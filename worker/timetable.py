@@ -33,9 +33,10 @@ class Timetable:
     def _run(self) -> None:
         due = [0.0] * len(self._chores)
         while not self._closed.is_set():
+            now = time.monotonic()  # once: what is due together is done by one waking
             for position, (every, chore) in enumerate(self._chores):
-                if time.monotonic() >= due[position]:
-                    due[position] = time.monotonic() + every
+                if now >= due[position]:
+                    due[position] = now + every
                     done(chore)
             self._closed.wait(max(0.0, min(due) - time.monotonic()))
 

@@ -14,7 +14,7 @@ from core.desk import Desk
 from core.leader import Leader
 from core.queue import INTERACTIVE
 from core.services import dispatching, files, fleet, idempotency, outcomes, retention, sessions
-from core.services.dispatching import Pace
+from core.services.dispatching import Pace, Seen
 from core.services.embedding_indexes import EmbeddingIndexes
 from worker.throttle import Throttle
 from worker.timetable import Timetable, done, for_a_while, only_if
@@ -47,6 +47,8 @@ class Upkeep:
         self._throttle = throttle
         self._name = name
         self._endpoint: dict[str, Any] = {"ok": None, "latency_ms": None, "error": "not looked at yet"}
+        self._seen: Seen | None = None
+        """What there was to do when the dispatcher looked last; None where another leads."""
         self._pace = Pace()
         self._dispatched = time.monotonic()
         self._leader = Leader(desk.database, "upkeep")
@@ -55,8 +57,8 @@ class Upkeep:
             Timetable(
                 "dispatch",
                 [
-                    (DISPATCH_SECONDS, only_if(self._leader.leads, self._dispatch)),
-                    (MOVE_SECONDS, only_if(self._leader.leads, self._move_on)),
+                    (DISPATCH_SECONDS, self._dispatch),
+                    (MOVE_SECONDS, self._move_on),
                     (SWEEP_SECONDS, only_if(self._leader.leads, self._sweep)),
                 ],
             ),
@@ -82,7 +84,8 @@ class Upkeep:
         done(lambda: fleet.leave(self._desk, self._name))
 
     def _dispatch(self) -> None:
-        if not dispatching.is_needed(self._desk):
+        self._seen = self._leader.ask(dispatching.look)
+        if not self._seen or not self._seen.any_runs:
             self._pace = Pace()  # the next batch finds every worker free
             return
         if self._throttle.backlog() > LONGEST_BACKLOG:
@@ -92,7 +95,8 @@ class Upkeep:
         self._dispatched = now
 
     def _move_on(self) -> None:
-        dispatching.move_on(self._desk)
+        if self._seen and self._seen.any_open:
+            dispatching.move_on(self._desk)
 
     def _sweep(self) -> None:
         rung = outcomes.sweep(self._desk, bells_waiting=self._desk.doorbell.waiting(INTERACTIVE))
@@ -102,8 +106,8 @@ class Upkeep:
     def _report(self) -> None:
         slots = self._desk.settings.worker_concurrency
         endpoint = self._endpoint | self._throttle.limits() | {"rest": round(self._throttle.rest(), 1)}
-        fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
-        self._throttle.share_with(len(fleet.seen(self._desk)))
+        others = fleet.report(self._desk, self._name, slots=slots, endpoint=endpoint)
+        self._throttle.share_with(1 + others)
 
     def _ping(self) -> None:
         try:
@@ -117,8 +121,9 @@ class Upkeep:
         self._indexes.keep_up(log.info)
 
     def _forget_sessions(self) -> None:
-        self._do_for_a_while(sessions.hide_unused)
-        self._do_for_a_while(sessions.forget)
+        if sessions.any_gone(self._desk):
+            self._do_for_a_while(sessions.hide_unused)
+            self._do_for_a_while(sessions.forget)
 
     def _do_for_a_while(self, chore: Callable[[Desk], int]) -> None:
         for_a_while(partial(chore, self._desk), TIDY_AT_MOST)

@@ -29,7 +29,6 @@ CUSTOM_ID_LENGTH = 128
 
 OPEN = "state IN ('queued', 'running')"
 ALONE, ITEM = "batch_id IS NULL", "batch_id IS NOT NULL"
-RUNG = "state = 'queued' AND rung_at IS NOT NULL"
 FINISHED = f"finish_xid IS NOT NULL AND {ITEM}"
 ANSWERS = "state = 'completed' AND fingerprint IS NOT NULL AND cached_from IS NULL"
 LEADING = "state = 'running' AND fingerprint IS NOT NULL AND NOT is_alone"
@@ -71,9 +70,8 @@ class Analysis(UsageColumns, Base):
         Index(
             "ix_analyses_open", "batch_id", "state", "position", postgresql_where=text(f"{OPEN} AND {ITEM}")
         ),
-        Index("ix_analyses_rung", "rung_at", postgresql_where=text(RUNG)),
         Index("ix_analyses_finished", "batch_id", "finish_xid", "position", postgresql_where=text(FINISHED)),
-        # Not of `lease_until`: a renewal that changes no index stays on its page and writes to none.
+        # None of `lease_until` or `rung_at`: a change of no index stays on its page and writes to none.
         Index("ix_analyses_running", "id", postgresql_where=text("state = 'running'")),
         Index(
             "ix_analyses_kept", "finished_at", postgresql_where=text(f"finished_at IS NOT NULL AND {ALONE}")

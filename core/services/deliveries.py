@@ -60,17 +60,18 @@ class Attempted:
         return self.error or f"It answered {self.status}."
 
 
+any_due, any_followed = lanes.any_due, outbox.any_followed
+"""Looks for a leader, which tell whether there is anything for `dispatch`, and for `tell_progress`."""
+
+
 def dispatch(desk: Desk) -> int:
     """Ring for deliveries that are due, in turns between receivers; for how many."""
-    with desk.database.driver() as driver:
-        if not lanes.any_due(driver):
-            return 0
     waiting = desk.doorbell.waiting(WEBHOOKS)
     if waiting is None or waiting >= MOST_BELLS:
         return 0
     cap = desk.settings.webhook_concurrency
-    with desk.database.transaction() as session:
-        ids = lanes.pick(session, MOST_BELLS - waiting, in_lane=cap, of_account=max(cap, OF_ACCOUNT))
+    with desk.database.driver() as driver:
+        ids = lanes.pick(driver, MOST_BELLS - waiting, in_lane=cap, of_account=max(cap, OF_ACCOUNT))
     desk.doorbell.ring(Task.DELIVER, ids, WEBHOOKS)
     return len(ids)
 

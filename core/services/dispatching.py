@@ -7,7 +7,9 @@ cancelling and priorities count from the moment they are committed.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import func
@@ -21,13 +23,14 @@ from core.services import reuse
 from core.services.fleet import SEEN_WITHIN
 from core.states import AnalysisState, BatchState
 from core.store import batch_items, batches, dispatch, workers
+from core.store.dispatch import Picked
 
 WINDOW_SECONDS = 0.4
 """Work that lies in Redis: new batches wait behind it, so it is no longer than keeps workers busy."""
 LEAST_WINDOW = 16
 MOST_WINDOW = 4_000
-LOST_AFTER = 5.0
-"""Seconds after which a bell that was not answered is rung again, whatever lies in Redis."""
+LOST_AFTER = timedelta(seconds=5)
+"""After which a bell that was not answered is rung again, whatever lies in Redis."""
 CANCEL_AT_ONCE = 5_000
 SETTLE_AT_ONCE = 500
 """Items that are looked through for answers by one transaction, where those before had some."""
@@ -61,10 +64,8 @@ class Pace:
         return max(0, min(window, MOST_WINDOW) - waiting)
 
 
-def is_needed(desk: Desk) -> bool:
-    """Whether any batch runs: if none does, there is nothing to ring for."""
-    with desk.database.driver() as driver:
-        return dispatch.any_runs(driver)
+Seen = dispatch.Seen
+look = dispatch.look
 
 
 def turn(desk: Desk, pace: Pace, seconds: float) -> int:
@@ -73,8 +74,6 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
     if waiting is None:
         return 0
     pace.heard(waiting, seconds)
-    with desk.database.driver() as driver:
-        dispatch.forget_lost_bells(driver, LOST_AFTER)
     room = pace.room(waiting, _slots(desk) if pace.is_idle else 0)
     rung = _ring(desk, room) if room else 0
     pace.waiting = waiting + rung
@@ -82,8 +81,8 @@ def turn(desk: Desk, pace: Pace, seconds: float) -> int:
 
 
 def _slots(desk: Desk) -> int:
-    with desk.database.transaction() as session:
-        return workers.slots(session, SEEN_WITHIN)
+    with desk.database.driver() as driver:
+        return workers.slots(driver, SEEN_WITHIN)
 
 
 def _ring(desk: Desk, room: int) -> int:
@@ -93,18 +92,29 @@ def _ring(desk: Desk, room: int) -> int:
     """
     rung, size, end = 0, room, time.monotonic() + TURN_SECONDS
     while size:
-        with desk.database.transaction() as session:
-            picked = dispatch.pick(session, size)
-            settled = reuse.settle(desk, session, [item.id for item in picked if item.has_fingerprint])
-            fresh = [item for item in picked if item.id not in settled][: room - rung]
-            ids = dispatch.mark(session, [item.id for item in fresh]) if fresh else []
-            taken = settled.union(ids)
-            if tags := [item.tag for item in picked if item.id in taken]:
-                dispatch.advance(session, max(tags))
-        desk.doorbell.ring(Task.ANALYZE, ids, BULK)
-        rung += len(ids)
+        with desk.database.driver() as driver:
+            picked = dispatch.pick(driver, size, LOST_AFTER)
+        settled = _settle(desk, [item.id for item in picked if item.may_be_settled])
+        fresh = [item for item in picked if item.id not in settled][: room - rung]
+        tags = [item.tag for item in picked if item.id in settled] + [item.tag for item in fresh]
+        rung += _ring_for(desk, fresh, max(tags)) if tags else 0
         size = SETTLE_AT_ONCE if settled and rung < room and time.monotonic() < end else 0
     return rung
+
+
+def _settle(desk: Desk, ids: Sequence[str]) -> set[str]:
+    if not ids:
+        return set()
+    with desk.database.transaction() as session:
+        return reuse.settle(desk, session, ids)
+
+
+def _ring_for(desk: Desk, items: Sequence[Picked], furthest: int) -> int:
+    """Ring for items whose turn came, the last at that virtual time; for how many."""
+    with desk.database.driver() as driver:
+        ids = dispatch.mark(driver, [item.id for item in items], furthest)
+    desk.doorbell.ring(Task.ANALYZE, ids, BULK)
+    return len(ids)
 
 
 def move_on(desk: Desk) -> None:

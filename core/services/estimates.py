@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.desk import Desk
+from core.models import Worker
 from core.presets.preset import MEASURE
 from core.pricing import Cost, Usage
 from core.services import image_embeddings, likely_images, reuse
@@ -72,8 +73,7 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
     with desk.database.transaction() as session:
         paid = reuse.to_pay(session, account_id, asked)
         known = experience.taken(session, account_id, {Asked.of(item).kin for item in paid})
-        slots = workers.slots(session, SEEN_WITHIN)
-        limits = [worker.endpoint for worker in workers.seen(session, SEEN_WITHIN)]
+        there = workers.seen(session, SEEN_WITHIN)
         sample = files.owned(session, account_id, likely_images.sampled(asked))
         new = _new_images(desk, session, account_id, paid)
     images = LikelyImages(desk, asked, sample)
@@ -89,7 +89,7 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         cost=_cost(desk, made),
         embeddings=_embeddings(desk, images, new),
         saved_image_tokens=round(sum(calls.saved for calls in made)),
-        seconds=_seconds(desk, likely, made, slots, limits),
+        seconds=_seconds(desk, likely, made, there),
         images=len(seen),
         images_measured=sum(seen),
         answers=sum(known.same[each].answers for each in {each.asked for each in likely} & known.same.keys()),
@@ -167,18 +167,14 @@ def _embeddings(desk: Desk, images: LikelyImages, count: int) -> Embeddings | No
 
 
 def _seconds(
-    desk: Desk,
-    likely: Sequence[Likely],
-    made: Sequence[Calls],
-    slots: int,
-    limits: Sequence[dict[str, Any]],
+    desk: Desk, likely: Sequence[Likely], made: Sequence[Calls], there: Sequence[Worker]
 ) -> float | None:
     """By the workers that are there, and the limits of the endpoint that are set or were learned."""
-    if not likely or not slots:
+    if not likely or not there:
         return None if likely else 0.0
     settings, busy = desk.settings, sum(each.seconds for each in likely)
     learned = {
-        name: max((report.get(name) or 0 for report in limits), default=0)
+        name: max(worker.endpoint.get(name) or 0 for worker in there)
         for name in ("requests_per_minute", "tokens_per_minute")
     }
     requests = settings.endpoint_requests_per_minute or learned["requests_per_minute"]
@@ -186,4 +182,4 @@ def _seconds(
     asked = sum(calls.calls for calls in made)
     used = sum(calls.prompt + calls.images + calls.answer for calls in made)
     waits = [60 * asked / requests if requests else 0.0, 60 * used / tokens if tokens else 0.0]
-    return max(busy / slots, busy / len(likely), *waits)
+    return max(busy / sum(worker.slots for worker in there), busy / len(likely), *waits)

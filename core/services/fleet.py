@@ -12,10 +12,10 @@ from core.store import workers
 SEEN_WITHIN = timedelta(seconds=20)
 
 
-def report(desk: Desk, name: str, *, slots: int, endpoint: dict[str, Any]) -> None:
-    """A worker says that it lives."""
-    with desk.database.transaction() as session:
-        workers.report(session, name, slots=slots, endpoint=endpoint)
+def report(desk: Desk, name: str, *, slots: int, endpoint: dict[str, Any]) -> int:
+    """A worker says that it lives; how many others analyse now."""
+    with desk.database.driver() as driver:
+        return workers.report(driver, name, slots=slots, endpoint=endpoint, within=SEEN_WITHIN)
 
 
 def leave(desk: Desk, name: str) -> None:

@@ -22,7 +22,7 @@ from core.pricing import Cost, Usage, WorstCase
 from core.queue import Task
 from core.services import batches, budgets, reuse
 from core.states import FINAL, AnalysisState, CallState
-from core.store import analyses, calls, claims
+from core.store import analyses, calls, claims, mending
 
 Claim = claims.Claim
 
@@ -245,6 +245,18 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
     `bells_waiting` is the length of the queue: rows that wait beside an empty queue have lost their bells.
     None means that Redis does not answer, when ringing is of no use.
     """
+    stale = RING_AGAIN_AFTER if bells_waiting == 0 else RING_ANYHOW_AFTER
+    longest = timedelta(seconds=desk.settings.call_timeout) + _lease(desk)
+    with desk.database.driver() as driver:
+        if not mending.is_needed(driver, stale=stale, longest=longest):
+            return []
+    due = _mend(desk, longest, None if bells_waiting is None else stale)
+    desk.doorbell.ring(Task.ANALYZE, due)
+    return due
+
+
+def _mend(desk: Desk, longest: timedelta, stale: timedelta | None) -> list[str]:
+    """Mend what is to be mended; the ids of those whose bells are `stale`, now marked as rung again."""
     crash, late = WorkerCrash(), Expired()
     with desk.database.transaction() as session:
         lapsed = analyses.lapse(
@@ -258,7 +270,6 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
         ]
         gone = [row.id for row in (*lapsed, *overdue)]
         calls.give_up(session, gone)
-        longest = timedelta(seconds=desk.settings.call_timeout) + _lease(desk)
         orphans = calls.give_up_orphans(session, longest)
         analyses.sum_usage(session, [*gone, *orphans])
         for row in (*lapsed, *overdue):
@@ -268,12 +279,7 @@ def sweep(desk: Desk, *, bells_waiting: int | None) -> list[str]:
                 metrics.ended_after_commit(session, row.state, row.error_code)
         after_commit(session, lambda: metrics.LEASES_SWEPT.inc(len(lapsed)))
         reuse.mend(session)
-        if bells_waiting is None:
-            return []
-        stale = RING_AGAIN_AFTER if bells_waiting == 0 else RING_ANYHOW_AFTER
-        due = analyses.unrung(session, stale=stale, limit=RING_AT_ONCE)
-    desk.doorbell.ring(Task.ANALYZE, due)
-    return due
+        return [] if stale is None else analyses.unrung(session, stale=stale, limit=RING_AT_ONCE)
 
 
 def _lease(desk: Desk) -> timedelta:

@@ -87,6 +87,12 @@ def delete(desk: Desk, account_id: str, session_id: str) -> None:
             return
 
 
+def any_gone(desk: Desk) -> bool:
+    """Whether there may be anything to hide, or to forget."""
+    with desk.database.driver() as driver:
+        return rows.any_gone(driver, desk.settings.session_timeout)
+
+
 def hide_unused(desk: Desk, limit: int = AT_ONCE) -> int:
     """Let sessions that nobody used for long be gone for everyone; how many."""
     with desk.database.transaction() as session:

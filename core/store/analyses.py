@@ -11,6 +11,7 @@ from psycopg.rows import class_row, scalar_row
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Interval,
     Select,
     and_,
     any_,
@@ -59,6 +60,17 @@ ROWS = Base.metadata.tables["analyses"]
 THIS = and_(ROWS.c.account_id == bindparam("of_account"), ROWS.c.id == bindparam("this_id"))
 STATE = Prepared(select(ROWS.c.state).where(THIS))
 IS_OPEN = one_of(Analysis.state, (AnalysisState.QUEUED, AnalysisState.RUNNING))
+DEAD = and_(Analysis.state == said(AnalysisState.RUNNING), Analysis.lease_until < func.now())
+"""Its worker is gone."""
+OVERDUE = and_(IS_OPEN, Analysis.batch_id.is_(None), Analysis.deadline_at <= func.now())
+OVERDUE_BATCH = and_(Batch.finished_at.is_(None), Batch.deadline_at <= func.now())
+UNRUNG = and_(
+    Analysis.batch_id.is_(None),  # items of batches are the dispatcher's
+    Analysis.state == said(AnalysisState.QUEUED),
+    Analysis.next_attempt_at <= func.now(),
+    or_(Analysis.rung_at.is_(None), Analysis.rung_at < func.now() - bindparam("stale", type_=Interval)),
+)
+"""It is due, and no bell was rung for it, or none for as long as `stale`."""
 LOCK = select(ROWS.c.id).where(ROWS.c.id == bindparam("this_id")).with_for_update()
 STANDING = Prepared(select(*(ROWS.c[name] for name in Standing.__slots__)).where(THIS))
 
@@ -197,7 +209,7 @@ def keep_text(session: Session, analysis_id: str, text: str | None) -> None:
 
 def lapse(session: Session, *, limit: int, error_code: str, error_message: str) -> list[Analysis]:
     """Take back every dead lease: the row waits again, or fails where it outlived `limit` workers."""
-    dead = free(Analysis.state == AnalysisState.RUNNING, Analysis.lease_until < func.now())
+    dead = free(DEAD)
     spent = Analysis.lease_expiries + 1
     poison = move(
         session,
@@ -223,35 +235,26 @@ def lapse(session: Session, *, limit: int, error_code: str, error_message: str) 
 
 def overdue(limit: int) -> ColumnElement[bool]:
     """Some of the rows that are in no batch and whose deadline has passed."""
-    return free(IS_OPEN, Analysis.batch_id.is_(None), Analysis.deadline_at <= func.now(), limit=limit)
+    return free(OVERDUE, limit=limit)
 
 
 def overdue_items(limit: int) -> ColumnElement[bool]:
     """Some of the items whose deadline has passed: that of their batch, and so looked for there."""
-    late = select(Batch.id).where(Batch.finished_at.is_(None), Batch.deadline_at <= func.now())
+    late = select(Batch.id).where(OVERDUE_BATCH)
     return free(IS_OPEN, Analysis.batch_id == any_(func.array(late.scalar_subquery())), limit=limit)
 
 
 def unrung(session: Session, *, stale: timedelta, limit: int) -> list[str]:
     """Due rows that no bell was rung for, or none for as long as `stale`; marked as rung by this."""
-    silent = or_(Analysis.rung_at.is_(None), Analysis.rung_at < func.now() - stale)
     due = (
         select(Analysis.id)
-        .where(
-            Analysis.batch_id.is_(None),  # items of batches are the dispatcher's
-            Analysis.state == AnalysisState.QUEUED,
-            Analysis.next_attempt_at <= func.now(),
-            silent,
-        )
+        .where(UNRUNG)
         .order_by(Analysis.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return list(
-        session.scalars(
-            update(Analysis).where(Analysis.id.in_(due)).values(rung_at=func.now()).returning(Analysis.id)
-        )
-    )
+    rung = update(Analysis).where(Analysis.id.in_(due)).values(rung_at=func.now()).returning(Analysis.id)
+    return list(session.scalars(rung, {"stale": stale}))
 
 
 def sum_usage(session: Session, analysis_ids: Sequence[str]) -> None:

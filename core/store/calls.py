@@ -81,14 +81,14 @@ def give_up(session: Session, analysis_ids: list[str]) -> None:
     )
 
 
-def orphaned(age: timedelta) -> ColumnElement[bool]:
+def orphaned(age: Any) -> ColumnElement[bool]:
     """Open calls older than that, behind which no lease stands."""
     held = exists().where(
         Analysis.id == Call.analysis_id,
         Analysis.fence == Call.fence,
-        Analysis.state == AnalysisState.RUNNING,
+        Analysis.state == said(AnalysisState.RUNNING),
     )
-    return and_(Call.state == CallState.RESERVED, Call.created_at < func.now() - age, ~held)
+    return and_(Call.state == said(CallState.RESERVED), Call.created_at < func.now() - age, ~held)
 
 
 def give_up_orphans(session: Session, age: timedelta) -> list[str]:

@@ -6,67 +6,87 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Integer, Interval, and_, bindparam, exists, func, or_, select, true, update
+from psycopg.rows import class_row, scalar_row
+from sqlalchemy import Integer, Interval, Text, and_, bindparam, exists, func, or_, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from core.db import Driver
 from core.models import Analysis, Base, Batch
-from core.prepared import Prepared
+from core.prepared import NOTHING, Prepared
 from core.states import AnalysisState, BatchState
 from core.store import analyses
 from core.store.batch_items import any_open
 from core.store.budgets import room_for_waiting, waits_in_vain
+from core.store.flights import TELLING, may_be_settled
 from core.store.words import said
 
 ANALYSES, DISPATCH = (Base.metadata.tables[name] for name in ("analyses", "dispatch"))
 WAITING = and_(Analysis.batch_id.is_not(None), Analysis.state == said(AnalysisState.QUEUED))
 MOST = bindparam("most", type_=Integer)
 
+UNHEARD = or_(
+    ANALYSES.c.rung_at.is_(None), ANALYSES.c.rung_at < func.now() - bindparam("lost_after", type_=Interval)
+)
+"""No bell was rung for it, or one that was lost."""
 HEAD = (
-    select(Analysis.id, Analysis.position, Analysis.fingerprint.is_not(None).label("has_fingerprint"))
+    select(*(ANALYSES.c[name] for name in ("id", "position", *TELLING)))
     .where(
-        Analysis.batch_id == Batch.id,
-        Analysis.state == said(AnalysisState.QUEUED),
-        Analysis.rung_at.is_(None),
-        Analysis.next_attempt_at <= func.now(),
-        Analysis.position < func.coalesce(Batch.dispatch_limit, Batch.total),
+        ANALYSES.c.batch_id == Batch.id,
+        ANALYSES.c.state == said(AnalysisState.QUEUED),
+        UNHEARD,
+        ANALYSES.c.next_attempt_at <= func.now(),
+        ANALYSES.c.position < func.coalesce(Batch.dispatch_limit, Batch.total),
     )
-    .order_by(Analysis.position)
+    .order_by(ANALYSES.c.position)
     .limit(MOST)
     .lateral()
 )
 """The first waiting items of a batch."""
 TAG = (Batch.start_tag + HEAD.c.position).label("tag")
-PICK = (
-    select(HEAD.c.id, HEAD.c.has_fingerprint, TAG)
+TURN = (
+    select(*(HEAD.c[name] for name in ("id", *TELLING)), Batch.priority, TAG)
     .select_from(Batch)
     .join(HEAD, true())
-    .where(Batch.state == said(BatchState.RUNNING), Batch.needed_tokens.is_(None))
+    .where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING))
+    .where(Batch.needed_tokens.is_(None))
     .order_by(Batch.priority, TAG)
     .limit(MOST)
+    .cte("turn")
 )
-MARK = (
-    update(ANALYSES)
-    .where(analyses.free(WAITING, Analysis.id == func.any(bindparam("ids"))))
-    .values(rung_at=func.now())
-    .returning(ANALYSES.c.id)
-)
-ADVANCE = update(DISPATCH).values(
-    virtual_time=func.greatest(
-        DISPATCH.c.virtual_time, bindparam("furthest", type_=DISPATCH.c.virtual_time.type)
+"""The next of all of them."""
+PICK = Prepared(
+    select(TURN.c.id, may_be_settled(TURN).label("may_be_settled"), TURN.c.tag).order_by(
+        TURN.c.priority, TURN.c.tag
     )
 )
-LONG_AGO = func.now() - bindparam("age", type_=Interval)
-FORGET = Prepared(
-    update(ANALYSES).where(analyses.free(WAITING, Analysis.rung_at < LONG_AGO)).values(rung_at=None)
+ADVANCED = (
+    update(DISPATCH)
+    .values(
+        virtual_time=func.greatest(
+            DISPATCH.c.virtual_time, bindparam("furthest", type_=DISPATCH.c.virtual_time.type)
+        )
+    )
+    .cte("advanced")
+)
+MARK = Prepared(
+    update(ANALYSES)
+    .where(analyses.free(WAITING, Analysis.id == func.any(bindparam("ids", type_=ARRAY(Text)))))
+    .values(rung_at=func.now())
+    .returning(ANALYSES.c.id)
+    .add_cte(ADVANCED)
 )
 SILENCE = (
     update(ANALYSES)
     .where(analyses.free(WAITING, Analysis.batch_id == bindparam("of"), Analysis.rung_at.is_not(None)))
     .values(rung_at=None)
 )
-ANY_RUNS = Prepared(
-    select(exists().where(Batch.finished_at.is_(None), Batch.state == said(BatchState.RUNNING)))
+IS_OPEN = Batch.finished_at.is_(None)
+LOOK = Prepared(
+    select(
+        exists().where(IS_OPEN, Batch.state == said(BatchState.RUNNING)).label("any_runs"),
+        exists().where(IS_OPEN).label("any_open"),
+    )
 )
 READY = Prepared(
     select(
@@ -89,47 +109,46 @@ def silence(session: Session, batch_id: str) -> None:
     session.execute(SILENCE, {"of": batch_id})
 
 
-def forget_lost_bells(driver: Driver, seconds: float) -> None:
-    """Forget bells of items that were rung longer ago than that and are still waiting."""
-    FORGET.do(driver, {"age": timedelta(seconds=seconds)})
-
-
 @dataclass(frozen=True, slots=True)
 class Picked:
     """An item whose turn it is."""
 
     id: str
-    has_fingerprint: bool
+    may_be_settled: bool
+    """Whether what it asks is answered already, or being asked by another: then it needs no bell."""
     tag: int
     """Its virtual start."""
 
 
-def pick(session: Session, limit: int) -> list[Picked]:
-    """The next items in (priority, virtual start) order."""
-    return [Picked(*row) for row in session.execute(PICK, {"most": limit})] if limit else []
+def pick(driver: Driver, limit: int, lost_after: timedelta) -> list[Picked]:
+    """The next items in (priority, virtual start) order, those too whose bell was rung so long ago."""
+    return PICK.all(driver, {"most": limit, "lost_after": lost_after}, class_row(Picked))
 
 
-def mark(session: Session, ids: Sequence[str]) -> list[str]:
-    """Note that items are rung for; those that nobody holds just now."""
-    rung = set(session.scalars(MARK, {"ids": list(ids)}))
+def mark(driver: Driver, ids: Sequence[str], furthest: int) -> list[str]:
+    """Note that items are rung for: those that nobody holds just now. Virtual time moves on to `furthest`."""
+    rung = set(MARK.all(driver, {"ids": list(ids), "furthest": furthest}, scalar_row))
     return [analysis_id for analysis_id in ids if analysis_id in rung]
 
 
-def advance(session: Session, furthest: int) -> None:
-    """Let virtual time move on to that of an item whose turn came."""
-    session.execute(ADVANCE, {"furthest": furthest})
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there may be to do for batches."""
+
+    any_runs: bool
+    """Whether there is one whose items may be rung for."""
+    any_open: bool
+    """Whether there is one that may be moved on."""
 
 
-def any_runs(driver: Driver) -> bool:
-    """Whether there is a batch whose items may be rung for."""
-    [found] = ANY_RUNS.one(driver, {})
-    return bool(found)
+def look(driver: Driver) -> Seen:
+    """What there may be to do: asked several times a second, mostly in vain."""
+    return Seen(*LOOK.one(driver, NOTHING))
 
 
 def ready(driver: Driver) -> bool:
     """Whether there may be a batch to be moved on."""
-    [found] = READY.one(driver, {})
-    return bool(found)
+    return READY.holds(driver)
 
 
 def cancel_some(session: Session, limit: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     and_,
     bindparam,
     exists,
@@ -40,12 +41,20 @@ from core.store.reuse import (
 )
 from core.store.words import said
 
+TELLING = (*ASKED, "is_alone")
+"""Columns of a row that say whether another will do for it."""
 
-def is_led() -> ColumnElement[bool]:
-    """Whether another row that asks the very same is running; one that is alone does not care."""
+
+def is_led(row: FromClause = ANALYSES) -> ColumnElement[bool]:
+    """Whether another that asks the very same as a row is running; one that is alone does not care."""
     twin = ANALYSES.alias("twin")
-    twins = select(ONE).where(twin.c.fingerprint == ANALYSES.c.fingerprint, *_leads(twin))
-    return and_(~ANALYSES.c.is_alone, finds(twins.correlate(ANALYSES)))
+    twins = select(ONE).where(twin.c.fingerprint == row.c.fingerprint, *_leads(twin))
+    return and_(~row.c.is_alone, finds(twins.correlate(row)))
+
+
+def may_be_settled(row: FromClause) -> ColumnElement[bool]:
+    """Whether a row, with the columns TELLING, need not be asked: it is answered, or asked by another."""
+    return and_(row.c.fingerprint.is_not(None), or_(is_answered(row), is_led(row)))
 
 
 def _leads(row: Any) -> tuple[ColumnElement[bool], ...]:
@@ -87,9 +96,9 @@ def _following() -> Any:
     )
 
 
-def _letting_go(*which: ColumnElement[bool]) -> Any:
+def _letting_go(which: ColumnElement[bool]) -> Any:
     """Let rows wait no longer; their ids, and the batch of each."""
-    free = select(ANALYSES.c.id).where(QUEUED, *which).with_for_update(skip_locked=True)
+    free = select(ANALYSES.c.id).where(QUEUED, which).with_for_update(skip_locked=True)
     return (
         update(ANALYSES)
         .where(ANALYSES.c.id.in_(free))
@@ -121,7 +130,9 @@ DUE = select(ANALYSES.c.id).where(
     ANALYSES.c.next_attempt_at <= func.now(),
 )
 LET_GO = _letting_go(FOLLOWING)
-LET_GO_ABANDONED = _letting_go(ANALYSES.c.follows.is_not(None), _abandoned())
+ABANDONED = and_(QUEUED, ANALYSES.c.follows.is_not(None), _abandoned())
+"""It waits in vain."""
+LET_GO_ABANDONED = _letting_go(ABANDONED)
 NEW_FINGERPRINT = {"fingerprint": bindparam("new_fingerprint", type_=ANALYSES.c.fingerprint.type)}
 STEP_BACK = (
     update(ANALYSES)

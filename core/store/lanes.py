@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from psycopg.rows import scalar_row
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Text,
     and_,
     bindparam,
     case,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.db import Driver
 from core.models import Base
@@ -103,10 +105,10 @@ def _known(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 ANY_DUE = Prepared(select(exists().where(PENDING, DELIVERIES.c.next_attempt_at <= func.now())))
-PICK = _picking()
-MARK = (
+PICK = Prepared(_picking())
+MARK = Prepared(
     update(DELIVERIES)
-    .where(DELIVERIES.c.id == func.any(bindparam("ids")), PENDING)
+    .where(DELIVERIES.c.id == func.any(bindparam("ids", type_=ARRAY(Text))), PENDING)
     .values(rung_at=func.now())
     .returning(DELIVERIES.c.id)
 )
@@ -114,14 +116,11 @@ MARK = (
 
 def any_due(driver: Driver) -> bool:
     """Whether there may be a delivery to ring for: asked several times a second, mostly in vain."""
-    [found] = ANY_DUE.one(driver, {})
-    return bool(found)
+    return ANY_DUE.holds(driver)
 
 
-def pick(session: Session, most: int, *, in_lane: int, of_account: int) -> list[str]:
+def pick(driver: Driver, most: int, *, in_lane: int, of_account: int) -> list[str]:
     """The next deliveries to be rung for, marked so: no more of a lane, or account, than may be busy."""
-    picked = list(session.scalars(PICK, {"most": most, "in_lane": in_lane, "of_account": of_account}))
-    if not picked:
-        return []
-    rung = set(session.scalars(MARK, {"ids": picked}))
+    picked = PICK.all(driver, {"most": most, "in_lane": in_lane, "of_account": of_account}, scalar_row)
+    rung = set(MARK.all(driver, {"ids": picked}, scalar_row)) if picked else set()
     return [delivery_id for delivery_id in picked if delivery_id in rung]

@@ -34,8 +34,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.ids import ALPHABET
 from core.models import Analysis, Base, Batch
+from core.prepared import Prepared
 from core.states import FINAL, AnalysisState, BatchState
 from core.store import payloads
 from core.store.words import said
@@ -69,6 +71,11 @@ def tell_analyses(session: Session, ids: Sequence[str]) -> None:
 def tell_batches(session: Session, ids: Sequence[str]) -> None:
     """Tell the states of these batches."""
     session.execute(BATCHES_TOLD, {"ids": list(ids)})
+
+
+def any_followed(driver: Driver) -> bool:
+    """Whether somebody follows a batch of which there may be progress to tell."""
+    return ANY_FOLLOWED.holds(driver)
 
 
 def tell_progress(session: Session) -> int:
@@ -159,13 +166,16 @@ def _of_batches(event: ColumnElement[str]) -> Any:
     return _deliveries_of(told)
 
 
+def _is_followed() -> ColumnElement[bool]:
+    """Whether somebody wants to be told of a batch's progress, of which there may be more."""
+    hears = WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id))
+    follower = select(ONE).where(hears, ACTIVE, _wants(said("batch.progress")))
+    runs = Batch.state == said(BatchState.RUNNING)
+    return and_(Batch.finished_at.is_(None), runs, Batch.told_quarters < 3, exists(follower))
+
+
 def _quarters() -> Any:
     """Move on what was told of running batches that somebody follows, where a quarter more is done."""
-    followed = exists(
-        select(ONE).where(
-            WEBHOOKS.c.owner_id.in_((Batch.account_id, Batch.id)), ACTIVE, _wants(said("batch.progress"))
-        )
-    )
     left = (
         select(func.count())
         .where(
@@ -175,7 +185,7 @@ def _quarters() -> Any:
     )
     reached: CTE = (
         select(Batch.id, ((Batch.total - left) * 4 // Batch.total).label("quarters"))
-        .where(Batch.state == BatchState.RUNNING, Batch.told_quarters < 3, followed)
+        .where(_is_followed())
         .cte("reached")
     )
     return (
@@ -196,3 +206,4 @@ ANALYSES_TOLD = _of_analyses()
 BATCHES_TOLD = _of_batches(said("batch.") + Batch.state)
 PROGRESS_TOLD = _of_batches(said("batch.progress"))
 QUARTERS = _quarters()
+ANY_FOLLOWED = Prepared(select(exists().where(_is_followed())))

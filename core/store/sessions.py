@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Select, delete, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
+from core.db import Driver
 from core.errors import NotFound
 from core.models import Analysis, ChatSession, Message
+from core.prepared import Prepared
 from core.states import FINAL
 from core.store.pages import newest_first
 
 SEEN = ChatSession.deleted_at.is_(None)
 HIDDEN = ChatSession.deleted_at.is_not(None)
+LONG_AGO = func.now() - bindparam("timeout", type_=Interval)
+ANY_GONE = Prepared(
+    select(or_(exists().where(HIDDEN), exists().where(SEEN, ChatSession.last_used_at <= LONG_AGO)))
+)
 
 
 def add(session: Session, row: ChatSession) -> None:
@@ -58,6 +76,11 @@ def hide(session: Session, session_id: str) -> None:
     """Let a session be gone for everyone."""
     gone = update(ChatSession).where(ChatSession.id == session_id, SEEN).values(deleted_at=func.now())
     session.execute(gone)
+
+
+def any_gone(driver: Driver, timeout: timedelta) -> bool:
+    """Whether `hide_unused`, `turns_of_hidden` or `remove_emptied` may find any."""
+    return ANY_GONE.holds(driver, {"timeout": timeout})
 
 
 def hide_unused(session: Session, timeout: timedelta, limit: int) -> int:

@@ -52,3 +52,12 @@ def test_who_hangs_loses_the_post(two, monkeypatch):
     monkeypatch.setattr("core.leader.SILENCE", "100ms")
     assert one.leads()
     wait_until(other.leads)
+
+
+def test_only_who_leads_is_answered_and_whose_connection_is_cut_off_is_not(two):
+    one, other = two
+    assert [leader.ask(lambda _: "found") for leader in two] == ["found", None]
+    assert one.ask(lambda driver: driver.execute("SELECT 1").fetchone()) == (1,)
+    one._driver.close()
+    assert one.ask(lambda driver: driver.execute("SELECT 1").fetchone()) is None
+    assert other.ask(lambda _: "found") == "found"

@@ -232,8 +232,8 @@ def test_an_account_with_many_receivers_takes_no_more_than_its_share_of_bells(sh
     for _ in range(4):
         shop.complete()
     other.complete()
-    with shop.desk.database.transaction() as session:
-        rung = lanes.pick(session, 200, in_lane=4, of_account=5)
+    with shop.desk.database.driver() as driver:
+        rung = lanes.pick(driver, 200, in_lane=4, of_account=5)
     assert len({row.id for row in shop.outbox()} & set(rung)) == 5
     assert {row.id for row in other.outbox()} <= set(rung)
 

@@ -60,8 +60,8 @@ class Told(Shop):
 
     def pick(self, most=200, in_lane=4, of_account=16):
         """What is rung for next, of this account."""
-        with self.desk.database.transaction() as session:
-            picked = lanes.pick(session, most, in_lane=in_lane, of_account=of_account)
+        with self.desk.database.driver() as driver:
+            picked = lanes.pick(driver, most, in_lane=in_lane, of_account=of_account)
         mine = {row.id for row in self.outbox()}
         return [delivery_id for delivery_id in picked if delivery_id in mine]
 

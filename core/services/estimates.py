@@ -23,7 +23,7 @@ from core.services.items import Item
 from core.services.likely_calls import Assumed, Calls, Likely, LikelyCalls
 from core.services.likely_images import LikelyImages
 from core.store import embeddings, experience, files, workers
-from core.store.experience import Asked, Experience
+from core.store.experience import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +92,37 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         seconds=_seconds(desk, likely, made, slots, limits),
         images=len(seen),
         images_measured=sum(seen),
-        answers=sum(known.same[each].answers for each in {each.asked for each in likely} & known.same.keys()),
+        answers=_answers(likely),
         assumed=_means([each.assumed for each in likely]),
-        warnings=_warnings(likely, known),
+        warnings=_warnings(likely),
         not_counted=[name for name, holds in NOT_COUNTED.items() if any(map(holds, paid))],
     )
 
 
-def _warnings(likely: Sequence[Likely], known: Experience) -> list[str]:
+def _answers(likely: Sequence[Likely]) -> int:
+    """How many answers to the very same questions stand for those to come, each counted once."""
+    same = {(each.asked, each.known) for each in likely if each.known and each.known.is_same}
+    return sum(known.taken.answers for _, known in same)
+
+
+def _warnings(likely: Sequence[Likely]) -> list[str]:
     """What the lengths of answers are taken from, where it is not from answers to the same questions."""
-    new = [each for each in likely if each.asked not in known.same]
-    if not new:
-        return []
-    count = "" if len(new) == len(likely) else f" to {len(new):,} of {len(likely):,} questions"
-    alike = any(each.asked.kin in known.alike for each in new)
-    guess = "taken from answers to other questions" if alike else "a guess"
-    return [f"There are no answers of this sort yet{count}: how long they will be is {guess}."]
+    new = [each for each in likely if not (each.known and each.known.is_same)]
+    other = [each for each in likely if each.known and each.known.is_same and each.known.images != each.images]
+    guess = "taken from answers to other questions" if any(each.known for each in new) else "a guess"
+    told = [
+        (new, "of this sort", guess),
+        (other, "about as many images", "taken from answers about more or fewer"),
+    ]
+    return [
+        f"There are no answers {missing} yet{_of(some, likely)}: how long they will be is {source}."
+        for some, missing, source in told
+        if some
+    ]
+
+
+def _of(some: Sequence[Likely], likely: Sequence[Likely]) -> str:
+    return "" if len(some) == len(likely) else f" to {len(some):,} of {len(likely):,} questions"
 
 
 NOT_COUNTED: dict[str, Callable[[Item], Any]] = {

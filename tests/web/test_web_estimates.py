@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from core.ids import new_id
 from core.image_header import size_of
-from core.models import Analysis, Call, File
+from core.models import Analysis, AnalysisImage, Call, File
 from core.services import likely_images
 from core.states import AnalysisState, CallState
 
@@ -125,8 +125,8 @@ def test_of_more_sizes_than_can_be_counted_some_stand_for_all_of_them(client, mo
     assert counted(1) > 0
 
 
-def took(desk, key, tokens, **more):
-    """Store an analysis whose answer took so many tokens."""
+def took(desk, key, tokens, images=1, **more):
+    """Store an analysis of so many images whose answer took so many tokens."""
     row = {
         "account_id": key.key.account_id,
         "key_id": key.key.id,
@@ -148,6 +148,11 @@ def took(desk, key, tokens, **more):
     analysis = Analysis(id=new_id("an"), **row | more)
     with desk.database.transaction() as session:
         session.add(analysis)
+        session.flush()
+        session.add_all(
+            AnalysisImage(analysis_id=analysis.id, position=place, url="https://shop.example/a.jpg")
+            for place in range(images)
+        )
     return analysis
 
 
@@ -204,6 +209,26 @@ def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_
     assert found["answers"] == 2
     [warning] = found["warnings"]
     assert "yet to 1 of 2 questions: " in warning
+
+
+def test_answers_about_as_many_images_are_taken_and_where_there_are_none_that_is_told(client, desk, key):
+    for tokens, images in ((30, 1), (50, 1), (90, 2), (110, 2), (400, 4)):
+        took(desk, key, tokens, images=images)
+
+    def found(*numbers, question="?"):
+        inputs = [{"images": [measured()] * number} for number in numbers]
+        answer = estimate(client, inputs=inputs, defaults={"question": question}).json
+        return answer["usage"]["completion_tokens"], answer["answers"], answer["warnings"]
+
+    assert (found(1), found(2), found(4)) == ((40, 2, []), (100, 2, []), (400, 1, []))
+    assert found(1, 2, 2) == (240, 4, [])
+    tokens, answers, [warning] = found(5, 1)
+    assert (tokens, answers) == (440, 3)
+    assert warning == (
+        "There are no answers about as many images yet to 1 of 2 questions:"
+        " how long they will be is taken from answers about more or fewer."
+    )
+    assert found(2, question="Why?")[0] == 100  # of other questions too
 
 
 FORM = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"type": "object"}}}

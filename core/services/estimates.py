@@ -176,7 +176,7 @@ def _embeddings(desk: Desk, images: LikelyImages, count: int) -> Embeddings | No
     model = desk.settings.similar_embedding_model
     if not model:
         return None
-    tokens = count * images.usual(model, image_embeddings.DETAIL) if count else 0.0
+    tokens = count * images.usual(model, image_embeddings.DETAIL, image_embeddings.TOLD) if count else 0.0
     made = [Calls(model, count, 0, tokens, 0, 0)]
     return Embeddings(count, _usage(made), _cost(desk, made))
 

@@ -3,6 +3,8 @@
 import base64
 import itertools
 import random
+import struct
+import zlib
 from datetime import timedelta
 from io import BytesIO
 from zipfile import ZipFile
@@ -444,6 +446,62 @@ def test_an_analysis_is_refused_by_its_first_problem_and_not_as_a_batch(client, 
     assert unasked.json["error"] == "question: Ask a question or name a preset."
     batch = estimate(client, inputs=[{"image": measured()}] * 3).json["error"]
     assert batch == "3 problems in the items; the first: line 1, question: Ask a question or name a preset."
+
+
+def submitted(client, photo, path, kind, **fields):
+    """What a path answers to one image as a form or as JSON, of an analysis or of a batch."""
+    if kind in {"file", "images"}:
+        return client.post(path, data={kind: (BytesIO(photo()), "a.jpg"), "question": "?", **fields})
+    picture = {"base64": base64.b64encode(photo()).decode()}
+    if kind == "inputs":
+        return client.post(path, json={"inputs": [{"image": picture, "question": "?"}], **fields})
+    return client.post(path, json={"images": [picture], "question": "?", **fields})
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("images", {"preset_options": "{}"}),
+        ("images", {"wait": "1"}),
+        ("images", {"sku": "A-1"}),
+        ("images", {"view": "front"}),
+        ("images", {"response_format": "{}"}),
+        ("file", {"response_format": "{}"}),
+        ("file", {"pilot": "3"}),
+        ("file", {"group_by": "name"}),
+        ("json", {"response_format": {}}),
+        ("json", {"response_format": None}),
+        ("json", {"pilot": 3}),
+        ("json", {"defaults": {}}),
+        ("inputs", {"question": "?"}),
+        ("inputs", {"wait": 1}),
+        ("json", {"inputs": None}),
+    ],
+    ids=str,
+)
+def test_fields_that_only_the_other_kind_of_submission_has_are_refused_alike(client, photo, kind, fields):
+    path = "/api/v1/batches" if kind in {"images", "inputs"} else "/api/v1/analyses"
+    run, estimated = (submitted(client, photo, each, kind, **fields) for each in (path, "/api/v1/estimate"))
+    assert run.status_code == estimated.status_code == 400, (run.json, estimated.json)
+    assert run.json["error"] == estimated.json["error"]
+
+
+def test_bytes_that_say_they_have_more_pixels_than_are_taken_are_refused_as_such_a_size_is(client):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    picture = {"base64": base64.b64encode(content).decode()}
+    answers = [
+        estimate(client, images=[measured(60_000, 60_000)], question="?"),
+        estimate(client, images=[picture], question="?"),
+        estimate(client, inputs=[{"image": picture, "question": "?"}]),
+        *(
+            client.post("/api/v1/estimate", data={name: (BytesIO(content), "a.png"), "question": "?"})
+            for name in ("file", "images")
+        ),
+    ]
+    for answer in answers:
+        assert answer.status_code == 400
+        assert "60,000 by 60,000 pixels is not taken" in answer.json["error"]
 
 
 def test_views_of_files_are_taken_as_an_analysis_takes_them(client, photo):

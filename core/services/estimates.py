@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core.desk import Desk
 from core.presets.preset import MEASURE
 from core.pricing import Cost, Usage
-from core.services import image_embeddings, likely_images, reuse
+from core.services import doubts, image_embeddings, likely_images, reuse
 from core.services.files import Upload
 from core.services.fleet import SEEN_WITHIN
 from core.services.items import Item
@@ -24,6 +24,9 @@ from core.services.likely_calls import Assumed, Calls, Likely, LikelyCalls
 from core.services.likely_images import LikelyImages
 from core.store import embeddings, experience, files, workers
 from core.store.experience import Asked
+
+START = 2.0
+"""Seconds that a run of any size takes more: until workers have it, and prepare its first images all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         images_measured=sum(seen),
         answers=_answers(likely),
         assumed=_means([each.assumed for each in likely]),
-        warnings=_warnings(likely),
+        warnings=[*doubts.lengths(likely), *doubts.counting(desk, made)],
         not_counted=[name for name, holds in NOT_COUNTED.items() if any(map(holds, paid))],
     )
 
@@ -105,28 +108,8 @@ def _answers(likely: Sequence[Likely]) -> int:
     return sum(known.taken.answers for _, known in same)
 
 
-def _warnings(likely: Sequence[Likely]) -> list[str]:
-    """What the lengths of answers are taken from, where it is not from answers to the same questions."""
-    new = [each for each in likely if not (each.known and each.known.is_same)]
-    other = [each for each in likely if each.known and each.known.is_same and each.known.images != each.images]
-    guess = "taken from answers to other questions" if any(each.known for each in new) else "a guess"
-    told = [
-        (new, "of this sort", guess),
-        (other, "about as many images", "taken from answers about more or fewer"),
-    ]
-    return [
-        f"There are no answers {missing} yet{_of(some, likely)}: how long they will be is {source}."
-        for some, missing, source in told
-        if some
-    ]
-
-
-def _of(some: Sequence[Likely], likely: Sequence[Likely]) -> str:
-    return "" if len(some) == len(likely) else f" to {len(some):,} of {len(likely):,} questions"
-
-
 NOT_COUNTED: dict[str, Callable[[Item], Any]] = {
-    "reuse": lambda item: item.reuses_near or (item.cache_seconds and not item.fingerprint),
+    "reuse": lambda item: item.cache_seconds and (item.reuses_near or not item.fingerprint),
 }
 
 
@@ -201,4 +184,4 @@ def _seconds(
     asked = sum(calls.calls for calls in made)
     used = sum(calls.prompt + calls.images + calls.answer for calls in made)
     waits = [60 * asked / requests if requests else 0.0, 60 * used / tokens if tokens else 0.0]
-    return max(busy / slots, busy / len(likely), *waits)
+    return START + max(busy / slots, busy / len(likely), *waits)

@@ -79,9 +79,7 @@ def test_an_estimate_is_within_a_tenth_of_what_the_same_run_then_costs(live, ses
 
 
 @pytest.mark.parametrize("asked", SEVERAL, ids=lambda asked: str(*asked.values()))
-def test_so_it_is_of_several_images_each_whatever_was_answered_about_other_numbers(
-    live, session, ids, asked
-):
+def test_so_it_is_of_several_images_each_whatever_was_answered_about_other_numbers(live, session, ids, asked):
     run(live, session, ids, asked)
     assert "more or fewer" in estimate(live, session, ids, asked, views=3)["warnings"][0]
     run(live, session, ids[:6], asked, views=3)

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from core.ids import new_id
 from core.image_header import size_of
 from core.models import Analysis, AnalysisImage, Call, File
-from core.services import likely_images
+from core.services import fleet, likely_images
 from core.states import AnalysisState, CallState
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
@@ -213,6 +213,24 @@ def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_
     assert "yet to 1 of 2 questions: " in warning
 
 
+def test_that_the_tokens_of_images_are_a_guess_is_told_of_models_that_no_table_knows(client, desk, key):
+    told = "How scripted counts images is not known: their tokens are a guess, counted as gpt-4o's."
+    for model, warnings in (("scripted", [told]), ("gpt-4.1-mini", [])):
+        took(desk, key, 30, model=model)
+        assert expected(client, question="?", model=model) == (30, 1, warnings)
+    cascade = estimate(client, images=[measured()], **CASCADE | {"stronger_model": "scripted"}).json
+    assert told in cascade["warnings"]
+
+
+def test_however_fast_answers_were_a_run_takes_its_time_to_begin(client, desk, key):
+    fleet.report(desk, "estimated", slots=8, endpoint={})
+    took(desk, key, 30)  # in no time at all
+    inputs = [{"image": measured(), "question": "?"}] * 17
+    assert estimate(client, inputs=inputs).json["seconds"] >= 2
+    assert estimate(client, images=[measured()], preset="quality").json["seconds"] == 0
+    fleet.leave(desk, "estimated")
+
+
 def test_answers_about_as_many_images_are_taken_and_where_there_are_none_that_is_told(client, desk, key):
     for tokens, images in ((30, 1), (50, 1), (90, 2), (110, 2), (400, 4)):
         took(desk, key, tokens, images=images)
@@ -407,6 +425,7 @@ def test_how_few_tokens_an_image_may_take_depends_on_the_detail(client, photo, d
     for answer in answers:
         assert answer.status_code in status, answer.json
         assert answer.status_code != 400 or f"With detail {detail}, " in answer.text
+        assert answer.status_code != 400 or "(allow 255 or more, or ask with detail low)" in answer.text
 
 
 UNFIT = {
@@ -521,7 +540,8 @@ def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
     [
         ({"question": "?"}, ["reuse"]),
         ({"question": "?", "cache": "off"}, []),
-        ({"question": "?", "cache": "off", "reuse": "near"}, ["reuse"]),
+        ({"question": "?", "cache": "off", "reuse": "near"}, []),
+        ({"question": "?", "cache": "refresh", "reuse": "near"}, []),
         ({"preset": "product"}, ["reuse"]),
         ({"preset": "quality"}, []),
     ],

@@ -26,7 +26,7 @@ from core.store import embeddings, experience, files, workers
 from core.store.experience import Asked
 
 START = 2.0
-"""Seconds that a run of any size takes more: until workers have it, and prepare its first images all at once."""
+"""Seconds that a run of any size takes more: until workers have it, and have prepared its first images."""
 
 
 @dataclass(frozen=True, slots=True)

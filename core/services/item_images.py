@@ -138,7 +138,7 @@ class ItemImages:
         return Measured(*sides)
 
     def _taken(self, upload: Upload) -> Upload:
-        """New bytes, where nothing is to be run only of a size that a worker would take; else it will judge."""
+        """New bytes. Where nothing is to be run, their header is judged, for no worker will judge them."""
         if self._measured:
             upload.content.seek(0)
             self._demand_pixels(*(size_of(upload.content.read(HEAD)) or (0, 0)))

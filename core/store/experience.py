@@ -101,7 +101,10 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What was taken by answers to the very same question, and by all of its sort, each by their number of images."""
+    """What was taken by answers to the very same question, and by all of its sort.
+
+    Each by how many images they were about.
+    """
 
     same: Mapping[Asked, Mapping[int, Taken]]
     alike: Mapping[Kin, Mapping[int, Taken]]

@@ -17,14 +17,17 @@ from core.desk import Desk
 from core.models import Worker
 from core.presets.preset import MEASURE
 from core.pricing import Cost, Usage
-from core.services import image_embeddings, likely_images, reuse
+from core.services import doubts, image_embeddings, likely_images, reuse
 from core.services.files import Upload
 from core.services.fleet import SEEN_WITHIN
 from core.services.items import Item
 from core.services.likely_calls import Assumed, Calls, Likely, LikelyCalls
 from core.services.likely_images import LikelyImages
 from core.store import embeddings, experience, files, workers
-from core.store.experience import Asked, Experience
+from core.store.experience import Asked
+
+START = 2.0
+"""Seconds that a run of any size takes more: until workers have it, and have prepared its first images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +95,21 @@ def estimate(desk: Desk, account_id: str, items: Sequence[Item]) -> Estimate:
         seconds=_seconds(desk, likely, made, there),
         images=len(seen),
         images_measured=sum(seen),
-        answers=sum(known.same[each].answers for each in {each.asked for each in likely} & known.same.keys()),
+        answers=_answers(likely),
         assumed=_means([each.assumed for each in likely]),
-        warnings=_warnings(likely, known),
+        warnings=[*doubts.lengths(likely), *doubts.counting(desk, made)],
         not_counted=[name for name, holds in NOT_COUNTED.items() if any(map(holds, paid))],
     )
 
 
-def _warnings(likely: Sequence[Likely], known: Experience) -> list[str]:
-    """What the lengths of answers are taken from, where it is not from answers to the same questions."""
-    new = [each for each in likely if each.asked not in known.same]
-    if not new:
-        return []
-    count = "" if len(new) == len(likely) else f" to {len(new):,} of {len(likely):,} questions"
-    alike = any(each.asked.kin in known.alike for each in new)
-    guess = "taken from answers to other questions" if alike else "a guess"
-    return [f"There are no answers of this sort yet{count}: how long they will be is {guess}."]
+def _answers(likely: Sequence[Likely]) -> int:
+    """How many answers to the very same questions stand for those to come, each counted once."""
+    same = {(each.asked, each.known) for each in likely if each.known and each.known.is_same}
+    return sum(known.taken.answers for _, known in same)
 
 
 NOT_COUNTED: dict[str, Callable[[Item], Any]] = {
-    "reuse": lambda item: item.reuses_near or (item.cache_seconds and not item.fingerprint),
+    "reuse": lambda item: item.cache_seconds and (item.reuses_near or not item.fingerprint),
 }
 
 
@@ -161,7 +159,7 @@ def _embeddings(desk: Desk, images: LikelyImages, count: int) -> Embeddings | No
     model = desk.settings.similar_embedding_model
     if not model:
         return None
-    tokens = count * images.usual(model, image_embeddings.DETAIL) if count else 0.0
+    tokens = count * images.usual(model, image_embeddings.DETAIL, image_embeddings.TOLD) if count else 0.0
     made = [Calls(model, count, 0, tokens, 0, 0)]
     return Embeddings(count, _usage(made), _cost(desk, made))
 
@@ -182,4 +180,4 @@ def _seconds(
     asked = sum(calls.calls for calls in made)
     used = sum(calls.prompt + calls.images + calls.answer for calls in made)
     waits = [60 * asked / requests if requests else 0.0, 60 * used / tokens if tokens else 0.0]
-    return max(busy / sum(worker.slots for worker in there), busy / len(likely), *waits)
+    return START + max(busy / sum(worker.slots for worker in there), busy / len(likely), *waits)

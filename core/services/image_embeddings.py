@@ -28,6 +28,8 @@ PRESET, PRESET_VERSION = "image-embedding", 1
 """What stands in the place of a preset; there is no pack of this name."""
 DETAIL = "low"
 """Models that embed images look at some hundred pixels."""
+TOLD = "auto"
+"""The detail that the endpoint goes by: its request has no place for one."""
 LONGEST_WAIT = 10.0
 """Seconds that a search waits for an embedding, after which it does without."""
 REBUILDING = "index-rebuild"

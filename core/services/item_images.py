@@ -8,6 +8,7 @@ from typing import Any
 
 from core.desk import Desk
 from core.errors import InvalidRequest, VitrineError
+from core.image_header import HEAD, size_of
 from core.services import image_urls
 from core.services.analyses import Image
 from core.services.files import Upload
@@ -110,7 +111,7 @@ class ItemImages:
 
     def _image(self, image: Any) -> Image | Measured:
         if isinstance(image, Upload):
-            return image
+            return self._taken(image)
         if isinstance(image, str):
             image = {"url": image.strip()} if image_urls.looks_like_one(image) else {"file_id": image}
         if self._measured and isinstance(image, dict) and image.keys() & SIZE:
@@ -120,7 +121,7 @@ class ItemImages:
         if len(SOURCES & image.keys()) != 1:
             raise InvalidRequest("An image is a file id, a URL, or an object with file_id, url or base64.")
         if "base64" in image:
-            return self._read_image(image)
+            return self._taken(self._read_image(image))
         if "url" in image:
             return image_urls.checked(self._desk, image["url"])
         file_id = image["file_id"]
@@ -133,12 +134,21 @@ class ItemImages:
         sides: list[Any] = [image.get("width"), image.get("height")]
         if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
             raise InvalidRequest(f"width and height must be whole numbers from 1 to {LARGEST_SIDE:,}.")
-        width, height = sides
+        self._demand_pixels(*sides)
+        return Measured(*sides)
+
+    def _taken(self, upload: Upload) -> Upload:
+        """New bytes. Where nothing is to be run, their header is judged, for no worker will judge them."""
+        if self._measured:
+            upload.content.seek(0)
+            self._demand_pixels(*(size_of(upload.content.read(HEAD)) or (0, 0)))
+        return upload
+
+    def _demand_pixels(self, width: int, height: int) -> None:
         if width * height > (most := self._settings.max_image_pixels):
             raise InvalidRequest(
                 f"An image of {width:,} by {height:,} pixels is not taken: {most / 1e6:g} million at most."
             )
-        return Measured(width, height)
 
 
 def _demand_known(image: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -15,7 +15,7 @@ from core.pricing import text_tokens
 from core.services import brands, taxonomies
 from core.services.items import Item
 from core.services.likely_images import LikelyImages, evenly
-from core.store.experience import Asked, Experience, Taken
+from core.store.experience import Asked, Experience, Known, Taken
 from core.taxonomies import Tree
 
 FRAME = 9
@@ -60,6 +60,9 @@ class Likely(NamedTuple):
     """What an item takes."""
 
     asked: Asked
+    images: int
+    known: Known | None
+    """What that is taken from; None where nothing of the sort was answered yet."""
     made: Sequence[Calls]
     seconds: float
     assumed: Assumed
@@ -106,13 +109,13 @@ class LikelyCalls:
     def of(self, item: Item) -> Likely:
         """What an item is likely to take. Raises NotFound where its taxonomy is gone by now."""
         asked, form = Asked.of(item), self._form(item)
-        same = self._known.same.get(asked)
-        taken = same or self._known.alike.get(asked.kin)
-        shares = form.shares(same)
+        known = self._known.of(asked, len(item.images))
+        taken = known and known.taken
+        shares = form.shares(known.taken if known and known.is_same else None)
         assumed = _assumed(item, sum(shares), taken)
         made = list(self._made(item, form, shares, assumed, taken))
         seconds = taken.seconds if taken else SECONDS * sum(each.calls for each in made)
-        return Likely(asked, made, seconds, assumed)
+        return Likely(asked, len(item.images), known, made, seconds, assumed)
 
     def _made(
         self, item: Item, form: Form, shares: Sequence[float], assumed: Assumed, taken: Taken | None

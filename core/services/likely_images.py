@@ -57,6 +57,8 @@ class Way(NamedTuple):
     max_image_tokens: int | None
     counted_by: str
     """The model that looks at it: the same, or one that is asked after it."""
+    told: str
+    """The detail that the endpoint goes by: the same, or its own where none is sent."""
 
 
 class LikelyImages:
@@ -83,9 +85,9 @@ class LikelyImages:
         found = [(picture and self._count(way, picture)) or self._mean(way) for picture in pictures]
         return Tokens(sum(each.sent for each in found), sum(each.came for each in found))
 
-    def usual(self, model: str, detail: str) -> float:
-        """Tokens that an image like these takes of another model."""
-        return self._mean(Way(model, detail, None, model)).sent
+    def usual(self, model: str, detail: str, told: str) -> float:
+        """Tokens that an image like these takes of another model, made for one detail and told another."""
+        return self._mean(Way(model, detail, None, model, told)).sent
 
     def known(self, items: Iterable[Item]) -> list[bool]:
         """Of each image, whether its size is known."""
@@ -104,7 +106,7 @@ class LikelyImages:
         self._left -= 1
         sizing = self._sizing(way)
         sent = sizing.size(picture.width, picture.height, is_jpeg=picture.is_jpeg)
-        see = replace(sizing, rule=self._prices.counting(way.counted_by).rule).see
+        see = replace(sizing, rule=self._prices.counting(way.counted_by).rule, detail=way.told).see
         tokens = Tokens(see(*sent).tokens, see(picture.width, picture.height).tokens)
         return self._counted.setdefault(way, counted).setdefault(picture, tokens)
 
@@ -154,7 +156,7 @@ def models_asked(item: Item) -> list[str]:
 
 
 def _way(item: Item, model: str) -> Way:
-    return Way(item.model, item.detail, item.max_image_tokens, model)
+    return Way(item.model, item.detail, item.max_image_tokens, model, item.detail)
 
 
 def _mean(weighed: Iterable[tuple[Tokens, int]]) -> Tokens:

@@ -156,7 +156,12 @@ def too_few_tokens(desk: Desk, model: str, detail: str, most: int | None) -> str
     least = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], detail)
     if most >= least:
         return None
-    return f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known."
+    smaller = desk.prices.image_tokens(model, [(SMALLEST_SIDE, SMALLEST_SIDE)], "low")
+    instead = ", or ask with detail low" if smaller <= most else ""
+    return (
+        f"With detail {detail}, the smallest image takes {least:,} tokens of {model}, as far as is known"
+        f" (allow {least:,} or more{instead})."
+    )
 
 
 def check_cascade(

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, Integer, Select, Text, case, cast, func, select, tuple_
+from sqlalchemy import CTE, Integer, ScalarSelect, Select, Text, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from core.models import Analysis, Call
+from core.models import Analysis, AnalysisImage, Call
 from core.states import AnalysisState, CallState
 
 LATEST = 1_000
 """Analyses that are looked at."""
-QUESTION = ("preset", "preset_version", "model", "stronger", "question", "preset_options", "form")
+QUESTION = ("preset", "preset_version", "model", "stronger", "question", "preset_options", "form", "images")
 _STEPS = Analysis.data.op("->>")("steps")
 """As core.presets.answer_fields calls it; an account's own preset may call anything so."""
 
@@ -34,7 +34,10 @@ class Kin(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What answers have in common that are likely to be as long: all but images and context."""
+    """What answers have in common that are likely to be as long: all but images and context.
+
+    How many images they are about counts too, and is told beside it.
+    """
 
     preset: str
     version: int
@@ -86,24 +89,47 @@ class Taken(NamedTuple):
     stronger_tokens: float = 0
 
 
+class Known(NamedTuple):
+    """The answers that stand for those to come."""
+
+    taken: Taken
+    images: int
+    """That each of them is about."""
+    is_same: bool
+    """Whether they answer the very same question, and not only one of its sort."""
+
+
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What was taken by answers to the very same question, and by all of its sort."""
+    """What was taken by answers to the very same question, and by all of its sort.
 
-    same: Mapping[Asked, Taken]
-    alike: Mapping[Kin, Taken]
+    Each by how many images they were about.
+    """
+
+    same: Mapping[Asked, Mapping[int, Taken]]
+    alike: Mapping[Kin, Mapping[int, Taken]]
+
+    def of(self, asked: Asked, images: int) -> Known | None:
+        """Answers to a question, or else of its sort, about so many images or the next number to it."""
+        same = self.same.get(asked)
+        found = same or self.alike.get(asked.kin)
+        if not found:
+            return None
+        nearest = min(found, key=lambda count: abs(count - images))
+        return Known(found[nearest], nearest, same is not None)
 
 
 def taken(session: Session, account_id: str, asked: Collection[Kin]) -> Experience:
     """What the account's latest answers of these sorts took, as far as there are any."""
-    same: dict[Asked, Taken] = {}
-    alike: dict[Kin, list[Taken]] = defaultdict(list)
+    same: dict[Asked, dict[int, Taken]] = defaultdict(dict)
+    alike: dict[Kin, dict[int, list[Taken]]] = defaultdict(lambda: defaultdict(list))
     for row in session.execute(_grouped(_latest(account_id), asked)):
-        preset, version, model, stronger, asked_for, options, form, count, *means = row
+        preset, version, model, stronger, asked_for, options, form, images, count, *means = row
         question = Asked(preset, version, model, stronger, asked_for, _as_text(options), form)
-        found = same[question] = Taken(count, *(float(value or 0) for value in means))
-        alike[question.kin].append(found)
-    return Experience(same, {kin: _mean(found) for kin, found in alike.items()})
+        found = same[question][images] = Taken(count, *(float(value or 0) for value in means))
+        alike[question.kin][images].append(found)
+    means_of = {kin: {images: _mean(each) for images, each in by.items()} for kin, by in alike.items()}
+    return Experience(dict(same), means_of)
 
 
 def _latest(account_id: str) -> CTE:
@@ -117,6 +143,7 @@ def _latest(account_id: str) -> CTE:
             func.coalesce(Analysis.stronger_model, "").label("stronger"),
             _sha256(Analysis.question).label("question"),
             Analysis.preset_options,
+            _images().label("images"),
             _sha256(cast(Analysis.response_format, Text)).label("form"),
             Analysis.completion_tokens,
             func.extract("epoch", Analysis.finished_at - Analysis.started_at).label("seconds"),
@@ -133,6 +160,12 @@ def _latest(account_id: str) -> CTE:
         .limit(LATEST)
         .cte("latest")
     )
+
+
+def _images() -> ScalarSelect[int]:
+    """How many images an analysis is about."""
+    rows = select(func.count()).select_from(AnalysisImage).where(AnalysisImage.analysis_id == Analysis.id)
+    return rows.scalar_subquery()
 
 
 def _grouped(latest: CTE, asked: Collection[Kin]) -> Select[Any]:

@@ -37,11 +37,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from core.models import Base
-from core.states import AnalysisState, BatchState
+from core.states import AnalysisState, BatchState, CallState
 from core.store.analyses import USAGE, becoming
 from core.store.words import said
 
-ANALYSES, BATCHES, REUSES = (Base.metadata.tables[name] for name in ("analyses", "batches", "reuses"))
+ANALYSES, BATCHES, CALLS, REUSES = (
+    Base.metadata.tables[name] for name in ("analyses", "batches", "calls", "reuses")
+)
 ONE: ColumnElement[int] = literal_column("1")
 ZERO: ColumnElement[int] = literal_column("0")
 SECOND: ColumnElement[Any] = literal_column("interval '1 second'")
@@ -126,17 +128,23 @@ def _settling(*which: ColumnElement[bool], most: int | None = None) -> Any:
         .limit(most)
         .cte("due")
     )
-    cost = (source.c.prompt_cost + source.c.completion_cost).label("cost")
     moved = (
         update(ANALYSES)
         .where(ANALYSES.c.id == due.c.id, source.c.id == due.c.source_id)
         .values(becoming(AnalysisState.COMPLETED) | _given(source.c))
-        .returning(*(ANALYSES.c[name] for name in ("id", *KEPT)), due.c.source_id, cost)
+        .returning(*(ANALYSES.c[name] for name in ("id", *KEPT)), due.c.source_id, _paid_for(source))
         .cte("moved")
     )
     names = ("analysis_id", *KEPT, "source_id", "saved_cost")
     kept = insert(REUSES).from_select(names, select(moved)).cte("kept")
     return select(moved.c.id, moved.c.batch_id, moved.c.cost).add_cte(kept)
+
+
+def _paid_for(source: FromClause) -> ColumnElement[Any]:
+    """What an answer took in USD: without calls that were lost, whose worst case its bill has."""
+    paid = select(func.sum(CALLS.c.prompt_cost + CALLS.c.completion_cost))
+    settled = CALLS.c.state == said(CallState.SETTLED)
+    return paid.where(CALLS.c.analysis_id == source.c.id, settled).scalar_subquery().label("cost")
 
 
 def _given(source: Any) -> dict[str, Any]:

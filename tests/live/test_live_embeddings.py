@@ -102,6 +102,17 @@ def test_the_command_tells_that_scores_come_from_embeddings(embedding, session, 
     assert "Ranked by embeddings: scores are cosines." in found.stderr
 
 
+def test_an_estimate_says_what_the_embedding_of_an_image_then_takes(embedding, session):
+    stored = upload(embedding, session, picture("teal"))
+    asked = {"images": [{"file_id": stored}], "question": "What is it?"}
+    estimated = session.post(f"{embedding.url}/api/v1/estimate", json=asked, timeout=30).json()["embeddings"]
+    analyse(embedding, session, picture("teal"))
+    [row] = embedding.wait_for(lambda: has_embedded(embedding, session, 1))
+    assert estimated["calls"] == 1
+    paid = row["usage"]["prompt_tokens"]
+    assert estimated["usage"]["prompt_tokens"] == paid > 85  # which it would be with the detail low
+
+
 def test_each_image_is_paid_once_and_is_in_the_usage_with_a_preset_of_its_own(embedding, session):
     content = picture("green")
     for question in ("What is it?", "What colour?"):

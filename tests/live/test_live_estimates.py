@@ -24,6 +24,9 @@ def cost(usage):
     ).total
 
 
+SEVERAL = [{"preset": "product"}, {"question": "Is it red?"}]
+
+
 @pytest.fixture
 def session(live):
     return live.session()
@@ -40,8 +43,14 @@ def ids(live, session, tmp_path):
     return found
 
 
-def estimate(live, session, ids, asked):
-    body = {"inputs": [{"image": file_id} for file_id in ids], "defaults": {**asked, "cache": "off"}}
+def submission(ids, asked, views=1):
+    """Items of so many images each."""
+    groups = [ids[place : place + views] for place in range(0, len(ids) - views + 1, views)]
+    return {"inputs": [{"images": group} for group in groups], "defaults": {**asked, "cache": "off"}}
+
+
+def estimate(live, session, ids, asked, views=1):
+    body = submission(ids, asked, views)
     answer = session.post(f"{live.url}/api/v1/estimate", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -67,6 +76,17 @@ def test_an_estimate_is_within_a_tenth_of_what_the_same_run_then_costs(live, ses
     tokens = [item["images"][0]["preparation"]["sent"]["tokens"] for item in shown]
     assert sum(tokens) == batch["usage"]["prompt_tokens_details"]["image_tokens"]
     assert sum(tokens) == estimated["usage"]["prompt_tokens_details"]["image_tokens"]
+
+
+@pytest.mark.parametrize("asked", SEVERAL, ids=lambda asked: str(*asked.values()))
+def test_so_it_is_of_several_images_each_whatever_was_answered_about_other_numbers(live, session, ids, asked):
+    run(live, session, ids, asked)
+    assert "more or fewer" in estimate(live, session, ids, asked, views=3)["warnings"][0]
+    run(live, session, ids[:6], asked, views=3)
+    for views, answers in ((3, 2), (1, len(ids))):
+        estimated = estimate(live, session, ids, asked, views)
+        assert (estimated["answers"], estimated["warnings"]) == (answers, [])
+        demand_near(estimated, run(live, session, ids, asked, views))
 
 
 def test_so_it_is_where_products_are_sorted_into_a_taxonomy(live, session, ids):
@@ -108,8 +128,8 @@ def test_so_it_is_where_a_stronger_model_is_asked_about_some(live, session, ids)
     demand_near(estimated, run(live, session, ids, asked))
 
 
-def run(live, session, ids, asked):
-    body = {"inputs": [{"image": file_id} for file_id in ids], "defaults": {**asked, "cache": "off"}}
+def run(live, session, ids, asked, views=1):
+    body = submission(ids, asked, views)
     made = session.post(f"{live.url}/api/v1/batches", json=body).json()
 
     def finished():

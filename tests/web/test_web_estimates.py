@@ -3,6 +3,8 @@
 import base64
 import itertools
 import random
+import struct
+import zlib
 from datetime import timedelta
 from io import BytesIO
 from zipfile import ZipFile
@@ -13,8 +15,8 @@ from sqlalchemy import func, select, update
 
 from core.ids import new_id
 from core.image_header import size_of
-from core.models import Analysis, Call, File
-from core.services import likely_images
+from core.models import Analysis, AnalysisImage, Call, File
+from core.services import fleet, likely_images
 from core.states import AnalysisState, CallState
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
@@ -125,8 +127,8 @@ def test_of_more_sizes_than_can_be_counted_some_stand_for_all_of_them(client, mo
     assert counted(1) > 0
 
 
-def took(desk, key, tokens, **more):
-    """Store an analysis whose answer took so many tokens."""
+def took(desk, key, tokens, images=1, **more):
+    """Store an analysis of so many images whose answer took so many tokens."""
     row = {
         "account_id": key.key.account_id,
         "key_id": key.key.id,
@@ -148,6 +150,11 @@ def took(desk, key, tokens, **more):
     analysis = Analysis(id=new_id("an"), **row | more)
     with desk.database.transaction() as session:
         session.add(analysis)
+        session.flush()
+        session.add_all(
+            AnalysisImage(analysis_id=analysis.id, position=place, url="https://shop.example/a.jpg")
+            for place in range(images)
+        )
     return analysis
 
 
@@ -204,6 +211,44 @@ def test_without_answers_to_the_same_question_others_stand_for_them_and_that_is_
     assert found["answers"] == 2
     [warning] = found["warnings"]
     assert "yet to 1 of 2 questions: " in warning
+
+
+def test_that_the_tokens_of_images_are_a_guess_is_told_of_models_that_no_table_knows(client, desk, key):
+    told = "How scripted counts images is not known: their tokens are a guess, counted as gpt-4o's."
+    for model, warnings in (("scripted", [told]), ("gpt-4.1-mini", [])):
+        took(desk, key, 30, model=model)
+        assert expected(client, question="?", model=model) == (30, 1, warnings)
+    cascade = estimate(client, images=[measured()], **CASCADE | {"stronger_model": "scripted"}).json
+    assert told in cascade["warnings"]
+
+
+def test_however_fast_answers_were_a_run_takes_its_time_to_begin(client, desk, key):
+    fleet.report(desk, "estimated", slots=8, endpoint={})
+    took(desk, key, 30)  # in no time at all
+    inputs = [{"image": measured(), "question": "?"}] * 17
+    assert estimate(client, inputs=inputs).json["seconds"] >= 2
+    assert estimate(client, images=[measured()], preset="quality").json["seconds"] == 0
+    fleet.leave(desk, "estimated")
+
+
+def test_answers_about_as_many_images_are_taken_and_where_there_are_none_that_is_told(client, desk, key):
+    for tokens, images in ((30, 1), (50, 1), (90, 2), (110, 2), (400, 4)):
+        took(desk, key, tokens, images=images)
+
+    def found(*numbers, question="?"):
+        inputs = [{"images": [measured()] * number} for number in numbers]
+        answer = estimate(client, inputs=inputs, defaults={"question": question}).json
+        return answer["usage"]["completion_tokens"], answer["answers"], answer["warnings"]
+
+    assert (found(1), found(2), found(4)) == ((40, 2, []), (100, 2, []), (400, 1, []))
+    assert found(1, 2, 2) == (240, 4, [])
+    tokens, answers, [warning] = found(5, 1)
+    assert (tokens, answers) == (440, 3)
+    assert warning == (
+        "There are no answers about as many images yet to 1 of 2 questions:"
+        " how long they will be is taken from answers about more or fewer."
+    )
+    assert found(2, question="Why?")[0] == 100  # of other questions too
 
 
 FORM = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"type": "object"}}}
@@ -380,6 +425,7 @@ def test_how_few_tokens_an_image_may_take_depends_on_the_detail(client, photo, d
     for answer in answers:
         assert answer.status_code in status, answer.json
         assert answer.status_code != 400 or f"With detail {detail}, " in answer.text
+        assert answer.status_code != 400 or "(allow 255 or more, or ask with detail low)" in answer.text
 
 
 UNFIT = {
@@ -421,6 +467,62 @@ def test_an_analysis_is_refused_by_its_first_problem_and_not_as_a_batch(client, 
     assert batch == "3 problems in the items; the first: line 1, question: Ask a question or name a preset."
 
 
+def submitted(client, photo, path, kind, **fields):
+    """What a path answers to one image as a form or as JSON, of an analysis or of a batch."""
+    if kind in {"file", "images"}:
+        return client.post(path, data={kind: (BytesIO(photo()), "a.jpg"), "question": "?", **fields})
+    picture = {"base64": base64.b64encode(photo()).decode()}
+    if kind == "inputs":
+        return client.post(path, json={"inputs": [{"image": picture, "question": "?"}], **fields})
+    return client.post(path, json={"images": [picture], "question": "?", **fields})
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("images", {"preset_options": "{}"}),
+        ("images", {"wait": "1"}),
+        ("images", {"sku": "A-1"}),
+        ("images", {"view": "front"}),
+        ("images", {"response_format": "{}"}),
+        ("file", {"response_format": "{}"}),
+        ("file", {"pilot": "3"}),
+        ("file", {"group_by": "name"}),
+        ("json", {"response_format": {}}),
+        ("json", {"response_format": None}),
+        ("json", {"pilot": 3}),
+        ("json", {"defaults": {}}),
+        ("inputs", {"question": "?"}),
+        ("inputs", {"wait": 1}),
+        ("json", {"inputs": None}),
+    ],
+    ids=str,
+)
+def test_fields_that_only_the_other_kind_of_submission_has_are_refused_alike(client, photo, kind, fields):
+    path = "/api/v1/batches" if kind in {"images", "inputs"} else "/api/v1/analyses"
+    run, estimated = (submitted(client, photo, each, kind, **fields) for each in (path, "/api/v1/estimate"))
+    assert run.status_code == estimated.status_code == 400, (run.json, estimated.json)
+    assert run.json["error"] == estimated.json["error"]
+
+
+def test_bytes_that_say_they_have_more_pixels_than_are_taken_are_refused_as_such_a_size_is(client):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    picture = {"base64": base64.b64encode(content).decode()}
+    answers = [
+        estimate(client, images=[measured(60_000, 60_000)], question="?"),
+        estimate(client, images=[picture], question="?"),
+        estimate(client, inputs=[{"image": picture, "question": "?"}]),
+        *(
+            client.post("/api/v1/estimate", data={name: (BytesIO(content), "a.png"), "question": "?"})
+            for name in ("file", "images")
+        ),
+    ]
+    for answer in answers:
+        assert answer.status_code == 400
+        assert "60,000 by 60,000 pixels is not taken" in answer.json["error"]
+
+
 def test_views_of_files_are_taken_as_an_analysis_takes_them(client, photo):
     data = {"file": [(BytesIO(photo()), "a.jpg"), (BytesIO(photo()), "b.jpg")], "question": "?"}
     assert client.post("/api/v1/estimate", data={**data, "view": ["front", "label"]}).json["images"] == 2
@@ -438,7 +540,8 @@ def test_a_size_alone_is_no_image_where_something_is_to_be_run(client):
     [
         ({"question": "?"}, ["reuse"]),
         ({"question": "?", "cache": "off"}, []),
-        ({"question": "?", "cache": "off", "reuse": "near"}, ["reuse"]),
+        ({"question": "?", "cache": "off", "reuse": "near"}, []),
+        ({"question": "?", "cache": "refresh", "reuse": "near"}, []),
         ({"preset": "product"}, ["reuse"]),
         ({"preset": "quality"}, []),
     ],

@@ -474,6 +474,21 @@ def test_usage_tells_what_was_given_again_and_what_that_saved(shop, told, batch)
     assert sorted(groups) == [(0, 2, 2 * cost), (1, 0, 0)]
 
 
+def test_what_is_saved_is_what_the_answer_took_without_calls_that_were_lost_before_it(shop, script):
+    script.say("gateway timeout", 504)
+    leader, waiting = claim(shop, shop.submit()), shop.submit()
+    shop.analyzer._run(leader)
+    script.say(completion("At last."))
+    shop.change(leader.id, next_attempt_at=func.now())
+    first = shop.run(leader.id)
+    lost, answered = shop.calls(first.id)
+    assert (lost.state, answered.state) == ("unknown", "settled")
+    assert first.prompt_cost + first.completion_cost > lost.reserved_cost > 0  # its bill has both
+    assert {shop.look(waiting).cached_from, shop.look(shop.submit()).cached_from} == {first.id}
+    cost = answered.prompt_cost + answered.completion_cost
+    assert [entry.saved_cost for entry in reuses(shop)] == [cost, cost]
+
+
 def test_events_and_metrics_tell_what_was_given_again(shop, told, desk):
     webhooks.create(desk, shop.key.account_id, url="https://shop.example/hook", events=["analysis.completed"])
     first, before = shop.ask(), REGISTRY.get_sample_value("vitrine_reused_answers_total")

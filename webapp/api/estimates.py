@@ -9,6 +9,7 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
+from core import json_schemas
 from core.services import estimates
 from core.services.files import check_images
 from core.services.items import DEFAULTS, FIELDS, Item, Items, uploads_of
@@ -41,6 +42,8 @@ def estimate(body: dict[str, Any]) -> Any:
 def _items(body: dict[str, Any]) -> Iterator[list[Item]]:
     """The items that the body of an analysis or of a batch would make; their images can be read meanwhile."""
     if "file" in body or ("images" in body and not _are_files(body["images"])):
+        if "response_format" in body:  # of an item, an empty one is as if left out
+            json_schemas.schema_of(body["response_format"])
         items = _reader({}, Refusal()).read([(1, _analysis(body))])
         check_images(desk(), uploads_of(items))
         yield items

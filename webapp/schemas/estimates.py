@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow.exceptions import SCHEMA
 
 from core.services.estimates import NOT_COUNTED
 from webapp.schemas.analyses import CostSchema, UsageSchema
@@ -13,6 +14,19 @@ from webapp.schemas.media import file_part
 from webapp.schemas.submissions import SubmitForm, SubmitJson
 
 SOURCES = ("images", "inputs", "input_file_id")
+
+
+class _AnalysisJson(SubmitJson):
+    images = fields.List(fields.Raw(allow_none=True), required=True)
+    """Judged by the service, which takes sizes too."""
+
+
+ANALYSIS_JSON, BATCH_JSON, ANALYSIS_FORM, BATCH_FORM = _AnalysisJson(), BatchJson(), SubmitForm(), BatchForm()
+
+
+def _demand(one: bool, why: str) -> None:
+    if not one:
+        raise ValidationError({SCHEMA: [why]})
 
 
 class EstimateJson(BatchJson, SubmitJson):
@@ -26,10 +40,11 @@ class EstimateJson(BatchJson, SubmitJson):
         },
     )
 
-    @validates_schema
-    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if sum(name in data for name in SOURCES) != 1:
-            raise ValidationError(f"Give one of {', '.join(SOURCES)}.")
+    def load(self, data: Any, **options: Any) -> Any:
+        """As the one of the two that it would be submitted as."""
+        given = [name for name in SOURCES if data.get(name) is not None]
+        _demand(len(given) == 1, f"Give one of {', '.join(SOURCES)}.")
+        return (ANALYSIS_JSON if given == ["images"] else BATCH_JSON).load(data, **options)
 
 
 class EstimateForm(BatchForm, SubmitForm):
@@ -38,10 +53,10 @@ class EstimateForm(BatchForm, SubmitForm):
     file = fields.List(file_part(), validate=validate.Length(min=1))
     images = fields.List(file_part(), validate=validate.Length(1, MOST_FILES))
 
-    @validates_schema
-    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if ("file" in data) == ("images" in data):
-            raise ValidationError("Give either file or images.")
+    def load(self, data: Any, **options: Any) -> Any:
+        """As the one of the two that it would be submitted as."""
+        _demand(("file" in data) != ("images" in data), "Give either file or images.")
+        return (ANALYSIS_FORM if "file" in data else BATCH_FORM).load(data, **options)
 
 
 class EmbeddingsView(Schema):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from cli import wording
 from cli.batch.folder import folder_rows
 from cli.batch.uploading import Uploading
-from cli.failure import Interrupted
+from cli.failure import Failure, Interrupted
 from cli.grouping import Comparing, Group, groups
 from cli.images import gather
 from cli.interrupt import Interrupt
@@ -46,7 +47,7 @@ def duplicates(folder: Path, *, server: Server, threshold: int | None, as_json: 
     """Find images in a FOLDER, and in those in it, that show the same: copies, and near-duplicates.
 
     Near-duplicates are the same picture in another size or quality, a little cropped, or written on. The
-    images are uploaded to be compared, and removed from the server at the end.
+    images are uploaded to be compared, and removed from the server at the end, after Ctrl-C as well.
 
     \b
     Examples:
@@ -60,16 +61,15 @@ def duplicates(folder: Path, *, server: Server, threshold: int | None, as_json: 
     screen, interrupt = Screen(), Interrupt()
     client = LookalikesClient(server, interrupt, screen.note, parallel)
     comparing = Comparing(client, parallel, threshold)
-    with interrupt.listening():
+    uploading = Uploading(client)
+    uploaded = uploading.uploaded
+    with interrupt.listening(), _removing(uploaded.ids, comparing, screen, interrupt):
         with screen.bar("Uploading", len(files), interrupt, beside_rows=False) as advance:
-            uploaded = Uploading(client).run(files, parallel, advance)
-        try:
-            with screen.bar("Comparing", len(uploaded.ids), interrupt, beside_rows=False) as advance:
-                pairs = comparing.pairs(uploaded.ids, advance)
-        finally:
-            comparing.forget(uploaded.ids)
-    if interrupt.asked:
-        raise Interrupted("Stopped before all images were compared.")
+            uploading.run(files, parallel, advance)
+        with screen.bar("Comparing", len(uploaded.ids), interrupt, beside_rows=False) as advance:
+            pairs = comparing.pairs(uploaded.ids, advance)
+        if interrupt.asked:
+            raise Interrupted("Stopped before all images were compared.")
     found = groups(list(files), pairs)
     _show(found, screen, as_json=as_json)
     return _conclude(screen, len(files), found, uploaded.refused | comparing.refused)
@@ -80,6 +80,26 @@ def _images(folder: Path) -> dict[str, LocalFile]:
     if not names:
         raise click.UsageError(f"There is no image file in the folder {folder}.")
     return dict(zip(names, gather([str(folder / name) for name in names]), strict=True))
+
+
+@contextmanager
+def _removing(
+    ids: Mapping[str, str], comparing: Comparing, screen: Screen, interrupt: Interrupt
+) -> Iterator[None]:
+    """Remove what was uploaded in a block, however it ends but by a second Ctrl-C, which leaves at once."""
+
+    def remove() -> None:
+        with screen.spinner("Removing the uploads", interrupt):
+            left = comparing.forget(ids)
+        if left:
+            screen.note(f"{wording.count(left, 'upload')} could not be removed: gone within the hour.")
+
+    try:
+        yield
+    except Failure:
+        remove()
+        raise
+    remove()
 
 
 def _show(found: Sequence[Group], screen: Screen, *, as_json: bool) -> None:

@@ -57,10 +57,9 @@ class Comparing:
             raise self._hopeless
         return found
 
-    def forget(self, ids: Mapping[str, str]) -> None:
-        """Remove the uploads; one that cannot be removed goes by itself within the hour."""
-        for _ in Crew(self._forget, dict.fromkeys(ids.values()), self._parallel):
-            """One is gone."""
+    def forget(self, ids: Mapping[str, str]) -> int:
+        """Remove the uploads; how many cannot be removed, which go by themselves within the hour."""
+        return sum(not gone for gone in Crew(self._forget, dict.fromkeys(ids.values()), self._parallel))
 
     def _near(self, file_id: str) -> dict[str, int] | Failure | None:
         if self._client.interrupt.asked or self._hopeless:
@@ -72,9 +71,11 @@ class Comparing:
                 self._hopeless = problem
             return problem
 
-    def _forget(self, file_id: str) -> None:
+    def _forget(self, file_id: str) -> bool:
         with suppress(Failure):
             self._client.forget(file_id)
+            return True
+        return False
 
 
 def groups(names: Sequence[str], pairs: Pairs) -> list[Group]:

@@ -122,7 +122,7 @@ class Scripted:
                     return
                 self.answer(script.answers.pop(0) if len(script.answers) > 1 else script.answers[0])
 
-            do_GET = do_POST  # noqa: N815 - the name that http.server looks for
+            do_GET = do_DELETE = do_POST  # noqa: N815 - the names that http.server looks for
 
             def answer(self, told):
                 if callable(told):

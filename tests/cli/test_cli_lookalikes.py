@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 
 import pytest
 from PIL import Image, ImageDraw
@@ -42,6 +43,39 @@ def test_duplicates_prints_groups_of_names_with_their_distances(vitrine, photos)
 def test_duplicates_leaves_no_file_on_the_server(vitrine, photos, quick, session):
     assert vitrine("duplicates", photos).returncode == 0
     assert session.get(f"{quick.url}/api/v1/files", timeout=30).json()["data"] == []
+
+
+@pytest.fixture
+def uploads(scripted):
+    """Uploads and removals as a server takes them, none at once; the ids that it gave."""
+    ids = []
+
+    def answer():
+        if scripted.asked[-1][0] == "POST":
+            time.sleep(0.2)
+            ids.append(f"file_{len(ids):026}")
+        return 200, {"id": ids[-1]}, {}
+
+    scripted.answers.append(answer)
+    return ids
+
+
+def removed(scripted):
+    return [path.rpartition("/")[2] for method, path, _ in scripted.asked if method == "DELETE"]
+
+
+def many(user):
+    for number in range(100):
+        user.write(f"photos/{number}.jpg", photo(1) + bytes([number]))
+    return user.start("duplicates", "photos", "--parallel", "1")
+
+
+def test_ctrl_c_while_images_are_uploaded_removes_those_that_were(scripted_user, scripted, uploads):
+    done = scripted_user.interrupt(many(scripted_user), lambda: len(uploads) > 1)
+    assert done.returncode == 130
+    assert done.stderr == "vitrine: Stopped before all images were compared.\n"
+    assert removed(scripted) == uploads
+    assert len(uploads) < 100
 
 
 def test_duplicates_says_which_images_it_could_not_compare(vitrine, photos):

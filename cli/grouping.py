@@ -18,13 +18,16 @@ Pairs = dict[frozenset[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a group, and by how many bits it differs from the nearest before it; the first by none."""
+    """An image of a group."""
 
     name: str
     distance: int | None
+    """Bits that differ from the first; None of the first itself, and of what is near others only."""
 
 
 Group = list[Member]
+Rank = tuple[int, int, str]
+"""What a group is ordered by, the least first."""
 
 
 class Comparing:
@@ -78,33 +81,30 @@ class Comparing:
         return False
 
 
-def groups(names: Sequence[str], pairs: Pairs) -> list[Group]:
-    """The names that are joined by pairs, in the order given; who is alone is in none."""
+def groups(names: Sequence[str], pairs: Pairs, rank: Callable[[str], Rank]) -> list[Group]:
+    """The names that are joined by pairs, each group by rank; who is alone is in none.
+
+    A group is a chain: where a is near b, and b near c, all three are in it, be a near c or not.
+    """
     beside: dict[str, set[str]] = defaultdict(set)
     for one, other in map(tuple, pairs):
         beside[one].add(other)
         beside[other].add(one)
     left = dict.fromkeys(name for name in names if name in beside)
-    return [_members(_joined(name, beside, left), pairs) for name in names if name in left]
+    return [_members(sorted(_joined(name, beside, left), key=rank), pairs) for name in names if name in left]
 
 
-def _joined(first: str, beside: Mapping[str, set[str]], left: dict[str, None]) -> list[str]:
-    """Whatever can be reached from a name, taken out of what is left, in its order."""
+def _joined(first: str, beside: Mapping[str, set[str]], left: dict[str, None]) -> set[str]:
+    """Whatever can be reached from a name, taken out of what is left."""
     reached, waiting = {first}, [first]
     while waiting:
         new = beside[waiting.pop()] - reached
         reached |= new
         waiting += new
-    found = [name for name in left if name in reached]
-    for name in found:
+    for name in reached:
         del left[name]
-    return found
+    return reached
 
 
 def _members(names: Sequence[str], pairs: Pairs) -> Group:
-    """Each with the least distance to one before it; None where it is joined by one behind it only."""
-    found = []
-    for place, name in enumerate(names):
-        distances = (pairs.get(frozenset((name, other))) for other in names[:place])
-        found.append(Member(name, min((each for each in distances if each is not None), default=None)))
-    return found
+    return [Member(name, pairs.get(frozenset((names[0], name)))) for name in names]

@@ -64,6 +64,19 @@ class Command:
         path.write_bytes(content)
         return name
 
+    def write_unreadable(self, folder):
+        """Names of images that nobody can read, in a folder that is there; what would be said of each."""
+        os.mkfifo(self.folder / folder / "pipe.jpg")
+        (self.folder / folder / "gone.jpg").symlink_to("nowhere.jpg")
+        (self.folder / folder / "loop.jpg").symlink_to("loop.jpg")
+        (self.folder / folder / "empty.jpg").touch()
+        return {
+            "pipe.jpg": "not a file with content.",
+            "gone.jpg": "there is no such file.",
+            "loop.jpg": "cannot be read: Too many levels of symbolic links.",
+            "empty.jpg": "it is an empty file, not an image.",
+        }
+
 
 @pytest.fixture
 def nobody(tmp_path):

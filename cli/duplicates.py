@@ -104,7 +104,7 @@ def _removing(
         with screen.spinner("Removing the uploads", interrupt):
             left = comparing.forget(ids)
         if left:
-            screen.note(f"{wording.count(left, 'upload')} could not be removed: gone within the hour.")
+            screen.note(f"Could not remove {wording.count(left, 'upload')}: left to expire within the hour.")
 
     try:
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from cli.connection import HOPELESS
@@ -70,15 +69,22 @@ class Comparing:
         try:
             return {row["id"]: row["distance"] for row in self._client.duplicates(file_id, self._threshold)}
         except Failure as problem:
-            if isinstance(problem, Unreachable) or getattr(problem, "status", None) in HOPELESS:
-                self._hopeless = problem
+            self._judge(problem)
             return problem
 
     def _forget(self, file_id: str) -> bool:
-        with suppress(Failure):
+        if self._hopeless:
+            return False
+        try:
             self._client.forget(file_id)
-            return True
-        return False
+        except Failure as problem:
+            self._judge(problem)
+            return False
+        return True
+
+    def _judge(self, problem: Failure) -> None:
+        if isinstance(problem, Unreachable) or getattr(problem, "status", None) in HOPELESS:
+            self._hopeless = problem
 
 
 def groups(names: Sequence[str], pairs: Pairs, rank: Callable[[str], Rank]) -> list[Group]:

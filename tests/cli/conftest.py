@@ -48,14 +48,15 @@ class Command:
         out, err = process.communicate(given, timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
-    def interrupt(self, process, ready):
-        """Press Ctrl-C once something has happened."""
-        end = time.monotonic() + PATIENCE
-        while not ready():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "it did not happen in time"
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+    def interrupt(self, process, ready, *, twice=None):
+        """Press Ctrl-C once something has happened, and again once something else has."""
+        for happened in filter(None, (ready, twice)):
+            end = time.monotonic() + PATIENCE
+            while not happened():
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < end, "it did not happen in time"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
         return self.end(process)
 
     def write(self, name, content):

@@ -80,8 +80,8 @@ def uploads(scripted):
     ids = []
 
     def answer():
+        time.sleep(0.3)
         if scripted.asked[-1][0] == "POST":
-            time.sleep(0.2)
             ids.append(f"file_{len(ids):026}")
         return 200, {"id": ids[-1]}, {}
 
@@ -105,6 +105,13 @@ def test_ctrl_c_while_images_are_uploaded_removes_those_that_were(scripted_user,
     assert done.stderr == "vitrine: Stopped before all images were compared.\n"
     assert removed(scripted) == uploads
     assert len(uploads) < 100
+
+
+def test_a_second_ctrl_c_leaves_at_once(scripted_user, scripted, uploads):
+    process = many(scripted_user)
+    done = scripted_user.interrupt(process, lambda: len(uploads) > 15, twice=lambda: removed(scripted))
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+    assert len(removed(scripted)) < len(uploads)
 
 
 def test_duplicates_says_which_images_it_could_not_compare(vitrine, photos):

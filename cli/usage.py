@@ -55,7 +55,8 @@ def usage(
     query = {"from": since, "to": until, "group_by": ",".join(by), "interval": "hour" if hourly else "day"}
     rows = _rows(client_of(server), {name: value for name, value in query.items() if value})
     found = rows if as_json else (_shown(row, hourly=hourly) for row in rows)
-    show(found, ("start", *by, *SUMS), as_json=as_json, otherwise="Nothing was used.")
+    columns = ("start", *by, *SUMS)
+    show(found, columns, as_json=as_json, otherwise="Nothing was used.", whole=("start", *SUMS))
 
 
 def _rows(client: RegistryClient, query: dict[str, Any]) -> Iterator[dict[str, Any]]:

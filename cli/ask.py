@@ -12,7 +12,7 @@ from cli.failure import Failure
 from cli.images import is_image, look_at
 from cli.interrupt import Interrupt
 from cli.local_file import LocalFile
-from cli.reading import answer_of, models_of
+from cli.reading import answer_of, models_of, source_of
 from cli.server import Server, asks_server
 from cli.terminal import Screen
 from core.states import FINAL
@@ -64,6 +64,8 @@ def ask(
     _print(analysis, as_json=as_json)
     if analysis["status"] in FINAL and analysis["status"] != "cancelled":  # else the bill is not made yet
         screen.note(f"{wording.bill(analysis)}, {models_of(analysis)} ({analysis['id']})")
+    if analysis.get("reused_from"):
+        screen.note(f"Reused: {source_of(analysis)}.")
     return _status(analysis, screen, interrupted=interrupt.asked)
 
 

@@ -46,11 +46,12 @@ def _preset_options(_: click.Context, __: click.Parameter, given: tuple[str, ...
         name, mark, value = text.partition("=")
         if not mark or not name:
             raise click.UsageError(f"--option takes NAME=VALUE, not {text}.")
-        values.setdefault(name, []).append(_read(value))
+        values.setdefault(name, []).append(json_or_text(value))
     return {name: all_[0] if len(all_) == 1 else all_ for name, all_ in values.items()} or None
 
 
-def _read(value: str) -> Any:
+def json_or_text(value: str) -> Any:
+    """What is given as a value: JSON where it is some, else its text."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError):

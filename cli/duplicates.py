@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,14 +16,15 @@ from rich.text import Text
 from cli import wording
 from cli.batch.folder import folder_rows
 from cli.batch.uploading import Uploading
-from cli.failure import Interrupted
-from cli.grouping import Comparing, Group, groups
-from cli.images import gather
+from cli.failure import Failure, Interrupted
+from cli.grouping import Comparing, Group, Rank, groups
 from cli.interrupt import Interrupt
 from cli.local_file import LocalFile
+from cli.local_image import Bad, local_image
 from cli.lookalikes import LookalikesClient
 from cli.server import Server, asks_server
 from cli.terminal import Screen
+from core.image_header import HEAD, size_of
 from core.likeness import BITS
 
 
@@ -46,40 +49,77 @@ def duplicates(folder: Path, *, server: Server, threshold: int | None, as_json: 
     """Find images in a FOLDER, and in those in it, that show the same: copies, and near-duplicates.
 
     Near-duplicates are the same picture in another size or quality, a little cropped, or written on. The
-    images are uploaded to be compared, and removed from the server at the end.
+    images are uploaded to be compared, and removed from the server at the end, after Ctrl-C as well.
+
+    Each group begins with the best picture: most pixels, then most bytes, then by name. Groups are chains:
+    where a is near b, and b near c, all three are one group. What is told of each is how many bits differ
+    from the first (`distance` in --json), or - (null) where it is near others of the group only.
 
     \b
     Examples:
       vitrine duplicates photos/
-      vitrine duplicates photos/ --json | jq -r '.[1:][].name' > superfluous.txt
+      vitrine duplicates photos/ --json | jq -r '.[] | select(.distance).name'
 
     The exit status is 0 when all were compared, 1 when any could not be, 2 when the command is wrong, and
     130 after Ctrl-C.
     """  # noqa: D301 - click wants the character
-    files = _images(folder)
+    files, bad = _images(folder)
     screen, interrupt = Screen(), Interrupt()
     client = LookalikesClient(server, interrupt, screen.note, parallel)
     comparing = Comparing(client, parallel, threshold)
-    with interrupt.listening():
+    uploading = Uploading(client)
+    uploaded = uploading.uploaded
+    with interrupt.listening(), _removing(uploaded.ids, comparing, screen, interrupt):
         with screen.bar("Uploading", len(files), interrupt, beside_rows=False) as advance:
-            uploaded = Uploading(client).run(files, parallel, advance)
-        try:
-            with screen.bar("Comparing", len(uploaded.ids), interrupt, beside_rows=False) as advance:
-                pairs = comparing.pairs(uploaded.ids, advance)
-        finally:
-            comparing.forget(uploaded.ids)
-    if interrupt.asked:
-        raise Interrupted("Stopped before all images were compared.")
-    found = groups(list(files), pairs)
+            uploading.run(files, parallel, advance)
+        with screen.bar("Comparing", len(uploaded.ids), interrupt, beside_rows=False) as advance:
+            pairs = comparing.pairs(uploaded.ids, advance)
+        if interrupt.asked:
+            raise Interrupted("Stopped before all images were compared.")
+    found = groups(list(files), pairs, lambda name: _rank(name, files[name]))
     _show(found, screen, as_json=as_json)
-    return _conclude(screen, len(files), found, uploaded.refused | comparing.refused)
+    return _conclude(screen, len(files | bad), found, bad | uploaded.refused | comparing.refused)
 
 
-def _images(folder: Path) -> dict[str, LocalFile]:
-    names = [row.where for row in folder_rows(folder)]
-    if not names:
+def _images(folder: Path) -> tuple[dict[str, LocalFile], dict[str, str]]:
+    """The images of a folder by their names in it, and what is wrong with those that are none."""
+    files, bad = {}, {}
+    for row in folder_rows(folder):
+        try:
+            files[row.where] = local_image(folder, row.where)
+        except Bad as problem:
+            bad[row.where] = f"{problem}."
+    if not files and not bad:
         raise click.UsageError(f"There is no image file in the folder {folder}.")
-    return dict(zip(names, gather([str(folder / name) for name in names]), strict=True))
+    return files, bad
+
+
+@contextmanager
+def _removing(
+    ids: Mapping[str, str], comparing: Comparing, screen: Screen, interrupt: Interrupt
+) -> Iterator[None]:
+    """Remove what was uploaded in a block, however it ends but by a second Ctrl-C, which leaves at once."""
+
+    def remove() -> None:
+        with screen.spinner("Removing the uploads", interrupt):
+            left = comparing.forget(ids)
+        if left:
+            screen.note(f"Could not remove {wording.count(left, 'upload')}: left to expire within the hour.")
+
+    try:
+        yield
+    except Failure:
+        remove()
+        raise
+    remove()
+
+
+def _rank(name: str, file: LocalFile) -> Rank:
+    """The best picture first: most pixels, then most bytes."""
+    size = None
+    with suppress(Failure), file.open() as content:
+        size = size_of(content.read(HEAD))
+    return -math.prod(size or (0,)), -file.byte_size, name
 
 
 def _show(found: Sequence[Group], screen: Screen, *, as_json: bool) -> None:
@@ -94,12 +134,10 @@ def _table(found: Sequence[Group]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("Group", justify="right", no_wrap=True)
     table.add_column("Image", overflow="fold")
-    table.add_column(f"Bits of {BITS} that differ", justify="right")
+    table.add_column(f"Bits of {BITS} that differ from the first", justify="right", max_width=19)
     for number, group in enumerate(found, 1):
         for place, member in enumerate(group):
-            figure = (
-                "" if place == 0 else wording.NOTHING if member.distance is None else str(member.distance)
-            )
+            figure = wording.one_line(member.distance) if place else ""
             table.add_row("" if place else f"{number:,}", Text(wording.one_line(member.name)), figure)
         table.add_section()
     return table

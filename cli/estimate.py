@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -109,8 +110,8 @@ def _assumed(found: dict[str, Any]) -> Iterator[str]:
         yield f"{steps:.1f} steps down the categories"
     if (escalated := found.get("escalated")) is not None:
         yield f"{escalated:.0%} are asked of the stronger model too"
-    if (repaired := found.get("repaired")) is not None:
-        yield f"{repaired:.0%} of the calls are made again, to mend an answer"
+    if (share := f"{found.get('repaired') or 0:.0%}") != "0%":
+        yield f"{share} of the calls are made again, to mend an answer"
 
 
 def _time(seconds: float | None) -> str:
@@ -134,10 +135,20 @@ def _items(paths: Iterable[str], by: str | None, screen: Screen) -> list[Sized]:
 
 
 def _told(refusal: Refused, items: Sequence[Sized], screen: Screen) -> Failure:
-    """What is left to say once every item that the server refuses is told with its place."""
+    """What is left to say once all that the server refuses is told: the same of several items only once."""
     errors = refusal.details.get("errors", [])
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for error in errors:
-        screen.note(f"{items[error['line'] - 1].where}: {error['field']}: {error['error']}")
+        places[error["field"], error["error"]].append(items[error["line"] - 1].where)
+    for (name, why), alike in places.items():
+        screen.note(f"{_places(alike, len(items))}: {name}: {why}")
     if not errors:
         return refusal
     return Failure(f"{wording.count(refusal.details.get('error_count', len(errors)), 'problem')}.")
+
+
+def _places(alike: Sequence[str], total: int) -> str:
+    """Where something is wrong: the first place of several."""
+    if len(alike) == total > 1:
+        return f"All {total:,} items"
+    return alike[0] if len(alike) == 1 else f"{alike[0]} and {len(alike) - 1:,} more"

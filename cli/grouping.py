@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from cli.connection import HOPELESS
@@ -18,13 +17,16 @@ Pairs = dict[frozenset[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a group, and by how many bits it differs from the nearest before it; the first by none."""
+    """An image of a group."""
 
     name: str
     distance: int | None
+    """Bits that differ from the first; None of the first itself, and of what is near others only."""
 
 
 Group = list[Member]
+Rank = tuple[int, int, str]
+"""What a group is ordered by, the least first."""
 
 
 class Comparing:
@@ -57,10 +59,9 @@ class Comparing:
             raise self._hopeless
         return found
 
-    def forget(self, ids: Mapping[str, str]) -> None:
-        """Remove the uploads; one that cannot be removed goes by itself within the hour."""
-        for _ in Crew(self._forget, dict.fromkeys(ids.values()), self._parallel):
-            """One is gone."""
+    def forget(self, ids: Mapping[str, str]) -> int:
+        """Remove the uploads; how many cannot be removed, which go by themselves within the hour."""
+        return sum(not gone for gone in Crew(self._forget, dict.fromkeys(ids.values()), self._parallel))
 
     def _near(self, file_id: str) -> dict[str, int] | Failure | None:
         if self._client.interrupt.asked or self._hopeless:
@@ -68,42 +69,48 @@ class Comparing:
         try:
             return {row["id"]: row["distance"] for row in self._client.duplicates(file_id, self._threshold)}
         except Failure as problem:
-            if isinstance(problem, Unreachable) or getattr(problem, "status", None) in HOPELESS:
-                self._hopeless = problem
+            self._judge(problem)
             return problem
 
-    def _forget(self, file_id: str) -> None:
-        with suppress(Failure):
+    def _forget(self, file_id: str) -> bool:
+        if self._hopeless:
+            return False
+        try:
             self._client.forget(file_id)
+        except Failure as problem:
+            self._judge(problem)
+            return False
+        return True
+
+    def _judge(self, problem: Failure) -> None:
+        if isinstance(problem, Unreachable) or getattr(problem, "status", None) in HOPELESS:
+            self._hopeless = problem
 
 
-def groups(names: Sequence[str], pairs: Pairs) -> list[Group]:
-    """The names that are joined by pairs, in the order given; who is alone is in none."""
+def groups(names: Sequence[str], pairs: Pairs, rank: Callable[[str], Rank]) -> list[Group]:
+    """The names that are joined by pairs, each group by rank; who is alone is in none.
+
+    A group is a chain: where a is near b, and b near c, all three are in it, be a near c or not.
+    """
     beside: dict[str, set[str]] = defaultdict(set)
     for one, other in map(tuple, pairs):
         beside[one].add(other)
         beside[other].add(one)
     left = dict.fromkeys(name for name in names if name in beside)
-    return [_members(_joined(name, beside, left), pairs) for name in names if name in left]
+    return [_members(sorted(_joined(name, beside, left), key=rank), pairs) for name in names if name in left]
 
 
-def _joined(first: str, beside: Mapping[str, set[str]], left: dict[str, None]) -> list[str]:
-    """Whatever can be reached from a name, taken out of what is left, in its order."""
+def _joined(first: str, beside: Mapping[str, set[str]], left: dict[str, None]) -> set[str]:
+    """Whatever can be reached from a name, taken out of what is left."""
     reached, waiting = {first}, [first]
     while waiting:
         new = beside[waiting.pop()] - reached
         reached |= new
         waiting += new
-    found = [name for name in left if name in reached]
-    for name in found:
+    for name in reached:
         del left[name]
-    return found
+    return reached
 
 
 def _members(names: Sequence[str], pairs: Pairs) -> Group:
-    """Each with the least distance to one before it; None where it is joined by one behind it only."""
-    found = []
-    for place, name in enumerate(names):
-        distances = (pairs.get(frozenset((name, other))) for other in names[:place])
-        found.append(Member(name, min((each for each in distances if each is not None), default=None)))
-    return found
+    return [Member(name, pairs.get(frozenset((names[0], name)))) for name in names]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,30 +42,37 @@ def look_at(paths: Sequence[str]) -> list[LocalFile]:
 def gather(paths: Sequence[str]) -> list[LocalFile]:
     """The images of files and folders, in this order, each folder's sorted by name. Raises UsageError.
 
-    A file that is empty is let through: it fails alone, as any other that is no image does.
+    A file that is empty is let through, as is one of a folder that cannot be read: it fails alone, as any
+    other that is no image does.
     """
     if paths.count(STANDARD_INPUT) > 1:
         raise click.UsageError("Standard input (-) can be read only once.")
     return [
-        _image(found)
+        found
         for path in paths
-        for found in (_inside(path) if path != STANDARD_INPUT and Path(path).is_dir() else [path])
+        for found in (_inside(path) if path != STANDARD_INPUT and Path(path).is_dir() else [_image(path)])
     ]
 
 
-def _inside(folder: str) -> list[str]:
+def _inside(folder: str) -> list[LocalFile]:
     try:
         entries = sorted(Path(folder).iterdir())
     except OSError as problem:
         raise click.UsageError(f"{folder} cannot be read: {problem.strerror}.") from problem
     found = [
-        str(entry)
+        LocalFile(str(entry), entry.name, _size(entry), entry)
         for entry in entries
-        if entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".") and entry.is_file()
+        if entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".") and not os.path.isdir(entry)  # noqa: PTH112 - which raises nothing
     ]
     if not found:
         raise click.UsageError(f"There is no image file in the folder {folder}.")
     return found
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
 
 
 def _image(path: str) -> LocalFile:

@@ -22,6 +22,7 @@ AT_ONCE = 200
 PATIENCE_SECONDS = 60.0
 """Without any progress, after which no worker seems to listen."""
 LOOK_SECONDS = 0.2
+NO_MODEL = "No SIMILAR_EMBEDDING_MODEL is set here: only measures were looked after, no embeddings."
 
 
 @click.group()
@@ -33,17 +34,19 @@ def index() -> None:
 def rebuild() -> int:
     """Have workers measure every stored image that is not in the index, or by an older measure.
 
-    Where SIMILAR_EMBEDDING_MODEL is set, images that lack an embedding are embedded too, by calls that cost,
-    and those of large accounts are indexed.
+    Where SIMILAR_EMBEDDING_MODEL is set here, as for the server, images that lack an embedding are embedded
+    too, by calls that cost, and those of large accounts are indexed.
     It may be stopped and started again at any time: what is done stays done, and is not done twice.
     """
     opened, screen, interrupt = desk(), Screen(), Interrupt()
     with interrupt.listening():
         _measure_missing(opened, screen, interrupt)
-        if not interrupt.asked and opened.settings.similar_embedding_model:
+        if not opened.settings.similar_embedding_model:
+            screen.note(NO_MODEL)
+        elif not interrupt.asked:
             embed_missing(opened, screen, interrupt)
-        if not interrupt.asked and opened.settings.similar_embedding_model:
-            index_embeddings(opened, screen, interrupt)
+            if not interrupt.asked:
+                index_embeddings(opened, screen, interrupt)
     return 130 if interrupt.asked else 0
 
 

@@ -30,7 +30,7 @@ def described(analysis: Analysis) -> str:
         "Question": analysis.get("question"),
         "Context": analysis.get("context"),
         "Answer": answer_of(analysis) if analysis["status"] == "completed" else None,
-        "Cached": _source(analysis) if analysis.get("cached") else None,
+        "Reused" if analysis.get("reused_from") else "Cached": source_of(analysis),
         "Took": wording.bill(analysis) + _attempts(analysis) if analysis["status"] in FINAL else None,
         "Created": f"{analysis['created_at'][:19].replace('T', ' ')} UTC",
         "Request": analysis["request_id"],
@@ -50,6 +50,16 @@ def models_of(analysis: Analysis) -> str:
     return f"{first}, then {stronger}: {wording.one_line(cascade['reason'])}"
 
 
+def source_of(analysis: Analysis) -> str | None:
+    """Whose answer it was given, and how near the pictures are; nothing where it has one of its own."""
+    if not analysis.get("cached"):
+        return None
+    whose = f"the answer of {analysis['cached_from']}"
+    if near := analysis.get("reused_from"):
+        return f"{whose}, about another picture that shows the same ({near['distance']} of 256 bits apart)"
+    return whose
+
+
 def _row(name: str, text: str) -> str:
     """A name, and beside it its text, all of whose lines begin in one column."""
     return f"{name:<{INDENT}}" + wording.printable(text).replace("\n", "\n" + " " * INDENT)
@@ -59,14 +69,6 @@ def _status(analysis: Analysis) -> str:
     if analysis["status"] == "failed":
         return f"failed: {wording.problem_of(analysis)}"
     return wording.problem_of(analysis)
-
-
-def _source(analysis: Analysis) -> str:
-    """Whose answer it was given."""
-    whose = f"the answer of {analysis['cached_from']}"
-    if near := analysis.get("reused_from"):
-        return f"{whose}, about another picture that shows the same ({near['distance']} of 256 bits apart)"
-    return whose
 
 
 def _image(image: Analysis) -> str:

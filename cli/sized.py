@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from cli.batch.folder import folder_rows, grouped_rows
 from cli.batch.rows import Row, csv_items, json_rows
 from cli.batch.sources import demand_grouping, is_archive
 from cli.failure import Failure
-from cli.images import look_at
+from cli.images import STANDARD_INPUT, look_at
 from cli.local_file import LocalFile
+from cli.local_image import Bad, local_image
 from core import views
 from core.archive import Archive, Member
 from core.errors import InvalidRequest
@@ -65,12 +67,17 @@ def _of_rows(rows: Iterator[Row], base: Path) -> Iterator[Sized]:
         if row.problem:
             yield Sized(row.where, None, row.problem)
             continue
+        yield _of_row(row, base)
+
+
+def _of_row(row: Row, base: Path) -> Sized:
+    sizes: dict[str, Size] = {}
+    for name in row.images:
         try:
-            sizes = {name: _size(base / name) for name in row.images}
-        except Failure as problem:
-            yield Sized(row.where, None, problem.message)
-        else:
-            yield Sized(row.where, json.loads(row.written(sizes)))
+            sizes[name] = _size(base, name)
+        except Bad as problem:
+            return Sized(row.where, None, row.told(name, str(problem)))
+    return Sized(row.where, json.loads(row.written(sizes)))
 
 
 def _of_archive(path: Path, by: str | None) -> Iterator[Sized]:
@@ -95,17 +102,30 @@ def _of_member(archive: Archive, member: Member, by: str | None) -> Sized:
 def _of_image(argument: str, by: str | None) -> Iterator[Sized]:
     if by is not None:
         raise click.UsageError("--by is for a folder, a list or a ZIP archive, not for single images.")
-    [image] = look_at([argument])
-    yield Sized(argument, {"image": _size(image.source)})
+    try:
+        yield Sized(argument, {"image": _size_of(_named(argument))})
+    except Bad as problem:
+        yield Sized(argument, None, str(problem))
+
+
+def _named(argument: str) -> LocalFile:
+    """An image of the command line, maybe from a pipe. Raises Bad, and UsageError for what is not there."""
+    if argument != STANDARD_INPUT and os.path.isfile(argument):  # noqa: PTH113 - which raises nothing
+        return local_image(Path(), argument)
+    return look_at([argument])[0]
 
 
 @functools.cache
-def _size(path: Path) -> Size:
-    """Of an image on this machine, which may be named by many rows. Raises Failure."""
-    with LocalFile(str(path), path.name, 0, path).open() as file:
+def _size(base: Path, name: str) -> Size:
+    """Of an image that may be named by many rows. Raises Bad."""
+    return _size_of(local_image(base, name))
+
+
+def _size_of(image: LocalFile) -> Size:
+    with image.open() as file:
         size = _said(file.read(HEAD))
     if size is None:
-        raise Failure(f"{path}: {SIZELESS}.")
+        raise Bad(SIZELESS)
     return size
 
 

@@ -13,14 +13,29 @@ from cli.registries.showing import show
 from cli.server import Server, asks_server
 
 GROUPS = ("model", "preset", "key", "batch")
-SUMS = ("calls", "tokens", "cost", "cached", "cascade")
+SUMS = ("calls", "tokens", "cost", "cached", "saved", "cascade")
 PAGE = 1000
+
+
+def _groups(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """What lines are for, each once; with commas, too, as the API takes it. Raises BadParameter."""
+    names = [name.strip() for text in given for name in text.split(",")]
+    for name in names:
+        if name not in GROUPS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(GROUPS)}.")
+    return tuple(dict.fromkeys(names))
 
 
 @click.command()
 @click.option("--from", "since", metavar="TIME", help="Since a day or a time; else 30 days, or 24 hours.")
 @click.option("--to", "until", metavar="TIME", help="Until then; now without it.")
-@click.option("--by", multiple=True, type=click.Choice(GROUPS), help="A line for each; repeat for several.")
+@click.option(
+    "--by",
+    multiple=True,
+    callback=_groups,
+    metavar="|".join(GROUPS),
+    help="A line for each; with commas, or repeated, for several.",
+)
 @click.option("--hourly", is_flag=True, help="By the hour rather than by the day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each.")
 @asks_server
@@ -29,18 +44,19 @@ def usage(
 ) -> None:
     """Show what was used, what it cost, and what was saved.
 
-    Saved are what answers cost that were given again (cached), and what cascades did without the stronger
-    model.
+    Cached are answers that were given again, and saved is what they had cost; cascade is what cascades saved
+    against asking the stronger model alone.
 
     \b
     Examples:
-      vitrine usage --from 2026-11-01 --by model
+      vitrine usage --from 2026-11-01 --by model,preset
       vitrine usage --hourly --json
     """  # noqa: D301 - click wants the character
     query = {"from": since, "to": until, "group_by": ",".join(by), "interval": "hour" if hourly else "day"}
     rows = _rows(client_of(server), {name: value for name, value in query.items() if value})
     found = rows if as_json else (_shown(row, hourly=hourly) for row in rows)
-    show(found, ("start", *by, *SUMS), as_json=as_json, otherwise="Nothing was used.")
+    columns = ("start", *by, *SUMS)
+    show(found, columns, as_json=as_json, otherwise="Nothing was used.", whole=("start", *SUMS))
 
 
 def _rows(client: RegistryClient, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -60,7 +76,8 @@ def _shown(row: dict[str, Any], *, hourly: bool) -> dict[str, Any]:
         "calls": f"{row['calls']:,}",
         "tokens": f"{row['usage']['total_tokens']:,}",
         "cost": wording.amount(row["cost"]["total_cost"], currency),
-        "cached": _saved(row["saved"], currency),
+        "cached": f"{row['cached']:,}",
+        "saved": _saved(row["saved"], currency),
         "cascade": _saved(row["cascade_saved"], currency),
     }
 

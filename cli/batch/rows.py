@@ -41,6 +41,10 @@ class Row:
     is_item: bool = True
     """Whether there is anything to be asked in it."""
 
+    def told(self, name: str, why: str) -> str:
+        """What is wrong with an image of it, to be said behind where it is: a name only once."""
+        return why if name == self.where else f"{name}: {why}"
+
 
 def json_rows(path: Path) -> Iterator[Row]:
     """The lines of a JSON Lines file. Raises Failure."""

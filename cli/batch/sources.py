@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from cli.batch.folder import folder_rows, grouped_rows
 from cli.batch.rows import Ids, Row, csv_rows, json_rows
 from cli.failure import Failure
 from cli.local_file import LocalFile
-from core.media import HEAD, ImageKind, recognise
+from cli.local_image import Bad, local_image
 from core.views import BY_FOLDER, BY_NAME
 
 MOST_ITEMS = 50_000
@@ -27,10 +26,6 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 BY_SKU = "sku"
 BY = (BY_FOLDER, BY_NAME, BY_SKU)
-
-
-class Bad(Exception):
-    """A file that is no image; the message says what it is, after its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +123,8 @@ def _look_at_row(row: Row, base: Path, found: Survey) -> None:
     for name in row.images:
         if name not in found.files and name not in found.bad:
             try:
-                found.files[name] = _image(base, name)
+                found.files[name] = local_image(base, name)
             except Bad as problem:
                 found.bad[name] = str(problem)
         if name in found.bad:
-            what = f"{row.where}: " if row.where == name else f"{row.where}: {name}: "
-            found.problems.append(f"{what}{found.bad[name]}.")
-
-
-def _image(base: Path, name: str) -> LocalFile:
-    path = base / name
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise Bad("a folder" if stat.S_ISDIR(about.st_mode) else "not a file with content")
-        with path.open("rb") as file:
-            looks = recognise(file.read(HEAD))
-    except FileNotFoundError:
-        raise Bad("there is no such file") from None
-    except (OSError, ValueError) as problem:
-        raise Bad(f"cannot be read: {getattr(problem, 'strerror', problem)}") from None
-    if not isinstance(looks, ImageKind):
-        raise Bad(f"it is {looks}, not an image")
-    return LocalFile(name, path.name, about.st_size, path)
+            found.problems.append(f"{row.where}: {row.told(name, found.bad[name])}.")

@@ -57,7 +57,10 @@ class Submitting:
     def _upload(self, found: Survey) -> Uploaded:
         bar = self._screen.bar("Uploading", len(found.files), self._client.interrupt, beside_rows=False)
         with bar as advance:
-            return Uploading(self._client).run(found.files, self._parallel, advance)
+            uploaded = Uploading(self._client).run(found.files, self._parallel, advance)
+        if self._client.interrupt.asked:
+            raise Interrupted("Stopped before anything was submitted.")
+        return uploaded
 
     def _tell(self, problems: list[str]) -> None:
         """Tell every problem. Raises Failure, unless bad items are to be left out."""

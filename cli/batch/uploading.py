@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from cli.batch.client import BatchClient
 from cli.connection import HOPELESS, Refused
 from cli.crew import Crew
-from cli.failure import Failure, Interrupted, Unreachable
+from cli.failure import Failure, Unreachable
 from cli.local_file import LocalFile
 from cli.multipart import StoppedSending
 
@@ -32,10 +32,12 @@ class Uploading:
     def __init__(self, client: BatchClient) -> None:
         self._client = client
         self._hopeless: Failure | None = None
+        self.uploaded = Uploaded()
+        """What came of them so far, also of a run that did not end well."""
 
     def run(self, files: Mapping[str, LocalFile], parallel: int, advance: Callable[..., None]) -> Uploaded:
-        """Upload all of them. Raises Interrupted, or what stands in the way of every one."""
-        done = Uploaded()
+        """Upload all of them; after an interrupt, no more. Raises what stands in the way of every one."""
+        done = self.uploaded
         groups = alike(files)
         crew = Crew(self._upload, [files[names[0]] for names in groups], min(parallel, len(groups)))
         for names, outcome in zip(groups, crew, strict=True):
@@ -47,8 +49,6 @@ class Uploading:
                 advance()
         if self._hopeless:
             raise self._hopeless
-        if self._client.interrupt.asked:
-            raise Interrupted("Stopped before anything was submitted.")
         return done
 
     def _upload(self, file: LocalFile) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -19,8 +19,10 @@ from cli.terminal import Screen
 Rows = Iterable[dict[str, Any]]
 
 
-def show(found: Rows, columns: Sequence[str], *, as_json: bool, otherwise: str) -> None:
-    """Print rows with these fields as a table, or as a line of JSON each."""
+def show(
+    found: Rows, columns: Sequence[str], *, as_json: bool, otherwise: str, whole: Collection[str] = ("id",)
+) -> None:
+    """Print rows with these fields as a table, of which the whole ones are not wrapped, or as JSON lines."""
     if as_json:
         for each in found:
             click.echo(wording.as_json(each))
@@ -31,8 +33,8 @@ def show(found: Rows, columns: Sequence[str], *, as_json: bool, otherwise: str) 
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        whole = name == "id"
-        table.add_column(name.capitalize(), no_wrap=whole, overflow="ignore" if whole else "fold")
+        fixed = name in whole
+        table.add_column(name.capitalize(), no_wrap=fixed, overflow="ignore" if fixed else "fold")
     for each in chain([first], rows):
         table.add_row(*(Text(wording.one_line(each[name])) for name in columns))
     Screen().table(table)

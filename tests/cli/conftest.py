@@ -48,14 +48,15 @@ class Command:
         out, err = process.communicate(given, timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
-    def interrupt(self, process, ready):
-        """Press Ctrl-C once something has happened."""
-        end = time.monotonic() + PATIENCE
-        while not ready():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "it did not happen in time"
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+    def interrupt(self, process, ready, *, twice=None):
+        """Press Ctrl-C once something has happened, and again once something else has."""
+        for happened in filter(None, (ready, twice)):
+            end = time.monotonic() + PATIENCE
+            while not happened():
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < end, "it did not happen in time"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
         return self.end(process)
 
     def write(self, name, content):
@@ -63,6 +64,19 @@ class Command:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return name
+
+    def write_unreadable(self, folder):
+        """Names of images that nobody can read, in a folder that is there; what would be said of each."""
+        os.mkfifo(self.folder / folder / "pipe.jpg")
+        (self.folder / folder / "gone.jpg").symlink_to("nowhere.jpg")
+        (self.folder / folder / "loop.jpg").symlink_to("loop.jpg")
+        (self.folder / folder / "empty.jpg").touch()
+        return {
+            "pipe.jpg": "not a file with content.",
+            "gone.jpg": "there is no such file.",
+            "loop.jpg": "cannot be read: Too many levels of symbolic links.",
+            "empty.jpg": "it is an empty file, not an image.",
+        }
 
 
 @pytest.fixture
@@ -122,7 +136,7 @@ class Scripted:
                     return
                 self.answer(script.answers.pop(0) if len(script.answers) > 1 else script.answers[0])
 
-            do_GET = do_POST  # noqa: N815 - the name that http.server looks for
+            do_GET = do_DELETE = do_POST  # noqa: N815 - the names that http.server looks for
 
             def answer(self, told):
                 if callable(told):

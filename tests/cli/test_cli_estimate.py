@@ -104,10 +104,31 @@ def test_what_is_bad_is_named_and_left_out(vitrine, big):
     vitrine.write("list.csv", b"image,question\na.jpg,?\ngone.jpg,?\npage.jpg,?\na.jpg\n")
     done = vitrine("estimate", "list.csv", "--json")
     assert estimated(done)["items"] == 1
-    assert "line 3: gone.jpg cannot be read: No such file or directory." in done.stderr
-    assert "line 4: page.jpg: it does not say how large it is; it may be no image." in done.stderr
+    assert "line 3: gone.jpg: there is no such file." in done.stderr
+    assert "line 4: page.jpg: it is an HTML page, not an image." in done.stderr
     assert "line 5: has 1 columns where the first line names 2." in done.stderr
     assert "3 items left out." in done.stderr
+
+
+def test_what_cannot_be_read_is_named_once_in_a_folder_and_by_its_own_name(vitrine, big):
+    vitrine.write("photos/a.jpg", big)
+    vitrine.write("photos/cut.jpg", big[:20])
+    unsized = {"cut.jpg": "it does not say how large it is; it may be no image."}
+    bad = vitrine.write_unreadable("photos") | unsized
+    done = vitrine("estimate", "photos", *QUESTION, "--json")
+    assert estimated(done)["items"] == 1
+    assert set(done.stderr.splitlines()) == {
+        *(f"{name}: {why}" for name, why in bad.items()),
+        "5 items left out.",
+    }
+    named = ("photos/empty.jpg", "photos/a.jpg", "photos/cut.jpg")
+    done = vitrine("estimate", *named, *QUESTION, "--json")
+    assert estimated(done)["items"] == 1
+    assert done.stderr.splitlines() == [
+        f"photos/empty.jpg: {bad['empty.jpg']}",
+        f"photos/cut.jpg: {bad['cut.jpg']}",
+        "2 items left out.",
+    ]
 
 
 def test_bad_members_of_an_archive_are_named_and_left_out(vitrine, big):
@@ -125,6 +146,19 @@ def test_what_the_server_refuses_is_told_with_its_line(vitrine, big):
     assert (done.returncode, done.stdout) == (1, "")
     assert "line 4: colour: There is no such field" in done.stderr
     assert done.stderr.endswith("vitrine: 1 problem.\n")
+
+
+def test_what_is_wrong_with_several_items_is_told_once(vitrine, big):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        vitrine.write(f"photos/{name}", big)
+    done = vitrine("estimate", "photos", "--preset", "nope")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line, end] = done.stderr.splitlines()
+    assert line.startswith("All 3 items: preset: ")
+    assert end == "vitrine: 3 problems."
+    vitrine.write("list.csv", b"image,question,colour\na.jpg,?,red\na.jpg,?,\na.jpg,?,red\na.jpg,?,red\n")
+    vitrine.write("a.jpg", big)
+    assert "line 2 and 2 more: colour: " in vitrine("estimate", "list.csv").stderr
 
 
 @pytest.mark.parametrize(

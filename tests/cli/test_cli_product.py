@@ -100,6 +100,17 @@ def test_what_is_not_there_is_status_2_before_anything_is_sent(vitrine, photos, 
     assert analyses() == []
 
 
+def test_what_cannot_be_read_in_a_folder_fails_alone(vitrine, photos):
+    folder = "unreadable"
+    vitrine.write(f"{folder}/a.jpg", (vitrine.folder / photos[0]).read_bytes())
+    bad = vitrine.write_unreadable(folder)
+    done = vitrine("product", folder, "--csv")
+    rows = {row["file"]: row["status"] for row in csv.DictReader(io.StringIO(done.stdout))}
+    assert done.returncode == 1
+    assert rows == {f"{folder}/a.jpg": "completed"} | {f"{folder}/{name}": "failed" for name in bad}
+    assert "1 of 5 images described, 4 failed" in done.stderr
+
+
 def test_ctrl_c_prints_what_is_done_and_cancels_the_rest(vitrine, photos, quick, analyses):
     quick.analyst.turn(latency=1, latency_jitter=6)
     process = vitrine.start("product", *photos * 5, "--csv", "--parallel", "4")

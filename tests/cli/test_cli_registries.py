@@ -94,9 +94,23 @@ def test_what_was_used_is_shown_by_model(vitrine, photo):
     [row] = [json.loads(line) for line in vitrine("usage", "--by", "model", "--json").stdout.splitlines()]
     assert row["calls"] == 1
     assert row["model"] in note
-    shown = vitrine("usage", "--by", "model").stdout
-    assert row["model"] in shown
-    assert "Cascade" in shown
+    assert vitrine("ask", "mug.jpg", "What colour?").returncode == 0
+    head, line = vitrine("usage", "--by", "model,preset").stdout.splitlines()
+    assert head.split() == [
+        "Start",
+        "Model",
+        "Preset",
+        "Calls",
+        "Tokens",
+        "Cost",
+        "Cached",
+        "Saved",
+        "Cascade",
+    ]
+    assert [row["model"], "question", "1"] == line.split()[1:4]
+    assert line.split()[6] == "1", "the answer that was given again"
+    wrong = vitrine("usage", "--by", "model,colour")
+    assert (wrong.returncode, "'colour' is not one of model, preset" in wrong.stderr) == (2, True)
 
 
 def test_quality_is_required_and_views_are_named_on_the_command_line(vitrine, photo):

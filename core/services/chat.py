@@ -197,7 +197,7 @@ def _image(given: Mapping[str, Any], param: str, read: ReadUrl) -> Image:
         if not isinstance(file_id, str) or not FILE_ID.fullmatch(file_id):
             raise _invalid(f"{param}.file_id must be the id of a file.", f"{param}.file_id")
         return file_id
-    if isinstance(url, str) and (url.startswith("data:") or image_urls.looks_like_one(url)):
+    if isinstance(url, str) and (url[:5].lower() == "data:" or image_urls.looks_like_one(url)):
         return read(url)
     raise InvalidImage(
         "It is no image: send a URL, a data URL with base64, or the file_id of an upload.",

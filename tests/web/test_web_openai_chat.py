@@ -125,6 +125,13 @@ def test_what_is_no_image_of_ones_own_is_refused(client, url):
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "invalid_image"), answer.text
 
 
+@pytest.mark.parametrize("begin", ["DATA:IMAGE/PNG;BASE64,", "Data:image/png;Base64,"])
+def test_a_data_url_is_one_in_whatever_case_its_scheme_is_written(client, desk, key, photo, begin):
+    url = begin + base64.b64encode(photo(form="PNG")).decode()
+    assert client.post(PATH, json=said(user(image(url=url)))).status_code == 504
+    assert len(rows(desk, key)[0].images) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

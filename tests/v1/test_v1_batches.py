@@ -248,8 +248,9 @@ def test_an_input_that_is_none_is_refused(sdk, new_sdk):
     with pytest.raises(openai.BadRequestError) as refused:
         sdk.batches.create(input_file_id=other, **order)
     assert refused.value.param == "input_file_id"
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as refused:
         sdk.batches.create(input_file_id=theirs, **order)
+    assert refused.value.param == "input_file_id"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from core.desk import Desk
 from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
 from core.ids import new_id
 from core.media import (
+    CSV,
     HEAD,
     OCTETS,
+    TEXT,
     TEXT_HEAD,
     ImageKind,
     allowed_kinds,
@@ -145,6 +147,7 @@ def delete(desk: Desk, account_id: str, file_id: str) -> None:
             details = {
                 "analyses": users.analyses,
                 "unfinished": users.unfinished,
+                "analysis_id": users.analysis_id,
                 "batches": users.batches,
                 "batch_id": users.batch_id,
             }
@@ -219,7 +222,11 @@ def _anything(upload: Upload) -> str:
     """The media type of a file that is kept as it is."""
     head, input_type = _begin(upload)
     looks = recognise(head[:HEAD])
-    return looks.media_type if isinstance(looks, ImageKind) else input_type or OCTETS
+    if isinstance(looks, ImageKind):
+        return looks.media_type
+    if input_type == CSV and _extension(safe_name(upload.name)) != "csv":  # any text looks like one
+        return TEXT
+    return input_type or OCTETS
 
 
 def _image(desk: Desk, upload: Upload) -> str:
@@ -272,9 +279,10 @@ def _needed_by(users: files.Users) -> str:
     if users.batches:
         return f"{users.batches:,} batches use this file, such as {users.batch_id}: delete them first."
     if unfinished == 1:
-        return "An unfinished analysis needs this file: cancel it, or wait until it is finished."
+        return f"Analysis {users.analysis_id} needs this file still: cancel it, or wait until it is finished."
     if unfinished:
-        return f"{unfinished:,} unfinished analyses need this file: cancel them, or wait for them to finish."
+        such = f"such as {users.analysis_id}"
+        return f"{unfinished:,} unfinished analyses need this file, {such}: cancel them, or wait for them."
     if used == 1:
-        return "One analysis uses this file: delete that first."
-    return f"{used:,} analyses use this file: delete them first."
+        return f"Analysis {users.analysis_id} uses this file: delete that first."
+    return f"{used:,} analyses use this file, such as {users.analysis_id}: delete them first."

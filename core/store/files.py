@@ -120,6 +120,8 @@ class Users:
     analyses: int
     """Items of batches among them."""
     unfinished: int
+    analysis_id: str | None
+    """One of the analyses, not finished where one is not."""
     batches: int
     batch_id: str | None
     """One of the batches."""
@@ -127,10 +129,12 @@ class Users:
 
 def users(session: Session, file_id: str) -> Users:
     """How many analyses use the file, how many of these are not finished, and the batches they belong to."""
-    one = func.count(Analysis.id.distinct())
+    one, first = func.count(Analysis.id.distinct()), func.min(Analysis.id)
+    unfinished = Analysis.state.not_in(FINAL)
     query = select(
         one,
-        one.filter(Analysis.state.not_in(FINAL)),
+        one.filter(unfinished),
+        func.coalesce(first.filter(unfinished), first),
         func.count(Analysis.batch_id.distinct()),
         func.min(Analysis.batch_id),
     ).join(AnalysisImage)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidImage, InvalidRequest, ModelNotFound, WrongState
+from core.errors import InvalidImage, InvalidRequest, ModelNotFound, WrongState, quoted
 from core.models import ApiKey
 from core.reuse import OFF, Cache
 from core.services import analyses, image_urls, models, reuse, tool_calls
@@ -219,7 +219,7 @@ def model_of(desk: Desk, name: Any) -> str:
     if name not in settings.models:
         known = ", ".join(settings.models)
         raise ModelNotFound(
-            f"The model {name!r} is not served here; these are: {known}.", details={"field": "model"}
+            f"The model {quoted(name)} is not served here; these are: {known}.", details={"field": "model"}
         )
     return str(name)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, VitrineError
+from core.errors import InvalidRequest, VitrineError, quoted
 from core.services import image_urls
 from core.services.analyses import Image
 from core.services.files import Upload
@@ -144,4 +144,4 @@ class ItemImages:
 def _demand_known(image: Mapping[str, Any], known: frozenset[str]) -> None:
     """Raises InvalidRequest for an image with a field that means nothing."""
     for name in image.keys() - known:
-        raise InvalidRequest(f"An image has no {str(name)[:100]!r}; it takes: {', '.join(sorted(known))}.")
+        raise InvalidRequest(f"An image has no {quoted(name)}; it takes: {', '.join(sorted(known))}.")

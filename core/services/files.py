@@ -12,7 +12,15 @@ from typing import Any, BinaryIO
 from sqlalchemy import func
 
 from core.desk import Desk
-from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
+from core.errors import (
+    Conflict,
+    FileTooLarge,
+    InvalidImage,
+    InvalidRequest,
+    NotFound,
+    UnsupportedMediaType,
+    VitrineError,
+)
 from core.ids import new_id
 from core.media import (
     CSV,
@@ -53,6 +61,16 @@ class Upload:
 def check_images(desk: Desk, uploads: Sequence[Upload]) -> list[ImageKind]:
     """What the uploads claim to be. Raises InvalidImage or UnsupportedMediaType; nothing is stored yet."""
     return [_image_kind(desk, upload, position) for position, upload in enumerate(uploads)]
+
+
+def unusable(file_id: str, purpose: str | None, details: Mapping[str, Any]) -> VitrineError:
+    """Why nobody can look at a file: the account has none of this id, or has it for another purpose."""
+    if purpose is None:
+        return NotFound(f"There is no file {file_id!r}.", details=details)
+    return InvalidImage(
+        f"The file {file_id!r} has the purpose {purpose!r}, which is not for images: upload it as 'vision'.",
+        details=details,
+    )
 
 
 def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -79,6 +79,13 @@ def known(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[st
         File.id == any_(literal(list(file_ids), ARRAY(String))),
     )
     return {row.id: row.digest for row in session.execute(mine)}
+
+
+def purposes(session: Session, account_id: str, file_ids: Collection[str]) -> dict[str, str]:
+    """What those of the files that the account has are for, by id."""
+    among_them = File.id == any_(literal(list(file_ids), ARRAY(String)))
+    mine = select(File.id, File.purpose).where(*_mine(account_id), among_them)
+    return {row.id: row.purpose for row in session.execute(mine)}
 
 
 def of_digest(session: Session, account_id: str, digest: str, purpose: str) -> File | None:

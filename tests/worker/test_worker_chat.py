@@ -131,6 +131,12 @@ def test_an_image_that_cannot_be_decoded_fails_the_chat_before_any_call(shop, sc
     assert (row.state, row.error_code, script.calls) == ("failed", "image_undecodable", [])
 
 
+def test_of_several_images_the_one_that_cannot_be_decoded_is_named(shop, script, say, photo):
+    row = say(picture(photo()), picture(photo()), picture(photo()[:300]))
+    assert (row.state, row.error_code, script.calls) == ("failed", "image_undecodable", [])
+    assert row.error_message.startswith("Image 3 of 3: The image is damaged")
+
+
 def chunk(delta, finish=None, **more):
     choice = {"index": 0, "delta": delta, "finish_reason": finish, **more}
     return {"id": "up-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}

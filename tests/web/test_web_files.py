@@ -122,7 +122,9 @@ def test_an_uploaded_image_serves_any_number_of_analyses_and_a_batch_input_none(
         answer = client.post("/api/v1/analyses", json=body)
         assert (answer.status_code, answer.json["images"][0]["sha256"]) == (202, image["sha256"])
     body = {"question": "?!", "images": [{"file_id": kept(client, JSONL)["id"]}]}
-    assert client.post("/api/v1/analyses", json=body).status_code == 404
+    refused = client.post("/api/v1/analyses", json=body)
+    assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_image")
+    assert "not for images" in refused.json["error"]
 
 
 def archive():

@@ -29,6 +29,7 @@ blueprint = OpenAIBlueprint("openai_batches", __name__, description="Batches, in
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchOrder)
 @idempotent
+@may_answer(404)
 def create(body: dict[str, Any]) -> Any:
     """Run the lines of a file; one with bad lines makes a batch that has failed, and says why."""
     return present.batch(batches.replayed(desk(), once()) or _made(body))

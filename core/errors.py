@@ -26,6 +26,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+QUOTED = 100
+"""Characters."""
+
 
 class VitrineError(Exception):
     """Something went wrong in Vitrine."""
@@ -299,6 +302,12 @@ def from_code(code: str | None, message: str | None, details: Mapping[str, Any])
     if code is None:
         return Cancelled(message and f"This was not answered: {message}.", details=details)
     return _by_code(VitrineError).get(code, InternalError)(message, details=details)
+
+
+def quoted(said: object) -> str:
+    """What a client wrote, as an error repeats it: in quotes, and no more than its beginning."""
+    text = str(said)
+    return repr(text if len(text) <= QUOTED else f"{text[:QUOTED]}…")
 
 
 def _by_code(root: type[VitrineError]) -> dict[str, type[VitrineError]]:

@@ -13,7 +13,7 @@ HEAD = 1_024
 """Bytes that `recognise` looks at."""
 TEXT_HEAD = 64 * 1024
 """Bytes that `batch_input_type` looks at."""
-ZIP, JSONL, CSV = "application/zip", "application/jsonl", "text/csv"
+ZIP, JSONL, CSV, TEXT = "application/zip", "application/jsonl", "text/csv", "text/plain"
 OCTETS = "application/octet-stream"
 """Bytes that nobody looked into."""
 BOM = b"\xef\xbb\xbf"

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, request
+from gunicorn.http.errors import ParseException
 from marshmallow import Schema, fields
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
@@ -34,6 +35,7 @@ BY_STATUS: dict[int, type[VitrineError]] = {
 }
 
 BROKE_OFF = "The body of this request broke off, or came too slowly: send it again."
+MALFORMED = "The body of this request is not in the chunks that its Transfer-Encoding promises."
 Shape = Callable[[VitrineError], tuple[Mapping[str, Any], Mapping[str, str]]]
 """Makes the body and further headers of an answer."""
 
@@ -56,12 +58,18 @@ def register(app: Flask) -> None:
     app.extensions["error_shapes"] = {}
     app.register_error_handler(VitrineError, answer)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ParseException, _malformed)
     app.register_error_handler(Exception, _unexpected)
 
 
 def shape(app: Flask, prefix: str, made: Shape) -> None:
-    """Answer errors below a path in another shape."""
-    app.extensions["error_shapes"][f"{prefix}/"] = made
+    """Answer errors at a path and below it in another shape."""
+    app.extensions["error_shapes"][prefix] = made
+
+
+def is_asked(prefix: str) -> bool:
+    """Whether the request is for a path or what is below it."""
+    return f"{request.path}/".startswith(f"{prefix}/")
 
 
 def answer(error: VitrineError) -> Response:
@@ -91,7 +99,7 @@ def envelope(error: VitrineError) -> dict[str, Any]:
 
 def _shape() -> Shape:
     shapes: dict[str, Shape] = current_app.extensions["error_shapes"]
-    asked = (made for prefix, made in shapes.items() if request.path.startswith(prefix))
+    asked = (made for prefix, made in shapes.items() if is_asked(prefix))
     return next(asked, lambda error: (envelope(error), {}))
 
 
@@ -129,6 +137,11 @@ def _too_large() -> str:
     if length is None:
         return f"{body} {form}"
     return body if length > most else form
+
+
+def _malformed(_error: ParseException) -> Response:
+    """Chunks that gunicorn cannot read, which it notices while a view does; it hangs up by itself."""
+    return answer(InvalidRequest(MALFORMED))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from core.desk import Desk
+from core.errors import ImageError
 from core.image_sizes import Sizing
 from core.likeness import Features
 from core.quality import judged
@@ -53,10 +55,10 @@ class Images:
         """The images of an analysis. Raises Stopping where this worker was told to stop meanwhile."""
         alike = [claimed.detail] * len(claimed.digests)
         details = alike if claimed.body is None else chat.details(claimed.body)
-        images = [
-            self._noted(claimed, digest, detail)
-            for digest, detail in zip(_known(claimed), details, strict=True)
-        ]
+        images = []
+        for number, (digest, detail) in enumerate(zip(_known(claimed), details, strict=True), 1):
+            with _naming(number, len(details)):
+                images.append(self._noted(claimed, digest, detail))
         if self._is_stopping():
             raise Stopping
         return images
@@ -64,7 +66,10 @@ class Images:
     def judge(self, claimed: Claim, rules: list[str]) -> dict[str, Any]:
         """The report on the images of an analysis under these rule sets."""
         policy, blobs = Policy.of(self._desk.settings, best_side=quality.SIDE), self._desk.blobs
-        measures = [self._preparer.measure(blobs.get(digest), policy) for digest in _known(claimed)]
+        digests, measures = _known(claimed), []
+        for number, digest in enumerate(digests, 1):
+            with _naming(number, len(digests)):
+                measures.append(self._preparer.measure(blobs.get(digest), policy))
         return judged(rules, measures, claimed.views)
 
     def prepare_one(self, claimed: Claim, digest: str) -> Prepared:
@@ -93,10 +98,10 @@ class Images:
         Raises Ended, Stopping, WrongState.
         """
         sources = fetching.sources(self._desk, claimed)
-        digests = [
-            digest or self._fetch(claimed, position, url or "")
-            for position, (digest, url) in enumerate(sources)
-        ]
+        digests = []
+        for position, (digest, url) in enumerate(sources):
+            with _naming(position + 1, len(sources)):
+                digests.append(digest or self._fetch(claimed, position, url or ""))
         return replace(claimed, digests=digests)
 
     def _fetch(self, claimed: Claim, position: int, url: str) -> str:
@@ -106,6 +111,18 @@ class Images:
             return self._fetcher.fetch(claimed, position, url)
         except NotFetched as failure:
             raise Ended(failure.error, again=failure.again, counts=failure.counts) from failure
+
+
+@contextmanager
+def _naming(number: int, total: int) -> Iterator[None]:
+    """Have an error tell which of several images it is about, counted from 1."""
+    try:
+        yield
+    except (ImageError, Ended) as failure:
+        error = failure.error if isinstance(failure, Ended) else failure
+        if total > 1:
+            error.message = f"Image {number} of {total}: {error.message}"
+        raise
 
 
 def _known(claimed: Claim) -> list[str]:

@@ -44,6 +44,10 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF 2.32, tag 0x0112: how to turn what is stored into what was seen
 _ORIENTATION_TAG = 0x0112
+_REASONS = {
+    "truncated": "it is truncated",
+    "MAX_TEXT_": "it has more text beside the picture than is read",
+}  # by what Pillow's errors have in them
 _FIRST_SIDEWAYS = 5
 
 
@@ -159,9 +163,8 @@ def prepare(content: bytes, policy: Policy) -> Prepared:
             "The image needs more memory than decoding is given: send a smaller one."
         ) from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageUndecodable(
-            f"The image is damaged and cannot be decoded ({reason}): save it again as JPEG or PNG."
+            f"The image is damaged and cannot be decoded{_reason(error)}: save it again as JPEG or PNG."
         ) from error
 
 
@@ -203,6 +206,12 @@ def _prepare(content: bytes, policy: Policy) -> Prepared:
         features.measure(image),
         orientation,
     )
+
+
+def _reason(error: Exception) -> str:
+    """What decoders say and people understand, in brackets; most of what they say is about themselves."""
+    said = str(error)
+    return next((f" ({reason})" for words, reason in _REASONS.items() if words in said), "")
 
 
 def _as_it_is(kept: Kept, size: tuple[int, int], original_bytes: int) -> Prepared:

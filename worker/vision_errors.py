@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import aiohttp
@@ -31,6 +32,9 @@ BROKEN = (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError)
 FAILURES = (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError, Refused)
 """What a call may meet: the client hands on some of what those below it raise."""
 
+NO_REASON = "it gave no reason."
+REFUSED_KEY = "The endpoint refused Vitrine's own credentials."
+ABOUT_KEY = re.compile(r"api[ _-]?key|authenticat|unauthori[sz]ed|credential", re.IGNORECASE)
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
 
 
@@ -73,6 +77,8 @@ def translated(error: Exception) -> CallFailed:
         return CallFailed(UpstreamError("The endpoint cannot be reached."), again=True, counts=False)
     if is_timeout(error):
         return CallFailed(Timeout("The endpoint did not answer in time."), again=True, billed=None)
+    if isinstance(error, openai.APIError) and error.body:
+        return _told_amid(error.body)
     if _came_of(error, BROKEN):
         return CallFailed(UpstreamError("The endpoint broke the connection."), again=True, billed=None)
     return CallFailed(
@@ -112,31 +118,44 @@ def _came_of(error: BaseException | None, kinds: type[Exception] | tuple[type[Ex
 
 def _refused(error: Refused) -> CallFailed:
     """A status that is no success: turned away and so not billed, unless something lost the answer."""
-    status, code = error.status, str(error.fields.get("code") or "")
+    status = error.status
     if status == 429:
         return _limited(error)
     if status in (408, 409) or status >= 500:
         return _broken(error)
     if status in (401, 403):
-        return CallFailed(UpstreamError("The endpoint refused Vitrine's own credentials."), again=False)
-    failure = CallFailed(_refusal(code, str(error.fields.get("param") or ""), _said(error)), again=False)
-    failure.refusal = {"status_code": status, "body": {"error": _fields(error)}}
+        return CallFailed(UpstreamError(REFUSED_KEY), again=False)
+    failure = CallFailed(_refusal(error), again=False)
+    failure.refusal = {"status_code": status, "body": {"error": _fields(error, failure.error.message)}}
     return failure
 
 
-def _refusal(code: str, param: str, said: str) -> VitrineError:
+def _told_amid(body: object) -> CallFailed:
+    """An error where a chunk should be: in the endpoint's words, unless they are about Vitrine's own key."""
+    fields = body if isinstance(body, Mapping) else {"message": body}
+    said = short(fields.get("message"), MESSAGE_LENGTH) or NO_REASON
+    if ABOUT_KEY.search(f"{said} {fields.get('type')} {fields.get('code')}"):
+        return CallFailed(UpstreamError(REFUSED_KEY), again=True, billed=None)
+    return CallFailed(UpstreamError(f"The endpoint broke off its answer: {said}"), again=True, billed=None)
+
+
+def _refusal(error: Refused) -> VitrineError:
+    code, param = (str(error.fields.get(name) or "") for name in ("code", "param"))
+    said = _said(error)
     if "context_length" in code:
         return ContextLengthExceeded(said)
     if "content_policy" in code or "content_filter" in code:
         return ContentPolicyViolation(said)
     kind = FormatRefused if ABOUT_FORMAT.search(f"{param} {said}") else ModelError
-    return kind(f"The endpoint refused the request: {said}")
+    return kind(f"The endpoint refused the request with status {error.status}: {said}")
 
 
-def _fields(error: Refused) -> dict[str, str | None]:
-    """An error's fields in OpenAI's shape."""
-    own = {name: short(error.fields.get(name), MESSAGE_LENGTH) for name in ("type", "param", "code")}
-    return {"message": _said(error), **own}
+def _fields(error: Refused, ours: str) -> dict[str, str | None]:
+    """An error's fields in OpenAI's shape; what the endpoint left out that has to be there in our words."""
+    own = {
+        name: short(error.fields.get(name), MESSAGE_LENGTH) for name in ("message", "type", "param", "code")
+    }
+    return {**own, "message": own["message"] or ours, "type": own["type"] or "invalid_request_error"}
 
 
 def _limited(error: Refused) -> CallFailed:
@@ -157,7 +176,7 @@ def _broken(error: Refused) -> CallFailed:
 
 
 def _said(error: Refused) -> str:
-    return short(error.fields.get("message"), MESSAGE_LENGTH) or f"status {error.status}"
+    return short(error.fields.get("message"), MESSAGE_LENGTH) or NO_REASON
 
 
 def short(value: Any, length: int) -> str | None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, quoted
 
 FOLDER = Path(__file__).parent
 KEEPS: dict[str, Callable[[Any, Any], bool]] = {
@@ -60,7 +60,7 @@ def named(names: Sequence[str], field: str = "require_quality") -> list[RuleSet]
     for name in names:
         if name not in known:
             raise InvalidRequest(
-                f"{field}: there is no rule set {name[:100]!r}; there are: {', '.join(known)}.",
+                f"{field}: there is no rule set {quoted(name)}; there are: {', '.join(known)}.",
                 details={"field": field},
             )
     return [known[name] for name in names]

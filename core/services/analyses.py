@@ -21,7 +21,7 @@ from core.presets import Preset
 from core.queue import Task
 from core.reuse import AUTO, Cache, Common, fingerprint
 from core.services import budgets, idempotency, reuse, webhooks
-from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named
+from core.services.files import WITH_ANALYSIS, Upload, check_images, keep_bytes, named, unusable
 from core.services.idempotency import Once
 from core.services.image_urls import ImageUrl
 from core.services.presets import check_cascade, check_form, find, models_of, too_few_tokens
@@ -308,12 +308,17 @@ def check_views(views: Sequence[str | None], images: int) -> None:
 
 
 def owned_images(session: Session, account_id: str, images: Sequence[Image]) -> dict[str, File]:
-    """The files that images name, by id. Raises NotFound for ids that are not the account's."""
+    """The files that images name, by id.
+
+    Raises NotFound for ids that are not the account's, InvalidImage for its files of another purpose.
+    """
     given = [image for image in images if isinstance(image, str)]
     known = files.owned(session, account_id, given) if given else {}
     missing = [image for image in given if image not in known]
     if missing:
-        raise NotFound(f"There is no file {missing[0]!r}.", details={"field": "images", "missing": missing})
+        purpose = files.purposes(session, account_id, missing[:1]).get(missing[0])
+        details = {"field": "images", "missing": missing, "position": images.index(missing[0])}
+        raise unusable(missing[0], purpose, details)
     return known
 
 

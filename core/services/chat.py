@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidImage, InvalidRequest, ModelNotFound, WrongState
+from core.errors import InvalidImage, InvalidRequest, ModelNotFound, VitrineError, WrongState, quoted
 from core.models import ApiKey
 from core.reuse import OFF, Cache
 from core.services import analyses, image_urls, models, reuse, tool_calls
 from core.services.analyses import LOOK_SECONDS, Image
 from core.services.bodies import demand_storable
 from core.services.body_costs import MOST_TOKENS
-from core.services.files import Upload
+from core.services.files import Upload, check_images
 from core.services.idempotency import Once
 from core.services.models import FindPreset
 from core.states import FINAL
@@ -49,6 +49,8 @@ class ChatRequest:
     body: dict[str, Any]
     """As it came, each image replaced by a reference to its position among the images."""
     images: Sequence[Image]
+    places: Sequence[str] = ()
+    """Where each image stands in the request."""
     model: str
     max_tokens: int | None
     """Of one choice; None where the client set no limit."""
@@ -69,16 +71,20 @@ def parse(
 
     Raises InvalidRequest, InvalidToolCall, InvalidImage, ModelNotFound, FileTooLarge, UnsupportedMediaType.
     """
-    images: list[Image] = []
+    images: dict[str, Image] = {}
 
     def read(url: str) -> Image:
-        return image_urls.checked(desk, url) if image_urls.looks_like_one(url) else read_image(url)
+        if image_urls.looks_like_one(url):
+            return image_urls.checked(desk, url)
+        upload = read_image(url)
+        check_images(desk, [upload])
+        return upload
 
     messages = [
         _message(message, f"messages[{place}]", images, read)
         for place, message in enumerate(_filled_list(body.get("messages"), "messages"))
     ]
-    _check_count(desk, images)
+    _check_count(desk, len(images))
     tool_calls.check(messages)
     _whole(body, "n", MOST_CHOICES)
     limits = [_whole(body, name, MOST_TOKENS) for name in ("max_completion_tokens", "max_tokens")]
@@ -89,7 +95,8 @@ def parse(
     demand_storable(stored)
     return ChatRequest(
         body=stored,
-        images=images,
+        images=list(images.values()),
+        places=list(images),
         model=model_of(desk, stored.get("model")),
         max_tokens=next((limit for limit in limits if limit is not None), None),
         stream=stream,
@@ -101,7 +108,12 @@ def parse(
 def submit(desk: Desk, key: ApiKey, chat: ChatRequest, request_id: str, once: Once | None = None) -> str:
     """Accept a chat; the id of its analysis, or of what `once` made. Raises as analyses.submit does."""
     analysis = analyses.fresh(key, request_id, **columns(desk, chat))
-    return analyses.accept(desk, key, analysis, chat.images, once)
+    try:
+        return analyses.accept(desk, key, analysis, chat.images, once)
+    except VitrineError as error:
+        if chat.places and "position" in error.details:
+            error.details["field"] = chat.places[error.details["position"]]
+        raise
 
 
 def columns(desk: Desk, chat: ChatRequest) -> dict[str, Any]:
@@ -156,8 +168,8 @@ def abandon(desk: Desk, account_id: str, analysis_id: str) -> None:
         analyses.cancel(desk, account_id, analysis_id)
 
 
-def _message(message: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
-    """A message, its images replaced by references and added to the others."""
+def _message(message: Any, param: str, images: dict[str, Image], read: ReadUrl) -> dict[str, Any]:
+    """A message, its images replaced by references and added to the others by where they stand."""
     if not isinstance(message, dict):
         raise _invalid(f"{param} must be an object.", param)
     role, content = message.get("role"), message.get("content")
@@ -170,7 +182,7 @@ def _message(message: Any, param: str, images: list[Image], read: ReadUrl) -> di
     return {**message, "content": taken}
 
 
-def _part(part: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str, Any]:
+def _part(part: Any, param: str, images: dict[str, Image], read: ReadUrl) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
         raise _invalid(f"{param} must be an object with a type.", param)
@@ -184,7 +196,7 @@ def _part(part: Any, param: str, images: list[Image], read: ReadUrl) -> dict[str
         raise _invalid(f"{param} must be an object with a url, or with the file_id of a file.", param)
     if not isinstance(given.get("detail", ""), str):
         raise _invalid(f"{param}.detail must be a text.", f"{param}.detail")
-    images.append(_image(given, param, read))
+    images[param] = _image(given, param, read)
     kept = {name: value for name, value in given.items() if name not in {"url", "file_id"}}
     return {**part, "image_url": {"url": f"{REFERENCE}{len(images) - 1}", **kept}}
 
@@ -197,17 +209,26 @@ def _image(given: Mapping[str, Any], param: str, read: ReadUrl) -> Image:
         if not isinstance(file_id, str) or not FILE_ID.fullmatch(file_id):
             raise _invalid(f"{param}.file_id must be the id of a file.", f"{param}.file_id")
         return file_id
-    if isinstance(url, str) and (url.startswith("data:") or image_urls.looks_like_one(url)):
-        return read(url)
+    if isinstance(url, str) and (url[:5].lower() == "data:" or image_urls.looks_like_one(url)):
+        return _read_at(param, url, read)
     raise InvalidImage(
         "It is no image: send a URL, a data URL with base64, or the file_id of an upload.",
         details={"field": param},
     )
 
 
-def _check_count(desk: Desk, images: Sequence[Image]) -> None:
+def _read_at(param: str, url: str, read: ReadUrl) -> Image:
+    """The image; what is wrong with it names the place where it stands."""
+    try:
+        return read(url)
+    except VitrineError as error:
+        error.details["field"] = param
+        raise
+
+
+def _check_count(desk: Desk, images: int) -> None:
     most = desk.settings.max_images
-    if len(images) > most:
+    if images > most:
         raise _invalid(f"A chat takes at most {most} images.", "messages")
 
 
@@ -219,7 +240,7 @@ def model_of(desk: Desk, name: Any) -> str:
     if name not in settings.models:
         known = ", ".join(settings.models)
         raise ModelNotFound(
-            f"The model {name!r} is not served here; these are: {known}.", details={"field": "model"}
+            f"The model {quoted(name)} is not served here; these are: {known}.", details={"field": "model"}
         )
     return str(name)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, ModelNotFound
+from core.errors import InvalidRequest, ModelNotFound, quoted
 from core.models import ApiKey
 from core.services import analyses
 from core.services.bodies import demand_storable
@@ -46,6 +46,7 @@ def _model(desk: Desk, body: Mapping[str, Any]) -> str:
     if name not in served:
         known = ", ".join(served) or "none"
         raise ModelNotFound(
-            f"The model {name!r} makes no embeddings here; these do: {known}.", details={"field": "model"}
+            f"The model {quoted(name)} makes no embeddings here; these do: {known}.",
+            details={"field": "model"},
         )
     return str(name)

@@ -12,11 +12,21 @@ from typing import Any, BinaryIO
 from sqlalchemy import func
 
 from core.desk import Desk
-from core.errors import Conflict, FileTooLarge, InvalidImage, InvalidRequest, UnsupportedMediaType
+from core.errors import (
+    Conflict,
+    FileTooLarge,
+    InvalidImage,
+    InvalidRequest,
+    NotFound,
+    UnsupportedMediaType,
+    VitrineError,
+)
 from core.ids import new_id
 from core.media import (
+    CSV,
     HEAD,
     OCTETS,
+    TEXT,
     TEXT_HEAD,
     ImageKind,
     allowed_kinds,
@@ -51,6 +61,16 @@ class Upload:
 def check_images(desk: Desk, uploads: Sequence[Upload]) -> list[ImageKind]:
     """What the uploads claim to be. Raises InvalidImage or UnsupportedMediaType; nothing is stored yet."""
     return [_image_kind(desk, upload, position) for position, upload in enumerate(uploads)]
+
+
+def unusable(file_id: str, purpose: str | None, details: Mapping[str, Any]) -> VitrineError:
+    """Why nobody can look at a file: the account has none of this id, or has it for another purpose."""
+    if purpose is None:
+        return NotFound(f"There is no file {file_id!r}.", details=details)
+    return InvalidImage(
+        f"The file {file_id!r} has the purpose {purpose!r}, which is not for images: upload it as 'vision'.",
+        details=details,
+    )
 
 
 def keep_bytes(desk: Desk, uploads: Sequence[Upload]) -> None:
@@ -145,6 +165,7 @@ def delete(desk: Desk, account_id: str, file_id: str) -> None:
             details = {
                 "analyses": users.analyses,
                 "unfinished": users.unfinished,
+                "analysis_id": users.analysis_id,
                 "batches": users.batches,
                 "batch_id": users.batch_id,
             }
@@ -219,7 +240,11 @@ def _anything(upload: Upload) -> str:
     """The media type of a file that is kept as it is."""
     head, input_type = _begin(upload)
     looks = recognise(head[:HEAD])
-    return looks.media_type if isinstance(looks, ImageKind) else input_type or OCTETS
+    if isinstance(looks, ImageKind):
+        return looks.media_type
+    if input_type == CSV and _extension(safe_name(upload.name)) != "csv":  # any text looks like one
+        return TEXT
+    return input_type or OCTETS
 
 
 def _image(desk: Desk, upload: Upload) -> str:
@@ -272,9 +297,10 @@ def _needed_by(users: files.Users) -> str:
     if users.batches:
         return f"{users.batches:,} batches use this file, such as {users.batch_id}: delete them first."
     if unfinished == 1:
-        return "An unfinished analysis needs this file: cancel it, or wait until it is finished."
+        return f"Analysis {users.analysis_id} needs this file still: cancel it, or wait until it is finished."
     if unfinished:
-        return f"{unfinished:,} unfinished analyses need this file: cancel them, or wait for them to finish."
+        such = f"such as {users.analysis_id}"
+        return f"{unfinished:,} unfinished analyses need this file, {such}: cancel them, or wait for them."
     if used == 1:
-        return "One analysis uses this file: delete that first."
-    return f"{used:,} analyses use this file: delete them first."
+        return f"Analysis {users.analysis_id} uses this file: delete that first."
+    return f"{used:,} analyses use this file, such as {users.analysis_id}: delete them first."

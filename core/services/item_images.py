@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, VitrineError
+from core.errors import InvalidRequest, VitrineError, quoted
 from core.image_header import HEAD, size_of
 from core.services import image_urls
 from core.services.analyses import Image
@@ -154,4 +154,4 @@ class ItemImages:
 def _demand_known(image: Mapping[str, Any], known: frozenset[str]) -> None:
     """Raises InvalidRequest for an image with a field that means nothing."""
     for name in image.keys() - known:
-        raise InvalidRequest(f"An image has no {str(name)[:100]!r}; it takes: {', '.join(sorted(known))}.")
+        raise InvalidRequest(f"An image has no {quoted(name)}; it takes: {', '.join(sorted(known))}.")

@@ -21,12 +21,12 @@ from core.errors import InvalidRequest, NotFound
 from core.ids import new_id
 from core.media import ZIP
 from core.models import ApiKey, Batch, File
-from core.models.file import Purpose
+from core.models.file import IMAGES, Purpose
 from core.services import batches as native
 from core.services import budgets, chat, idempotency, inputs
 from core.services.batches import Order, Standing
 from core.services.chat import ReadImage
-from core.services.files import Upload, keep_bytes
+from core.services.files import Upload, keep_bytes, unusable
 from core.services.idempotency import Once
 from core.services.line_spool import LineSpool
 from core.services.lines import LONGEST_LINE, BadLine, Lines
@@ -110,8 +110,8 @@ class _Pending:
     """What lines need that has not been seen to yet."""
 
     uploads: list[Upload] = field(default_factory=list)
-    file_ids: dict[str, int] = field(default_factory=dict)
-    """With the line that names each first."""
+    file_ids: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """With the line that names each first, and where."""
 
     def __len__(self) -> int:
         return len(self.uploads) + len(self.file_ids)
@@ -127,9 +127,9 @@ def _accept(
         if not lines.error_count:
             spool.add(line.custom_id, chat.columns(desk, line.request), list(line.request.images))
             pending.uploads += [image for image in line.request.images if isinstance(image, Upload)]
-        for image in line.request.images:
+        for image, place in zip(line.request.images, line.request.places, strict=True):
             if isinstance(image, str):
-                pending.file_ids.setdefault(image, line.number)
+                pending.file_ids.setdefault(image, (line.number, place))
         if len(pending) >= TOGETHER:
             _see_to(desk, account_id, lines, pending)
             pending = _Pending()
@@ -142,10 +142,13 @@ def _see_to(desk: Desk, account_id: str, lines: Lines, pending: _Pending) -> Non
     if not pending.file_ids:
         return
     with desk.database.transaction() as session:
-        known = files.known(session, account_id, list(pending.file_ids))
-    for file_id, number in pending.file_ids.items():
-        if file_id not in known:
-            lines.note(number, BadLine("file_not_found", f"There is no file {file_id!r}.", "body.messages"))
+        purposes = files.purposes(session, account_id, pending.file_ids)
+    for file_id, (number, place) in pending.file_ids.items():
+        purpose = purposes.get(file_id)
+        if purpose not in IMAGES:
+            error = unusable(file_id, purpose, {})
+            code = "file_not_found" if purpose is None else error.code
+            lines.note(number, BadLine(code, error.message, place))
 
 
 def _row(

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from core.desk import Desk
-from core.errors import InvalidRequest, ModelNotFound
+from core.errors import InvalidRequest, ModelNotFound, quoted
 from core.presets import Preset
 from core.presets.brief import brief
 from core.pricing import Price
@@ -97,4 +97,4 @@ def sampling(model: str, max_tokens: int, temperature: float) -> dict[str, Any]:
 
 
 def _unknown(name: str) -> ModelNotFound:
-    return ModelNotFound(f"The model {name!r} is not served here.", details={"field": "model"})
+    return ModelNotFound(f"The model {quoted(name)} is not served here.", details={"field": "model"})

@@ -12,7 +12,7 @@ from typing import Any
 
 from core import json_schemas
 from core.desk import Desk
-from core.errors import Conflict, InvalidRequest, NotFound, WrongState
+from core.errors import Conflict, InvalidRequest, NotFound, WrongState, quoted
 from core.ids import new_id
 from core.image_sizes import SMALLEST_SIDE
 from core.models import OwnPreset
@@ -89,7 +89,7 @@ def versions(desk: Desk, account_id: str, name: str) -> list[Preset]:
         if own:
             return [_own(row) for row in own]
     if name not in desk.presets:
-        raise NotFound(f"There is no preset {name[:100]!r}.")
+        raise NotFound(f"There is no preset {quoted(name)}.")
     return desk.presets.versions(name)
 
 
@@ -127,7 +127,7 @@ def delete(desk: Desk, account_id: str, name: str) -> None:
     if not found and name in desk.presets:
         raise WrongState(f"{name!r} is built in, and stays.")
     if not found:
-        raise NotFound(f"There is no preset {name[:100]!r}.")
+        raise NotFound(f"There is no preset {quoted(name)}.")
 
 
 def _check_models(desk: Desk, models: Mapping[str, Any]) -> None:

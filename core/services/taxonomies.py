@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.desk import Desk
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound, quoted
 from core.models import Taxonomy
 from core.presets import Preset
 from core.services import idempotency, sheets
@@ -110,7 +110,7 @@ def demand(desk: Desk, account_id: str, preset: Preset, options: Mapping[str, An
     with desk.database.transaction() as session:
         if not NAME.fullmatch(name) or not taxonomies.changed_at(session, account_id, name):
             raise InvalidRequest(
-                f"There is no taxonomy {name[:100]!r}: name one of yours.",
+                f"There is no taxonomy {quoted(name)}: name one of yours.",
                 details={"field": f"preset_options.{preset.choices}"},
             )
 
@@ -118,7 +118,7 @@ def demand(desk: Desk, account_id: str, preset: Preset, options: Mapping[str, An
 def _found(session: Session, account_id: str, name: str) -> Taxonomy:
     found = taxonomies.find(session, account_id, name) if NAME.fullmatch(name) else None
     if found is None:
-        raise NotFound(f"There is no taxonomy {name[:100]!r}.", details={"field": "taxonomy"})
+        raise NotFound(f"There is no taxonomy {quoted(name)}.", details={"field": "taxonomy"})
     return found
 
 
@@ -131,6 +131,6 @@ def listing(desk: Desk, account_id: str) -> list[Taxonomy]:
 def delete(desk: Desk, account_id: str, name: str) -> None:
     """Forget a taxonomy. Raises NotFound."""
     if not NAME.fullmatch(name):
-        raise NotFound(f"There is no taxonomy {name[:100]!r}.")
+        raise NotFound(f"There is no taxonomy {quoted(name)}.")
     with desk.database.transaction() as session:
         taxonomies.remove(session, account_id, name)

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeGuard
 
-from core.errors import InvalidRequest, InvalidToolCall
+from core.errors import InvalidRequest, InvalidToolCall, quoted
 from core.models.session import TOOL_CALL_ID_LENGTH
 from core.store.messages import Spoken
+
+MOST_NAMED = 20
+"""Calls, in an error."""
 
 
 def check(
@@ -64,7 +67,8 @@ def _is_usable(call_id: Any) -> TypeGuard[str]:
 
 def _demand_answers(waiting: AbstractSet[str], param: str) -> None:
     if waiting:
-        calls = ", ".join(sorted(waiting))
+        first = sorted(waiting)[:MOST_NAMED]
+        calls = ", ".join([*map(quoted, first), *(["…"] if len(first) < len(waiting) else [])])
         raise InvalidToolCall(
             f"Answer these tool calls first, each by a message of the role tool: {calls}.",
             details={"field": param},

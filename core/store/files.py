@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -81,6 +81,13 @@ def known(session: Session, account_id: str, file_ids: Sequence[str]) -> dict[st
     return {row.id: row.digest for row in session.execute(mine)}
 
 
+def purposes(session: Session, account_id: str, file_ids: Collection[str]) -> dict[str, str]:
+    """What those of the files that the account has are for, by id."""
+    among_them = File.id == any_(literal(list(file_ids), ARRAY(String)))
+    mine = select(File.id, File.purpose).where(*_mine(account_id), among_them)
+    return {row.id: row.purpose for row in session.execute(mine)}
+
+
 def of_digest(session: Session, account_id: str, digest: str, purpose: str) -> File | None:
     """A file of the account with these bytes and this purpose; locked against removal until the commit."""
     same = (File.digest == digest, File.purpose == purpose)
@@ -120,6 +127,8 @@ class Users:
     analyses: int
     """Items of batches among them."""
     unfinished: int
+    analysis_id: str | None
+    """One of the analyses, not finished where one is not."""
     batches: int
     batch_id: str | None
     """One of the batches."""
@@ -127,10 +136,12 @@ class Users:
 
 def users(session: Session, file_id: str) -> Users:
     """How many analyses use the file, how many of these are not finished, and the batches they belong to."""
-    one = func.count(Analysis.id.distinct())
+    one, first = func.count(Analysis.id.distinct()), func.min(Analysis.id)
+    unfinished = Analysis.state.not_in(FINAL)
     query = select(
         one,
-        one.filter(Analysis.state.not_in(FINAL)),
+        one.filter(unfinished),
+        func.coalesce(first.filter(unfinished), first),
         func.count(Analysis.batch_id.distinct()),
         func.min(Analysis.batch_id),
     ).join(AnalysisImage)

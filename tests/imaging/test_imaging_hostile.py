@@ -1,6 +1,9 @@
 """Lies, bombs and damage cost little, and raise one of two errors."""
 
+import re
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,29 @@ def test_a_large_truncated_jpeg_is_an_error_when_decoded_at_a_fraction_too():
     content = encoded(textured(2400, 1600), "JPEG")
     with pytest.raises(ImageUndecodable, match="truncated"):
         prepare(content[: len(content) // 2], Policy(best_side=300))
+
+
+def _with_chunk(kind, body):
+    """A PNG with a chunk more, behind its header."""
+    content, chunk = one_of_each()["PNG"], kind + body
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return content[:33] + struct.pack(">I", len(body)) + chunk + crc + content[33:]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (_with_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2_000_000))), " (it has more text beside"),
+        (_with_chunk(b"gAMA", b"\0"), ": save it"),
+        (_with_chunk(b"pHYs", b"\0"), ": save it"),
+        (one_of_each()["PNG"][:40], ": save it"),
+    ],
+)
+def test_damage_is_told_in_our_words_and_not_in_those_of_the_decoder(content, reason):
+    with pytest.raises(ImageUndecodable) as refused:
+        prepare(content, POLICY)
+    assert f"The image is damaged and cannot be decoded{reason}" in refused.value.message
+    assert not re.search(r"buffer|unpack|Plugin|MAX_|bytes|Errno|object", refused.value.message)
 
 
 def test_damage_raises_the_two_errors_and_nothing_else():

@@ -66,7 +66,11 @@ def test_unknown_missing_and_double_ids_are_refused_and_say_nothing(shop, callin
     ("body", "field", "words"),
     [
         ({"message": "Hello"}, "message", "Answer these tool calls first"),
-        ({"messages": [tool("call_1")], "message": "?"}, "message", "by a message of the role tool: call_2."),
+        (
+            {"messages": [tool("call_1")], "message": "?"},
+            "message",
+            "by a message of the role tool: 'call_2'.",
+        ),
         ({"messages": [tool("call_1")]}, "messages", "call_2"),
         ({"messages": [tool("call_1"), tool("call_9")]}, "messages.1.tool_call_id", "answers no tool call"),
         ({"messages": [{"role": "nobody", "content": ""}]}, "messages", "messages.0.role: Must be one of"),

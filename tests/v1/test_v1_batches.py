@@ -1,5 +1,6 @@
 """/v1/batches with the unmodified SDK: upload, run, poll, download."""
 
+import base64
 import json
 from datetime import timedelta
 
@@ -137,6 +138,29 @@ def test_an_image_that_nobody_has_is_told_with_its_line(quick, sdk, new_sdk, pho
     batch = created(sdk, jsonl(GOOD, line("b", messages=[{"role": "user", "content": parts}])))
     [error] = batch.errors.data
     assert (batch.status, error.code, error.line) == ("failed", "file_not_found", 2)
+    assert error.param == "messages[0].content[0].image_url"
+
+
+def test_an_image_that_a_chat_would_refuse_fails_its_line_and_is_named(quick, sdk, photo):
+    text = uploaded(sdk, jsonl(GOOD)).id
+    drawing = f"data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()}"
+    rows = []
+    for custom_id, given in (
+        ("svg", {"url": drawing}),
+        ("purpose", {"file_id": text}),
+        ("word", {"url": "x"}),
+    ):
+        row = line(custom_id, image=photo())
+        row["body"]["messages"][0]["content"].append({"type": "image_url", "image_url": given})
+        rows.append(row)
+    batch = created(sdk, jsonl(GOOD, *rows))
+    told = [(error.line, error.code, error.param) for error in batch.errors.data]
+    place = "messages[0].content[2].image_url"
+    assert (batch.status, told) == ("failed", [(number, "invalid_image", place) for number in (2, 3, 4)])
+    for row, error in zip(rows, batch.errors.data, strict=True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            sdk.chat.completions.create(**row["body"])
+        assert (refused.value.code, refused.value.param) == (error.code, error.param)
 
 
 @pytest.mark.parametrize("content", [b" \n\n ", b"\xef\xbb\xbf\n"])
@@ -249,8 +273,9 @@ def test_an_input_that_is_none_is_refused(sdk, new_sdk):
     with pytest.raises(openai.BadRequestError) as refused:
         sdk.batches.create(input_file_id=other, **order)
     assert refused.value.param == "input_file_id"
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as refused:
         sdk.batches.create(input_file_id=theirs, **order)
+    assert refused.value.param == "input_file_id"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,22 @@ def test_a_file_of_every_purpose_comes_back_as_it_was_sent(sdk, purpose):
     assert sdk.files.content(file.id).read() == content
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "media_type"),
+    [
+        ("a.txt", b"abc", "text/plain"),
+        ("notes", "Größe\n".encode(), "text/plain"),
+        ("a.CSV", b"sku,name\n", "text/csv"),
+        ("a.txt", JSONL, "application/jsonl"),
+        ("a.txt", BYTES, "application/octet-stream"),
+    ],
+)
+def test_text_is_plain_unless_it_is_json_lines_or_named_as_csv(sdk, name, content, media_type):
+    file = made(sdk, content, name, "user_data")
+    answer = sdk.files.content(file.id)
+    assert (answer.response.headers["Content-Type"].partition(";")[0], answer.read()) == (media_type, content)
+
+
 def test_an_image_is_the_same_file_on_both_faces(live, sdk, photo):
     file = made(sdk, photo("teal"), "shoe.jpg", "vision")
     native = live.session(sdk.api_key).get(f"{live.url}/api/v1/files/{file.id}", timeout=20).json()
@@ -67,6 +83,7 @@ def test_listings_see_each_file_once_in_either_order_and_purposes_apart(sdk):
     assert [file.id for file in sdk.files.list(limit=2)] == [other, *batch[::-1]]
     assert [file.id for file in sdk.files.list(limit=2, order="asc")] == [*batch, other]
     assert [file.id for file in sdk.files.list(purpose="user_data")] == [other]
+    assert list(sdk.files.list(purpose="batch_output")) == []
     assert [file.id for file in sdk.files.list(after=batch[1], limit=10_000)] == [batch[0]]
 
 

@@ -122,7 +122,9 @@ def test_an_uploaded_image_serves_any_number_of_analyses_and_a_batch_input_none(
         answer = client.post("/api/v1/analyses", json=body)
         assert (answer.status_code, answer.json["images"][0]["sha256"]) == (202, image["sha256"])
     body = {"question": "?!", "images": [{"file_id": kept(client, JSONL)["id"]}]}
-    assert client.post("/api/v1/analyses", json=body).status_code == 404
+    refused = client.post("/api/v1/analyses", json=body)
+    assert (refused.status_code, refused.json["error_code"]) == (400, "invalid_image")
+    assert "not for images" in refused.json["error"]
 
 
 def archive():
@@ -417,6 +419,8 @@ def test_a_file_that_items_use_is_kept_and_the_batch_to_delete_is_named(client, 
     first = client.post("/api/v1/batches", json={"inputs": inputs}).json["id"]
     told = refused()
     assert f"Batch {first} uses this file: delete the batch first when it is finished." in told["error"]
+    item = told["details"].pop("analysis_id")
+    assert client.get(f"/api/v1/analyses/{item}").json["id"] == item
     assert told["details"] == {"analyses": 2, "unfinished": 2, "batches": 1, "batch_id": first}
     client.post("/api/v1/batches", json={"inputs": inputs})
     assert f"2 batches use this file, such as {first}: delete them first." in refused()["error"]
@@ -440,16 +444,16 @@ def test_a_deleted_file_is_gone_and_its_bytes_follow_unless_another_has_them(cli
         assert desk.blobs._has(file["sha256"]) is bytes_left
 
 
-def test_a_file_that_an_analysis_uses_stays_until_the_analysis_is_deleted(client, photo):
+def test_a_file_that_an_analysis_uses_stays_until_the_analysis_which_is_named_is_deleted(client, photo):
     file = kept(client, photo("olive"), "p.jpg", "vision")
     place = f"{FILES}/{file['id']}"
     body = {"question": "?!", "images": [{"file_id": file["id"]}] * 2}
     made = [client.post("/api/v1/analyses", json=body).json["id"] for _ in range(2)]
     says = [
-        "2 unfinished analyses need",
-        "An unfinished analysis needs",
-        "2 analyses use",
-        "One analysis uses",
+        f"2 unfinished analyses need this file, such as {made[0]}",
+        f"Analysis {made[1]} needs this file",
+        f"2 analyses use this file, such as {made[0]}",
+        f"Analysis {made[1]} uses this file",
     ]
 
     def refused():

@@ -126,6 +126,49 @@ def test_what_is_no_image_of_ones_own_is_refused(client, url):
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "invalid_image"), answer.text
 
 
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"url": "data:image/jpeg;base64,???"}, "invalid_image"),
+        ({"url": "data:image/jpeg;base64,"}, "invalid_image"),
+        ({"url": data_url(SVG)}, "invalid_image"),
+        ({"url": "http://127.0.0.1/a.jpg"}, "invalid_request"),
+        ({"url": data_url(bytes(10_500_000))}, "file_too_large"),
+        ({"file_id": "file_1"}, "not_found"),
+    ],
+)
+def test_of_several_images_the_one_that_cannot_be_taken_is_named(client, photo, given, code):
+    good, words = image(url=data_url(photo())), {"type": "text", "text": "Which?"}
+    answer = client.post(PATH, json=said(user(good), HELLO, user(good, words, image(**given), good)))
+    error = answer.json["error"]
+    assert (error["code"], error["param"]) == (code, "messages[2].content[2].image_url")
+
+
+@pytest.mark.parametrize("purpose", ["batch", "fine-tune", "evals"])
+def test_a_file_that_is_not_for_images_is_a_400_to_its_owner_alone(app, client, new_key, purpose):
+    form = {"file": (BytesIO(b'{"a": 1}'), "a.jsonl"), "purpose": purpose}
+    body = said(user(image(file_id=client.post("/v1/files", data=form).json["id"])))
+    refused = client.post(PATH, json=body)
+    error = refused.json["error"]
+    assert (refused.status_code, error["code"]) == (400, "invalid_image")
+    assert error["param"] == "messages[0].content[0].image_url"
+    assert f"the purpose '{purpose}', which is not for images" in error["message"]
+    stranger = app.test_client()
+    stranger.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {new_key().secret}"
+    foreign = stranger.post(PATH, json=body)
+    assert (foreign.status_code, foreign.json["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("begin", ["DATA:IMAGE/PNG;BASE64,", "Data:image/png;Base64,"])
+def test_a_data_url_is_one_in_whatever_case_its_scheme_is_written(client, desk, key, photo, begin):
+    url = begin + base64.b64encode(photo(form="PNG")).decode()
+    assert client.post(PATH, json=said(user(image(url=url)))).status_code == 504
+    assert len(rows(desk, key)[0].images) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

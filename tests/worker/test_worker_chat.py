@@ -106,6 +106,16 @@ def test_a_refusal_of_the_endpoint_keeps_its_status_and_words_and_costs_nothing(
     assert [call.state for call in shop.calls(row.id)] == ["refused"]
 
 
+@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("body", ["<html><body>nginx</body></html>", {"detail": [{"loc": ["n"]}]}])
+def test_a_refusal_without_words_is_told_in_ours(shop, script, say, status, body):
+    script.say(body, status, Content_Type="text/html" if isinstance(body, str) else "application/json")
+    reply = reply_of(shop, say(text("?")))
+    message = f"The endpoint refused the request with status {status}: it gave no reason."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    assert reply == {"status_code": status, "body": {"error": error}}
+
+
 def test_an_answer_of_tool_calls_alone_is_an_answer(shop, script, say):
     said = completion(None, finish="tool_calls")
     call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
@@ -119,6 +129,12 @@ def test_an_answer_of_tool_calls_alone_is_an_answer(shop, script, say):
 def test_an_image_that_cannot_be_decoded_fails_the_chat_before_any_call(shop, script, say, photo):
     row = say(picture(photo()[:300]))
     assert (row.state, row.error_code, script.calls) == ("failed", "image_undecodable", [])
+
+
+def test_of_several_images_the_one_that_cannot_be_decoded_is_named(shop, script, say, photo):
+    row = say(picture(photo()), picture(photo()), picture(photo()[:300]))
+    assert (row.state, row.error_code, script.calls) == ("failed", "image_undecodable", [])
+    assert row.error_message.startswith("Image 3 of 3: The image is damaged")
 
 
 def chunk(delta, finish=None, **more):
@@ -185,6 +201,27 @@ def test_a_stream_that_breaks_off_fails_at_its_worst_case_and_does_not_begin_ane
     assert (row.state, row.error_code, len(script.calls)) == ("failed", "upstream_error", 1)
     assert [call.state for call in shop.calls(row.id)] == ["unknown"]
     assert [part["last"] for part in told(shop, row)[1]] == ["0"] * len(told(shop, row)[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "told_as"),
+    [
+        ({"message": "mid error", "code": "boom"}, "The endpoint broke off its answer: mid error"),
+        ("mid error", "The endpoint broke off its answer: mid error"),
+        ({"code": 5}, "The endpoint broke off its answer: it gave no reason."),
+        (
+            {"message": "Incorrect API key provided: sk-12345678.", "code": "invalid_api_key"},
+            "The endpoint refused Vitrine's own credentials.",
+        ),
+    ],
+)
+def test_an_error_amid_a_stream_is_told_in_the_endpoints_words_but_for_vitrines_key(
+    shop, script, say, error, told_as
+):
+    script.say(sse(*CHUNKS[:3], {"error": error}), Content_Type="text/event-stream")
+    row = say(text("?"), stream=True)
+    assert (row.state, row.error_code, row.error_message) == ("failed", "upstream_error", told_as)
+    assert [call.state for call in shop.calls(row.id)] == ["unknown"]
 
 
 def test_an_endpoint_that_does_not_stream_answers_in_one_piece(shop, script, say):

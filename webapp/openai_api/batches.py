@@ -7,6 +7,8 @@ from typing import Any
 
 from flask import g
 
+from core.errors import NotFound
+from core.models import File
 from core.services import batches, files, line_batches
 from core.services.keys import Scope
 from core.services.line_batches import LineOrder
@@ -27,6 +29,7 @@ blueprint = OpenAIBlueprint("openai_batches", __name__, description="Batches, in
 @limited(Counted.SUBMISSIONS)
 @takes_body(json=BatchOrder)
 @idempotent
+@may_answer(404)
 def create(body: dict[str, Any]) -> Any:
     """Run the lines of a file; one with bad lines makes a batch that has failed, and says why."""
     return present.batch(batches.replayed(desk(), once()) or _made(body))
@@ -66,8 +69,15 @@ def _made(body: dict[str, Any]) -> batches.Standing:
     kept = body.get("output_expires_after")
     order = LineOrder(
         endpoint=body["endpoint"],
-        input_file=files.get(desk(), key().account_id, body["input_file_id"]),
+        input_file=_input(body["input_file_id"]),
         metadata=body["metadata"] or {},
         output_lifetime=None if kept is None else timedelta(seconds=kept["seconds"]),
     )
     return line_batches.submit(desk(), key(), order, read_image, g.request_id, once())
+
+
+def _input(file_id: str) -> File:
+    try:
+        return files.get(desk(), key().account_id, file_id)
+    except NotFound as error:
+        raise NotFound(error.message, details={"field": "input_file_id"}) from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 
+from webapp.errors import is_asked
 from webapp.openai_api.errors import PREFIX
 
 PROCESSING = "openai-processing-ms"
@@ -22,7 +23,7 @@ def register(app: Flask) -> None:
 
 
 def _add(response: Response) -> Response:
-    if not request.path.startswith(f"{PREFIX}/"):
+    if not is_asked(PREFIX):
         return response
     response.headers[PROCESSING] = str(round((time.monotonic() - g.get("started", time.monotonic())) * 1000))
     for ours, theirs in LIMITS.items():

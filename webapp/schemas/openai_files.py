@@ -13,6 +13,8 @@ from webapp.schemas.openai_lists import Limit, after
 from webapp.schemas.values import Text, Whole
 
 PURPOSES = [purpose.value for purpose in Purpose if purpose != Purpose.ANALYSIS]
+LISTED = [*(purpose.value for purpose in Purpose), "batch_output"]
+"""The last is what files of batches have, which are not listed: nothing is found by it."""
 MOST = 10_000
 ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 
@@ -42,7 +44,7 @@ class ListQuery(Schema):
     after = after("file")
     limit = Limit(MOST, load_default=MOST)
     order = Text(load_default="desc", validate=validate.OneOf(["asc", "desc"]))
-    purpose = Text(validate=validate.OneOf([purpose.value for purpose in Purpose]))
+    purpose = Text(validate=validate.OneOf(LISTED))
 
 
 class FileObject(Schema):

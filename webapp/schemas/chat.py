@@ -28,7 +28,7 @@ MESSAGE = {
 
 
 def _whole(most: int) -> dict[str, Any]:
-    return {"type": ["integer", "null"], "minimum": 1, "maximum": most}
+    return {"type": "integer", "minimum": 1, "maximum": most}
 
 
 class ChatBody(Schema):
@@ -40,14 +40,14 @@ class ChatBody(Schema):
         unknown = INCLUDE
 
     model = fields.Raw(
-        allow_none=True, metadata={"type": ["string", "null"], "description": "The default where left out."}
+        allow_none=True, metadata={"type": "string", "description": "The default where left out."}
     )
     messages = fields.Raw(required=True, metadata={"type": "array", "minItems": 1, "items": MESSAGE})
     n = fields.Raw(allow_none=True, metadata=_whole(MOST_CHOICES))
     max_tokens = fields.Raw(allow_none=True, metadata=_whole(MOST_TOKENS))
     max_completion_tokens = fields.Raw(allow_none=True, metadata=_whole(MOST_TOKENS))
-    stream = fields.Raw(allow_none=True, metadata={"type": ["boolean", "null"]})
-    stream_options = fields.Raw(allow_none=True, metadata={"type": ["object", "null"]})
+    stream = fields.Raw(allow_none=True, metadata={"type": "boolean"})
+    stream_options = fields.Raw(allow_none=True, metadata={"type": "object"})
 
 
 class ChatCompletion(Schema):

@@ -280,10 +280,11 @@ def _fill(
 
 
 def _tidy(desk: Desk) -> None:
-    """What autovacuum does within a minute of so many rows."""
+    """What autovacuum and the checkpointer do within minutes of so many rows."""
     with desk.database.statement() as connection:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM ANALYZE"))
+        connection.execute(text("CHECKPOINT"))
         connection.execute(text("RESET statement_timeout"))
 
 
